@@ -1,0 +1,32 @@
+"""Control: interpolate with the targets' own checkpoints (WiSE-FT, 2109.01903), the place chosen on validation items.
+
+theta(alpha) = theta_T + alpha (mean_d theta_d - theta_T), alpha from `alphas` with the best mean validation score over all domains.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.method import History, Method
+
+if TYPE_CHECKING:
+    from bench.checkpoint import Checkpoint
+
+
+class Interpolate(Method):
+    """alphas: the places tried, each in [0, 1]."""
+
+    track = "light"
+    controls = True
+    alphas: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+    def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
+        own = [history.checkpoint(target) for target in targets]
+
+        def at(alpha: float) -> Checkpoint:
+            return checkpoint.map(lambda _, last, *thetas: last + alpha * (sum(thetas) / len(thetas) - last), *own)
+
+        def validation(candidate: Checkpoint) -> float:
+            return sum(history.score(candidate, domain) for domain in history.sequence)
+
+        return max(map(at, self.alphas), key=validation)

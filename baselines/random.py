@@ -1,0 +1,40 @@
+"""Control: roll back coordinates drawn at random, as many as `rollback` picks, or as much of the update's norm as it removes.
+
+count: the same number of coordinates. norm: a share p = |removed|^2 / |delta|^2 of all coordinates, which removes the same squared
+norm in expectation. The draw depends on the seed and the tensor's name alone.
+"""
+
+from typing import Literal
+
+import torch
+
+from baselines.rollback import Rollback
+from bench.checkpoint import Checkpoint
+from bench.method import History
+from bench.sampling import uniforms
+
+
+class RandomCoordinates(Rollback):
+    """match: what is equal to `rollback`'s with the same settings, the count of coordinates or the norm removed."""
+
+    controls = True
+    match: Literal["count", "norm"] = "norm"
+
+    def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
+        own, weights = self.scoring(checkpoint, targets, history)
+        ranked = self.roll_back(checkpoint, targets, history, own, weights)
+        share = self._share_of_norm(checkpoint, ranked, own) if self.match == "norm" else self.share
+
+        def change(name: str, last: torch.Tensor, *thetas: torch.Tensor) -> torch.Tensor:
+            picked = uniforms(1, last.numel(), "random coordinates", history.seed, name).view_as(last) < share
+            return torch.where(picked, last + self.step * (sum(thetas) / len(thetas) - last), last)
+
+        return checkpoint.map(change, *own)
+
+    def _share_of_norm(self, checkpoint: Checkpoint, ranked: Checkpoint, own: list[Checkpoint]) -> float:
+        removed = full = 0.0
+        for name, last in checkpoint.items():
+            aim = sum(c.tensor(name) for c in own) / len(own)
+            removed += (ranked.tensor(name) - last).double().square().sum().item()
+            full += (self.step * (aim - last)).double().square().sum().item()
+        return min(1.0, removed / full) if full else 0.0

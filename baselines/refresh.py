@@ -1,0 +1,23 @@
+"""Refresh (2606.02398): after the last stage, train briefly on the target domains again.
+
+theta <- GRPO on the targets, from theta_T, for `steps` steps. The paper reports that a brief Re-Math after code-math-qa-cw takes Math
+from 57.66 to 66.04 while the other domains stay; its length and settings are not known to us, so `steps` is ours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.method import History, Method, Training
+
+if TYPE_CHECKING:
+    from bench.checkpoint import Checkpoint
+
+
+class Refresh(Method):
+    """A short training on the targets. steps: optimizer steps in all, spread over the targets in equal shares."""
+
+    steps: int = 15
+
+    def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
+        return history.train(checkpoint, Training.on(*targets, steps=self.steps))

@@ -1,0 +1,19 @@
+"""Replay: keep a share of every later stage for the domains learned before (experience replay, 1811.11682, here with fresh prompts).
+
+Stage s trains on its own domain with weight 1 - share and on the s earlier ones with share / s each.
+"""
+
+from bench.method import History, Method, Stage, Training
+
+
+class Replay(Method):
+    """share: of each later stage's prompts that goes to earlier domains, in (0, 1)."""
+
+    track = "during"
+    share: float = 0.25
+
+    def stage(self, stage: Stage, history: History) -> Training:
+        if not stage.earlier:
+            return Training.on(stage.domain)
+        old = {domain: self.share / len(stage.earlier) for domain in stage.earlier}
+        return Training({stage.domain: 1 - self.share, **old})

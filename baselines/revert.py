@@ -1,0 +1,20 @@
+"""Control: give up the later stages. theta <- the checkpoint right after the last target's own stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.method import History, Method
+
+if TYPE_CHECKING:
+    from bench.checkpoint import Checkpoint
+
+
+class Revert(Method):
+    """Wins back whatever the targets lost, and loses whatever came after; a recovery ratio alone cannot tell."""
+
+    track = "training-free"
+    controls = True
+
+    def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
+        return history.checkpoint(max(targets, key=history.sequence.index))

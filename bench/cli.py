@@ -1,0 +1,237 @@
+"""The command line. Each command checks its words, calls one function, prints what comes back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.suite import UserError
+
+app = typer.Typer(
+    name="bench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Measures what RL on one domain damages in a language model's other domains, and which repairs win it back.",
+)
+
+
+def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except UserError as error:
+            typer.echo(f"bench: {error}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("bench: stopped; the same command goes on where it was", err=True)
+            raise typer.Exit(130) from None
+
+    return guarded
+
+
+Out = Annotated[Path, typer.Option(help="Where run folders go.")]
+CacheFolder = Annotated[
+    Path | None, typer.Option("--cache", help="Where checkpoints go (default: $BENCH_CACHE or the user's cache folder).")
+]
+SuiteName = Annotated[str, typer.Option(help="Suite, by name or .yaml file.")]
+
+
+@app.command()
+@_one_line_errors
+def run(
+    method: Annotated[str, typer.Option(help="Method: a name (see `list methods`) or path/to/file.py:Class.")] = "none",
+    suite: SuiteName = "micro",
+    sequence: Annotated[str, typer.Option(help="Sequence of domains (see `list sequences`).")] = "paper",
+    targets: Annotated[str, typer.Option(help="Domains to win back: single (math) or all (every one but the last).")] = "single",
+    seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
+    seeds: Annotated[int, typer.Option(help="How many seeds, from --seed on; side by side.", min=1)] = 1,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the method, key=value; key=a,b,c runs each.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    quick: Annotated[bool, typer.Option("--quick", help="A minute; not comparable with anything.")] = False,
+    null: Annotated[bool, typer.Option("--null", help="Null stages: rewards permuted within groups.")] = False,
+    source: Annotated[Path | None, typer.Option("--from", help="A run whose checkpoints to repair instead of training stages.")] = None,
+    out: Out = Path("runs"),
+    cache: CacheFolder = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes, one thread each (default: the cores).", min=1)] = None,
+) -> None:
+    """Train a sequence, repair it with a method, score everything, say how much was damaged and won back."""
+    from bench.report.tables import summary
+    from bench.runner import execute
+    from bench.spec import RunSpec
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"--device {device}: choose auto, cpu or cuda")
+    given: dict[str, Any] = {"suite": suite, "quick": quick, "sequence": sequence} | (_imported(source) if source else {})
+    variants = [
+        [
+            RunSpec(**given, targets=targets, method=method, settings=chosen, seed=each, device=device, null=null)
+            for each in range(seed, seed + seeds)
+        ]
+        for chosen in _settings(settings or [], method)
+    ]
+    runs = execute([spec for variant in variants for spec in variant], out=out, cache=cache, workers=workers)
+    for number in range(len(variants)):
+        part = runs[number * seeds : (number + 1) * seeds]
+        typer.echo("\n" + summary(part))
+        typer.echo("run       " + "\n          ".join(str(done.folder) for done in part))
+
+
+def _settings(words: list[str], method: str) -> list[dict[str, Any]]:
+    """Every combination of --set words; a,b,c tries each, (a,b) or a:b is one tuple value."""
+    from bench.methods import make_method
+
+    keys, choices = [], []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {word}: write key=value")
+        keys.append(key)
+        choices.append([each.split(":") if ":" in each else each for each in value.split(",")])
+    found = [dict(zip(keys, values, strict=True)) for values in product(*choices)]
+    made = [make_method(method, chosen).settings() for chosen in found]
+    return [{key: settings[key] for key in keys} for settings in made]
+
+
+def _imported(folder: Path) -> dict[str, Any]:
+    from bench.results import load_run
+
+    manifest = load_run(folder).manifest
+    chain = tuple(manifest["checkpoints"][row] for row in manifest["rows"]["plain"])
+    spec = manifest["spec"]
+    return {
+        "suite": spec["suite"],
+        "quick": spec["quick"],
+        "sequence": spec["sequence"],
+        "imported": chain,
+        "imported_sequence": tuple(manifest["sequence"]),
+    }
+
+
+@app.command("import")
+@_one_line_errors
+def import_(
+    base: Annotated[Path, typer.Option(help="HF folder of the model before the first stage.")],
+    stage: Annotated[list[str], typer.Option(help="domain=HF folder of the checkpoint after its stage; once a stage, in order.")],
+    suite: SuiteName = "micro",
+    targets: Annotated[str, typer.Option(help="single or all.")] = "single",
+    quick: Annotated[bool, typer.Option("--quick", help="Few items.")] = False,
+    out: Out = Path("runs"),
+    cache: CacheFolder = None,
+) -> None:
+    """Make a run of your own checkpoints; `run --from RUN --method rollback` then repairs it."""
+    from bench.importing import import_checkpoints
+    from bench.report.tables import summary
+    from bench.runner import execute
+
+    stages = []
+    for word in stage:
+        domain, equals, folder = word.partition("=")
+        if not equals:
+            raise UserError(f"--stage {word}: write domain=folder")
+        stages.append((domain, Path(folder)))
+    spec = import_checkpoints(base, stages, suite=suite, quick=quick, targets=targets, cache=cache)
+    runs = execute([spec], out=out, cache=cache)
+    typer.echo("\n" + summary(runs))
+    typer.echo(f"run       {runs[0].folder}\nrepair it: python -m bench run --from {runs[0].folder} --method rollback")
+
+
+@app.command("list")
+@_one_line_errors
+def list_(
+    what: Annotated[str, typer.Argument(help="suites, sequences, tasks, methods, runs, or all.")] = "all",
+    suite: SuiteName = "micro",
+    out: Out = Path("runs"),
+) -> None:
+    """What there is: suites, sequences, tasks, methods, and finished runs below --out."""
+    from bench.report.listing import listing
+
+    typer.echo(listing(what, suite, out))
+
+
+@app.command()
+@_one_line_errors
+def show(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    domain: Annotated[str | None, typer.Option(help="Look at one domain's answers.")] = None,
+    flips: Annotated[
+        bool, typer.Option("--flips", help="The items lost since the domain's own stage, and those the end won back.")
+    ] = False,
+    count: Annotated[int, typer.Option(help="How many items of each kind.", min=1)] = 10,
+) -> None:
+    """Show a finished run again, or the answers behind it."""
+    from bench.report.listing import answers_text, flips_text
+    from bench.report.tables import summary
+    from bench.results import load_run
+
+    loaded = load_run(run_folder)
+    if domain is None and not flips:
+        typer.echo(summary([loaded]))
+        return
+    for name in [domain] if domain else loaded.sequence:
+        typer.echo((flips_text if flips else answers_text)(loaded, name, count))
+
+
+@app.command()
+@_one_line_errors
+def doctor(cache: CacheFolder = None) -> None:
+    """What is installed here, and what each missing piece would enable."""
+    from bench.report.doctor import findings
+
+    typer.echo(findings(cache))
+
+
+@app.command()
+@_one_line_errors
+def cache(
+    action: Annotated[str, typer.Argument(help="show or prune.")] = "show",
+    folder: CacheFolder = None,
+) -> None:
+    """Show what the cache holds, or empty it."""
+    from bench.cache import Cache
+
+    held = Cache(folder)
+    if action == "prune":
+        typer.echo(f"freed {held.prune() / 1e6:.1f} MB in {held.folder}")
+    elif action == "show":
+        lines = [f"{held.folder}"]
+        lines += [f"  {kind:<12} {number:>6}  {size / 1e6:>9.1f} MB" for kind, (number, size) in held.size().items()]
+        typer.echo("\n".join(lines))
+    else:
+        raise UserError(f"cache {action}: choose show or prune")
+
+
+@app.command("build-base")
+@_one_line_errors
+def build_base(
+    suite: Annotated[str, typer.Argument(help="The suite whose base to build (micro).")] = "micro",
+    out: Annotated[Path, typer.Option(help="Folder for the base.")] = Path("base"),
+) -> None:
+    """Make a suite's base model from nothing; goes on where it was stopped."""
+    if suite != "micro":
+        raise UserError(f"suite {suite!r} has no recipe for a base: only micro has")
+    from bench.threads import limit_threads
+
+    limit_threads()
+    from bench.build_base import command
+
+    command(out)
+
+
+@app.command(hidden=True)
+def worker(cache: Annotated[Path, typer.Option(help="Cache folder.")]) -> None:
+    """Serve jobs on standard input (what `run` starts)."""
+    from bench.worker import main
+
+    main(str(cache))
+
+
+if __name__ == "__main__":
+    sys.exit(app())

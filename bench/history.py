@@ -1,0 +1,116 @@
+"""The `History` that methods see: a workbench with a price list.
+
+It gives a method what it may use, remembers what that cost and what access it took, and leaves every computation to the workbench.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.cache import Entry
+from bench.checkpoint import Checkpoint, Tensors
+from bench.method import Sample, Training
+from bench.workbench import Workbench
+
+
+@dataclass
+class Access:
+    """What a method looked at beside the checkpoint it was given: checkpoints (domains, "base"), experts, and for each domain the most
+    prompts that one verb drew."""
+
+    checkpoints: set[str] = field(default_factory=set)
+    experts: set[str] = field(default_factory=set)
+    prompts: dict[str, int] = field(default_factory=dict)
+
+    def drew(self, domain: str, count: int) -> None:
+        self.prompts[domain] = max(count, self.prompts.get(domain, 0))
+
+    def described(self) -> dict[str, Any]:
+        """For results: sorted, plain values."""
+        return {
+            "checkpoints": sorted(self.checkpoints),
+            "experts": sorted(self.experts),
+            "prompts": dict(sorted(self.prompts.items())),
+        }
+
+
+class RunHistory:
+    """`bench.method.History` of one run. stages: the checkpoints so far, by domain; `charged` holds the FLOPs of each distinct
+    computation asked for, by cache key (asking twice costs once)."""
+
+    def __init__(self, bench: Workbench, sequence: tuple[str, ...], seed: int, stages: Mapping[str, Checkpoint]) -> None:
+        self.sequence = sequence
+        self.seed = seed
+        self.charged: dict[str, float] = {}
+        self.access = Access()
+        self._bench = bench
+        self._stages = dict(stages)
+
+    @property
+    def base(self) -> Checkpoint:
+        self.access.checkpoints.add("base")
+        return self._bench.base
+
+    @property
+    def stage_steps(self) -> int:
+        return self._bench.settings.steps
+
+    @property
+    def stage_flops(self) -> float:
+        return self._bench.suite.stage_flops
+
+    @property
+    def spent(self) -> float:
+        return sum(self.charged.values())
+
+    def checkpoint(self, domain: str) -> Checkpoint:
+        if domain not in self._stages:
+            raise KeyError(f"no checkpoint of {domain!r} yet: the stages so far are {', '.join(self._stages) or 'none'}")
+        self.access.checkpoints.add(domain)
+        return self._stages[domain]
+
+    def expert(self, domain: str) -> Checkpoint:
+        entry = self._bench.train(self._bench.base, Training.on(domain), seed=self.seed)
+        expert = self._checkpoint(entry)
+        if self._stages.get(self.sequence[0]) != expert:  # the first stage's checkpoint is that domain's expert: it is there already
+            self._charge(entry)
+        self.access.experts.add(domain)
+        return expert
+
+    def sample(self, checkpoint: Checkpoint, domain: str, count: int) -> list[Sample]:
+        entry = self._charge(self._bench.sample(checkpoint, domain, count, seed=self.seed))
+        self.access.drew(domain, count)
+        rows = json.loads((entry.folder / "samples.json").read_text(encoding="utf-8"))
+        return [Sample(domain, *row) for row in rows]
+
+    def score(self, checkpoint: Checkpoint, domain: str) -> float:
+        entry = self._charge(self._bench.answers(checkpoint, domain, "validation"))
+        self.access.drew(domain, self._bench.suite.validation_items)
+        return entry.value["greedy"]
+
+    def train(self, checkpoint: Checkpoint, training: Training) -> Checkpoint:
+        entry = self._charge(self._bench.train(checkpoint, training, seed=self.seed, purpose="repair"))
+        for domain, share in training.mixture.items():
+            self.access.drew(domain, round(share * entry.value["steps"] * self._bench.settings.prompts))
+        return self._checkpoint(entry)
+
+    def fisher(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
+        return self._tensors(self._bench.fisher(checkpoint, domain, count, seed=self.seed), domain, count)
+
+    def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
+        return self._tensors(self._bench.gradient(checkpoint, domain, count, seed=self.seed), domain, count)
+
+    def _charge(self, entry: Entry) -> Entry:
+        self.charged[entry.key] = entry.flops
+        return entry
+
+    def _checkpoint(self, entry: Entry) -> Checkpoint:
+        return self._bench.cache.checkpoint(entry.value["checkpoint"])
+
+    def _tensors(self, entry: Entry, domain: str, count: int) -> Tensors:
+        self._charge(entry)
+        self.access.drew(domain, count)
+        return self._bench.cache.tensors(entry.value["tensors"])

@@ -1,0 +1,60 @@
+"""Somebody's own checkpoints as a run: copied into the store as fp32, and named by a spec that trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.cache import Cache
+from bench.checkpoint import Checkpoint
+from bench.spec import RunSpec
+from bench.suite import UserError, load_suite, nearest
+
+
+def import_checkpoints(
+    base: Path,
+    stages: Sequence[tuple[str, Path]],
+    *,
+    suite: str = "micro",
+    quick: bool = False,
+    targets: str = "single",
+    cache: Path | None = None,
+) -> RunSpec:
+    """A spec of the plain run whose base and stages (domain, HF folder), in order, are these.
+
+    `UserError` where a folder is no HF folder, a domain is unknown or repeated, or the models differ in shape.
+    """
+    loaded = load_suite(suite, quick=quick)
+    domains = tuple(domain for domain, _ in stages)
+    for domain in domains:
+        if domain not in loaded.domains:
+            raise nearest("domain", domain, loaded.domains)
+    if len(domains) < 2 or len(set(domains)) < len(domains):
+        raise UserError("--stage: needs two or more stages of different domains, in the order they were trained")
+    store = Cache(cache).store
+    first: Checkpoint | None = None
+    chain = []
+    for folder in [base, *(folder for _, folder in stages)]:
+        for needed in ("config.json", "model.safetensors"):
+            if not (folder / needed).exists():
+                raise UserError(f"{folder}: no {needed} there; give a folder that save_pretrained wrote")
+        try:
+            checkpoint = store.add_folder(folder)
+        except Exception as error:
+            raise UserError(f"{folder}: its weights cannot be read ({error})") from error
+        first = first or checkpoint
+        if _shapes(checkpoint) != _shapes(first):
+            raise UserError(f"{folder}: its tensors differ in name or shape from those of {base}")
+        chain.append(checkpoint.hash)
+    return RunSpec(
+        suite=suite,
+        quick=quick,
+        sequence="-".join(domains),
+        targets=targets,
+        imported=tuple(chain),
+        imported_sequence=domains,
+    )
+
+
+def _shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in checkpoint.items()}

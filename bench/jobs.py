@@ -1,0 +1,86 @@
+"""What a worker can be asked to do. Each job is plain values in, plain values out, and may be done twice with the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.cache import Cache
+from bench.history import RunHistory
+from bench.method import Method, Stage
+from bench.methods import make_method
+from bench.spec import RunSpec
+from bench.workbench import Numerics, Workbench
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class Jobs:
+    """The jobs of one worker process, which keeps what it loaded."""
+
+    def __init__(self, cache: Cache, report: Report) -> None:
+        self._cache = cache
+        self._report = report
+        self._benches: dict[tuple[str, bool, str], Workbench] = {}
+
+    def do(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Run a job by its "do" and return its result."""
+        return getattr(self, job["do"])(**{key: value for key, value in job.items() if key != "do"})
+
+    def start(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """The base's checkpoint, and what the manifest says of the machine."""
+        run = RunSpec(**spec)
+        bench = self._bench(run)
+        base = run.imported[0] if run.imported else bench.base.hash
+        return {"checkpoint": base, "numerics": bench.numerics.described()}
+
+    def stage(self, spec: dict[str, Any], plain: bool, index: int, previous: list[str]) -> dict[str, Any]:
+        """Stage `index` after the checkpoints `previous` (the base's first)."""
+        run = RunSpec(**spec)
+        bench = self._bench(run)
+        if plain and run.imported:
+            return {"checkpoint": run.imported[index + 1], "flops": bench.suite.stage_flops, "verbs": 0.0, "log": ""}
+        sequence = run.domains()
+        stage = Stage(index, sequence[index], sequence)
+        history = self._history(run, bench, previous)
+        method = Method() if plain else make_method(run.method, run.settings)
+        entry = bench.train(bench.cache.checkpoint(previous[-1]), method.stage(stage, history), seed=run.seed, null=run.null)
+        checkpoint = method.after_stage(stage, bench.cache.checkpoint(entry.value["checkpoint"]), history)
+        return {
+            "checkpoint": checkpoint.hash,
+            "flops": entry.flops,
+            "verbs": history.spent,
+            "access": history.access.described(),
+            "log": str(entry.folder / "log.jsonl"),
+        }
+
+    def recover(self, spec: dict[str, Any], previous: list[str]) -> dict[str, Any]:
+        """The repair after the last stage."""
+        run = RunSpec(**spec)
+        bench = self._bench(run)
+        history = self._history(run, bench, previous)
+        method = make_method(run.method, run.settings)
+        repaired = method.recover(bench.cache.checkpoint(previous[-1]), run.target_domains(), history)
+        return {"checkpoint": repaired.hash, "verbs": history.spent, "access": history.access.described()}
+
+    def score(self, spec: dict[str, Any], checkpoint: str, domain: str) -> dict[str, Any]:
+        """Every answer of a checkpoint on a domain's test items."""
+        bench = self._bench(RunSpec(**spec))
+        entry = bench.answers(bench.cache.checkpoint(checkpoint), domain)
+        return {"answers": str(entry.folder / "answers.jsonl.gz"), **entry.value}
+
+    def _bench(self, run: RunSpec) -> Workbench:
+        key = (run.suite, run.quick, run.device)
+        if key not in self._benches:
+            numerics = Numerics.choose(run.device)
+            self._benches[key] = Workbench(run.load_suite(), self._cache, numerics, self._report)
+        bench = self._benches[key]
+        if run.imported:
+            bench.base = self._cache.checkpoint(run.imported[0])
+        return bench
+
+    @staticmethod
+    def _history(run: RunSpec, bench: Workbench, previous: list[str]) -> RunHistory:
+        sequence = run.domains()
+        stages = {domain: bench.cache.checkpoint(content) for domain, content in zip(sequence, previous[1:], strict=False)}
+        return RunHistory(bench, sequence, run.seed, stages)

@@ -1,0 +1,99 @@
+"""Finding a method by name or by file, and giving it its settings."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+import baselines
+from bench.method import Method
+from bench.suite import UserError, nearest
+from tasks.source import class_hash
+
+
+def method_names() -> list[str]:
+    """Names of the methods that come with the package: the files of baselines/."""
+    folder = Path(baselines.__file__).parent
+    return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+
+
+def method_class(name: str) -> type[Method]:
+    """The class behind a name (`refresh`), or behind `path/to/file.py:Class`. `UserError` where there is none."""
+    if ".py" in name:
+        return _from_file(name)
+    if name not in method_names():
+        raise nearest("method", name, method_names())
+    module = importlib.import_module(f"baselines.{name}")
+    return next(cls for cls in _defined_in(module))
+
+
+def make_method(name: str, settings: Mapping[str, Any]) -> Method:
+    """The method with settings; text is converted to each setting's type. `UserError` for an unknown setting or a bad value."""
+    cls = method_class(name)
+    known = get_type_hints(cls)
+    values = {}
+    for key, value in settings.items():
+        if key not in cls.__dataclass_fields__:
+            raise (
+                nearest(f"setting of {name}", key, cls.__dataclass_fields__)
+                if cls.__dataclass_fields__
+                else UserError(f"method {name} has no settings, so --set {key} has no place to go")
+            )
+        try:
+            adapter = TypeAdapter(known[key], config=ConfigDict(strict=False))
+            values[key] = adapter.validate_python(value)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"]
+            raise UserError(f"--set {key}={value}: {message} (method {name})") from error
+    return cls(**values)
+
+
+def method_identity(name: str, method: Method) -> dict[str, Any]:
+    """What names a method in a manifest: its name, its settings, its source's hash."""
+    return {
+        "name": name if ".py" not in name else name.rpartition(":")[2],
+        "settings": {key: list(value) if isinstance(value, tuple) else value for key, value in method.settings().items()},
+        "source": class_hash(type(method)),
+        "track": method.track,
+        "control": method.controls,
+    }
+
+
+def _from_file(name: str) -> type[Method]:
+    path_text, _, wanted = name.partition(":")
+    path = Path(path_text)
+    if not path.exists():
+        raise UserError(f"--method {name}: no file {path.resolve()}")
+    spec = importlib.util.spec_from_file_location(f"_method_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--method {name}: {path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"--method {name}: {path} cannot be loaded: {type(error).__name__}: {error}") from error
+    found = {cls.__name__: cls for cls in _defined_in(module)}
+    if not found:
+        raise UserError(f"--method {name}: {path} defines no subclass of bench.method.Method")
+    if not wanted:
+        if len(found) > 1:
+            raise UserError(f"--method {name}: say which class, as in {path}:{next(iter(found))}")
+        return next(iter(found.values()))
+    if wanted not in found:
+        raise nearest(f"class in {path}", wanted, found)
+    return found[wanted]
+
+
+def _defined_in(module: Any) -> list[type[Method]]:
+    return [
+        cls
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, Method) and cls is not Method and cls.__module__ == module.__name__
+    ]

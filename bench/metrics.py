@@ -1,0 +1,128 @@
+"""The metrics, as functions of score matrices. Pure numpy; no torch.
+
+A matrix R is (T+1, T): R[0] the base, R[s] after stage s, columns in the order of the sequence, so that domain d (from 0) is trained
+by stage d + 1 and its score right after is R[d+1, d]. R0 is the plain run's matrix, R the method's, `end` (T,) the repaired model's
+scores. A_d = R0[d+1, d]: the plain run's score right after the domain's own stage, the same seed and sequence. All in [0, 1].
+
+Signs: damage and collateral are positive where something was lost; BWT and FWT are positive where something was won.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+MEANING = {
+    "damage": "what the plain run lost on the targets since their own stage (A - end), in points; higher is worse",
+    "recovery ratio": "share of that damage which the repair won back; 1 is all of it, 0 none; undefined where damage is not significant",
+    "collateral": "what the repair cost the domains that are no target, their mean, in points; lower is better",
+    "collateral, worst": "the same for the domain that lost most",
+    "collateral, last": "the same for the last-trained domain, the one a step back would lose",
+    "kept": "share of all that the stages won which the end still has (gains beyond a domain's own stage not counted)",
+    "surplus": "points won beyond each domain's own stage, summed",
+    "normalized forgetting": "damage of all domains but the last, over what they had won; undefined where they won nothing",
+    "BWT": "backward transfer (GEM, 1706.08840): mean of end - own stage over all domains but the last",
+    "FWT": "forward transfer (GEM): mean of score before own stage - base over all domains but the first",
+    "final average": "mean score of the end over all domains",
+}
+"""A word on each, as `python -m bench run` prints it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One seed, or the mean of several. plain, method: (..., T+1, T); end: (..., T); targets: columns."""
+
+    plain: np.ndarray
+    method: np.ndarray
+    end: np.ndarray
+    targets: tuple[int, ...]
+
+    @property
+    def own(self) -> np.ndarray:
+        """A_d, (..., T)."""
+        return np.diagonal(self.plain[..., 1:, :], axis1=-2, axis2=-1)
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        return tuple(d for d in range(self.end.shape[-1]) if d not in self.targets)
+
+    def mean(self) -> Outcome:
+        """The mean over seeds, the first axis: aggregate first, then divide."""
+        return replace(self, plain=self.plain.mean(0), method=self.method.mean(0), end=self.end.mean(0))
+
+
+def damage(outcome: Outcome) -> np.ndarray:
+    """(..., T): A_d - R0[T][d]. No maximum over stages, and never the method's own peak."""
+    return outcome.own - outcome.plain[..., -1, :]
+
+
+def recovered(outcome: Outcome) -> np.ndarray:
+    """(..., T): R[end][d] - R0[T][d]."""
+    return outcome.end - outcome.plain[..., -1, :]
+
+
+def recovery_ratio(outcome: Outcome) -> np.ndarray:
+    """sum over targets of what was won back, over the sum of their damage; nan where that sum is not above 0."""
+    lost = damage(outcome)[..., outcome.targets].sum(-1)
+    won = recovered(outcome)[..., outcome.targets].sum(-1)
+    return _ratio(won, lost)
+
+
+def collateral(outcome: Outcome) -> np.ndarray:
+    """Mean over the domains that are no target of R0[T][d] - R[end][d], signed; nan without such a domain."""
+    if not outcome.others:
+        return np.full(outcome.end.shape[:-1], np.nan)
+    return -recovered(outcome)[..., outcome.others].mean(-1)
+
+
+def worst_collateral(outcome: Outcome) -> np.ndarray:
+    """The largest loss among the domains that are no target; nan without such a domain."""
+    if not outcome.others:
+        return np.full(outcome.end.shape[:-1], np.nan)
+    return -recovered(outcome)[..., outcome.others].min(-1)
+
+
+def kept(outcome: Outcome) -> np.ndarray:
+    """sum_d (min(R[end][d], A_d) - R[0][d]) / sum_d (A_d - R[0][d]); nan where nothing was won."""
+    won = (outcome.own - outcome.plain[..., 0, :]).sum(-1)
+    still = (np.minimum(outcome.end, outcome.own) - outcome.plain[..., 0, :]).sum(-1)
+    return _ratio(still, won)
+
+
+def surplus(outcome: Outcome) -> np.ndarray:
+    """sum_d max(0, R[end][d] - A_d)."""
+    return np.maximum(outcome.end - outcome.own, 0).sum(-1)
+
+
+def normalized_forgetting(outcome: Outcome) -> np.ndarray:
+    """sum_d damage_d / sum_d (A_d - R[0][d]) over all domains but the last, of the plain run; nan where nothing was won."""
+    won = (outcome.own - outcome.plain[..., 0, :])[..., :-1].sum(-1)
+    return _ratio(damage(outcome)[..., :-1].sum(-1), won)
+
+
+def backward_transfer(outcome: Outcome) -> np.ndarray:
+    """GEM's BWT with T - 1: mean over d < last of R[end][d] - R[own(d)][d], both the method's."""
+    own = np.diagonal(outcome.method[..., 1:, :], axis1=-2, axis2=-1)
+    return (outcome.end - own)[..., :-1].mean(-1)
+
+
+def forward_transfer(outcome: Outcome) -> np.ndarray:
+    """GEM's FWT with T - 1: mean over d > first of R[d][d] - R[0][d], R[d] being the row before the domain's own stage."""
+    before = np.diagonal(outcome.method[..., :-1, :], axis1=-2, axis2=-1)
+    return (before - outcome.method[..., 0, :])[..., 1:].mean(-1)
+
+
+def final_average(outcome: Outcome) -> np.ndarray:
+    """Mean over domains of R[end][d]."""
+    return outcome.end.mean(-1)
+
+
+def flips(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
+    """(items lost, items won) between two score vectors of the same items: 1 -> 0 and 0 -> 1, or falls and rises where graded."""
+    return int((after < before).sum()), int((after > before).sum())
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below > 0, above / np.where(below > 0, below, 1), np.nan)

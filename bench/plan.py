@@ -1,0 +1,87 @@
+"""From a spec to a graph of jobs. Ids are equal where the work is, so runs share stages and scorings. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.method import Method
+from bench.methods import make_method, method_identity
+from bench.pool import Job
+from bench.spec import RunSpec
+
+
+@dataclass
+class Plan:
+    """One run's part of the graph. rows: part (plain, method, end) -> (name of the row, id of the job that makes its checkpoint)."""
+
+    spec: RunSpec
+    method: Method
+    sequence: tuple[str, ...]
+    jobs: dict[str, Job] = field(default_factory=dict)
+    rows: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    def scorings(self) -> list[tuple[str, str]]:
+        """(row's job, domain) of every cell, each once."""
+        jobs = dict.fromkeys(job for part in self.rows.values() for _, job in part)
+        return [(job, domain) for job in jobs for domain in self.sequence]
+
+
+def plan(spec: RunSpec) -> Plan:
+    """The jobs of one run; ids are equal where the work is, so that runs share stages. `UserError` for a bad spec."""
+    sequence = spec.domains()
+    spec.target_domains()
+    method = make_method(spec.method, spec.settings)
+    planned = Plan(spec, method, sequence)
+    dumped = spec.model_dump(mode="json")
+    common = json.dumps([spec.suite, spec.quick, spec.device, spec.imported])
+    start = f"start/{common}"
+    planned.jobs[start] = Job(start, lambda results: {"do": "start", "spec": dumped}, rank=-1)
+
+    def chain(label: str, plain: bool) -> list[str]:
+        ids = [start]
+        for index in range(len(sequence)):
+            own = f"stage/{common}/{label}/{spec.seed}/{spec.null}/{'>'.join(sequence[: index + 1])}"
+            before = tuple(ids)
+
+            def payload(results: Mapping[str, Any], index: int = index, before: tuple[str, ...] = before) -> dict[str, Any]:
+                previous = [results[job]["checkpoint"] for job in before]
+                return {"do": "stage", "spec": dumped, "plain": plain, "index": index, "previous": previous}
+
+            planned.jobs[own] = Job(own, payload, before)
+            ids.append(own)
+        return ids
+
+    names = ["base", *sequence]
+    plain_ids = chain("plain", plain=True)
+    planned.rows["plain"] = [(f"plain-{i}-{name}", job) for i, (name, job) in enumerate(zip(names, plain_ids, strict=True))]
+    identity = json.dumps([spec.method, method_identity(spec.method, method)["settings"], spec.targets], sort_keys=True)
+    own_ids, own_rows = plain_ids, planned.rows["plain"]
+    if not method.plain_stages():
+        own_ids = chain(identity, plain=False)
+        own_rows = [own_rows[0]]
+        own_rows += [(f"method-{i}-{n}", job) for i, (n, job) in enumerate(zip(sequence, own_ids[1:], strict=True), start=1)]
+    planned.rows["method"] = own_rows
+    planned.rows["end"] = [own_rows[-1]]
+    if method.repairs():
+        repair = f"recover/{common}/{identity}/{spec.seed}/{spec.null}/{'>'.join(sequence)}"
+
+        def payload(results: Mapping[str, Any]) -> dict[str, Any]:
+            return {"do": "recover", "spec": dumped, "previous": [results[job]["checkpoint"] for job in own_ids]}
+
+        planned.jobs[repair] = Job(repair, payload, tuple(own_ids))
+        planned.rows["end"] = [("repaired", repair)]
+    for job, domain in planned.scorings():
+
+        def payload(results: Mapping[str, Any], job: str = job, domain: str = domain) -> dict[str, Any]:
+            return {"do": "score", "spec": dumped, "checkpoint": results[job]["checkpoint"], "domain": domain}
+
+        planned.jobs[scoring_id(job, domain)] = Job(scoring_id(job, domain), payload, (job,), rank=1)
+    return planned
+
+
+def scoring_id(job: str, domain: str) -> str:
+    """Id of the job that scores what `job` makes on a domain."""
+    return f"score/{domain}/{job}"

@@ -1,0 +1,1 @@
+"""What people read: the live display, terminal tables, figures."""

@@ -1,0 +1,61 @@
+"""What `python -m bench doctor` prints: what is here, and what each missing piece would enable."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.files import default_cache
+from bench.suite import FOLDER, UserError, load_suite
+
+NEEDED = ("torch", "transformers", "safetensors", "datasets", "lm-eval", "peft", "pandas", "tabulate", "pydantic", "scipy")
+OPTIONAL = {
+    "vllm": "fast rollouts and scoring on GPUs (in a venv of its own)",
+    "trl": "the test of our gradients against TRL's, and the speed comparison",
+    "reasoning-gym": "suite gym",
+    "pytest": "the tests: pip install -e '.[test]'",
+    "pytest-benchmark": "the speed comparisons: pip install -e '.[test]'",
+}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def findings(cache: Path | None) -> str:
+    """A table a kind of thing; nothing is changed."""
+    import torch
+
+    rows = [["python", platform.python_version(), ""], ["cores", os.cpu_count(), "one worker process each"]]
+    rows += [[name, _version(name) or "MISSING", "" if _version(name) else "needed: pip install -e ."] for name in NEEDED]
+    rows += [[name, _version(name) or "not here", "" if _version(name) else f"would enable: {use}"] for name, use in OPTIONAL.items()]
+    if torch.cuda.is_available():
+        rows.append(["CUDA", torch.cuda.get_device_name(), f"{torch.cuda.get_device_properties(0).total_memory / 2**30:.0f} GiB"])
+    else:
+        rows.append(["CUDA", "not here", "would enable: --device cuda (bf16 autocast, fp32 master weights)"])
+    rows.append(["CPU capability", torch.backends.cpu.get_cpu_capability(), "bit-identical results need the same one"])
+    sandbox = shutil.which("bwrap")
+    rows.append(["bubblewrap", sandbox or "not here", "" if sandbox else "would enable: tasks that execute generated programs"])
+    rows.append(["cache", str(cache or default_cache()), ""])
+    rows.append(["base of micro", *_base()])
+    return tabulate(rows, tablefmt="plain", disable_numparse=True)
+
+
+def _base() -> tuple[str, str]:
+    from bench.checkpoint import Tensors, content_hash
+
+    suite = load_suite("micro")
+    folder = FOLDER / suite.base.folder
+    try:
+        found = content_hash(Tensors(folder).items())
+    except Exception as error:
+        raise UserError(f"the base of suite micro at {folder} cannot be read ({error}): reinstall the package") from error
+    return ("sound", found[:12]) if found == suite.base.content else ("DAMAGED", f"{folder}: reinstall the package")

@@ -1,0 +1,148 @@
+"""Suites: model, tasks, sequences, budgets and decoding under one name and version, read from suites/*.yaml. No torch."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tasks.source import modules_hash
+from tasks.task import Item, Split, Task
+
+FOLDER = Path(__file__).parent / "suites"
+SCORED_SEEDS = range(10)
+DEVELOPMENT_SEEDS = range(100, 110)
+
+
+class UserError(Exception):
+    """Something a user can put right; its text is one line: what, where, what to do."""
+
+
+def nearest(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for an unknown name, with the nearest known ones."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+    return UserError(f"unknown {kind} {name!r}: {hint}")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BaseModelSource(_Strict):
+    """Where the base comes from: a folder shipped with the package, and the sha256 of its weights' content."""
+
+    folder: str
+    content: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Suite(_Strict):
+    """One suite.
+
+    tasks: domain -> "module:Class"; sequences: name -> domains in order; a list of sequences is a design (`balanced`); rl: the settings of
+    `bench.grpo.Settings`; stage_flops: FLOPs of one plain stage, the constant that costs are shares of.
+    """
+
+    name: str
+    version: int
+    title: str
+    base: BaseModelSource
+    tasks: dict[str, str]
+    sequences: dict[str, tuple[str, ...]]
+    test_items: int = Field(gt=0)
+    validation_items: int = Field(gt=0)
+    rl: dict[str, Any]
+    stage_flops: float = Field(gt=0)
+    snapshot_every: int = Field(gt=0, default=25)
+    comparable: bool = True
+
+    @model_validator(mode="after")
+    def _known_domains(self) -> Suite:
+        for name, sequence in self.sequences.items():
+            unknown = [domain for domain in sequence if domain not in self.tasks]
+            if unknown or len(set(sequence)) != len(sequence) or len(sequence) < 2:
+                raise ValueError(f"sequence {name!r}: needs two or more different domains among {', '.join(self.tasks)}")
+        return self
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}/{self.version}"
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        return tuple(self.tasks)
+
+    @cached_property
+    def loaded_tasks(self) -> dict[str, Task]:
+        """The tasks, by domain."""
+        loaded = {}
+        for domain, place in self.tasks.items():
+            module, _, name = place.partition(":")
+            loaded[domain] = getattr(importlib.import_module(module), name)()
+        return loaded
+
+    def task_hash(self, domain: str) -> str:
+        """Hash of the code that decides a task's items and scores."""
+        module = self.tasks[domain].partition(":")[0]
+        package = module.rpartition(".")[0]
+        helpers = {"tasks.micro.code": ("tasks.micro.program",)}.get(module, (f"{package}.vocabulary",))
+        return modules_hash("tasks.task", module, *helpers)
+
+    def items(self, domain: str, split: Split) -> list[Item]:
+        """The fixed items of the validation or test split: pairwise different latents, the same for every run."""
+        count = self.test_items if split == "test" else self.validation_items
+        return self.loaded_tasks[domain].distinct(split, 0, count)
+
+    def sequence(self, name: str) -> tuple[str, ...]:
+        """The domains of a sequence by name; `UserError` with the nearest names."""
+        if name not in self.sequences:
+            raise nearest("sequence", name, self.sequences)
+        return self.sequences[name]
+
+    def targets(self, sequence: tuple[str, ...], choice: str) -> tuple[str, ...]:
+        """The domains to win back: `single` is math (or the first domain, where math is last or absent), `all` every one but the last."""
+        if choice == "all":
+            return sequence[:-1]
+        if choice == "single":
+            return ("math",) if "math" in sequence[:-1] else sequence[:1]
+        raise nearest("targets", choice, ("single", "all"))
+
+    def fingerprint(self) -> str:
+        """Hash of everything above and of the tasks' code."""
+        content = self.model_dump(mode="json") | {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that are there."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_suite(name: str, *, quick: bool = False) -> Suite:
+    """The suite of a name, or of a path to a .yaml file. quick: few steps and items, marked not comparable.
+
+    `UserError` for an unknown name or a bad file.
+    """
+    import yaml
+
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.exists():
+        raise nearest("suite", name, suite_names())
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        shortened = content.pop("quick", {})
+        if quick:
+            content |= shortened | {"rl": content["rl"] | shortened.get("rl", {}), "comparable": False}
+        return Suite(**content)
+    except (yaml.YAMLError, ValidationError, TypeError, AttributeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else " ".join(str(error).split())
+        raise UserError(f"suite file {path}: {what}") from error

@@ -1,0 +1,293 @@
+"""The computations a run is made of, each remembered by its inputs: train, score, sample, Fisher, gradient.
+
+A workbench belongs to one suite, one device and one cache. What it computes depends on its arguments, the suite and the numerics
+below, and on nothing else; the keys say so. `report` is called with a small dict as work goes on.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from bench import derivatives
+from bench.cache import Cache, Entry, Made
+from bench.checkpoint import Checkpoint, DamagedError, Tensors
+from bench.files import canonical
+from bench.grpo import Settings, Trainer
+from bench.method import Training
+from bench.scoring import DECODINGS, mean_score, score_domain, write_answers
+from bench.suite import FOLDER, Suite, UserError
+from tasks.source import class_hash, modules_hash
+from tasks.task import Split
+
+_TRAINING_CODE = ("bench.grpo", "bench.sampling")
+_SCORING_CODE = ("bench.scoring", "bench.sampling")
+_DERIVATIVES_CODE = ("bench.derivatives", "bench.grpo", "bench.sampling")
+
+
+class Meter:
+    """Counts FLOPs of the models it watches: 2 N a token forward, 4 N a token backward (N parameters; 2001.08361, section 2.1)."""
+
+    def __init__(self) -> None:
+        self.flops = 0.0
+
+    def watch(self, model: PreTrainedModel) -> PreTrainedModel:
+        size = sum(parameter.numel() for parameter in model.parameters())
+
+        def count(module: torch.nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+            ids = kwargs["input_ids"] if "input_ids" in kwargs else args[0]
+            self.flops += ids.numel() * size * (6 if torch.is_grad_enabled() else 2)
+
+        model.register_forward_pre_hook(count, with_kwargs=True)
+        return model
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What results depend on beside their inputs: the device's class, the arithmetic, the versions."""
+
+    device: str = "cpu"
+    bf16: bool = False
+
+    @classmethod
+    def choose(cls, device: str) -> Numerics:
+        """`auto` is CUDA where there is one; bf16 autocast over fp32 weights there. `UserError` for CUDA without a card."""
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("--device cuda: torch sees no CUDA device here; use --device cpu, or run `python -m bench doctor`")
+        chosen = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+        return cls(chosen, bf16=chosen == "cuda")
+
+    def described(self) -> dict[str, Any]:
+        """For keys and the manifest."""
+        return {
+            "device": self.device,
+            "bf16": self.bf16,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "threads": torch.get_num_threads() if self.device == "cpu" else 0,
+            "capability": torch.backends.cpu.get_cpu_capability() if self.device == "cpu" else "",
+        }
+
+
+def declared(value: Any) -> Any:
+    """A training's field as canonical JSON: tensors by content, hooks by their class's source and their fields."""
+    if isinstance(value, Tensors):
+        return {"tensors": value.hash}
+    if is_dataclass(value) and not isinstance(value, type):
+        own = {f.name: declared(getattr(value, f.name)) for f in fields(value)}
+        return {"class": type(value).__qualname__, "source": class_hash(type(value)), "fields": own}
+    if isinstance(value, Mapping):
+        return {str(name): declared(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [declared(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise UserError(f"a training's {type(value).__name__} cannot be written down: make the hook a dataclass of plain values")
+
+
+@dataclass
+class Workbench:
+    """See the module's docstring. base: the model before the first stage, the suite's own unless another is given."""
+
+    suite: Suite
+    cache: Cache
+    numerics: Numerics = field(default_factory=Numerics)
+    report: Callable[[dict[str, Any]], None] = lambda event: None
+
+    @cached_property
+    def base(self) -> Checkpoint:
+        """The suite's base in the cache's store, its content checked against the suite's sha256."""
+        stored = self.cache.checkpoint(self.suite.base.content)
+        if stored.folder.exists():
+            try:
+                stored.verify()
+                return stored
+            except DamagedError:
+                shutil.rmtree(stored.folder)
+        source = FOLDER / self.suite.base.folder
+        if not (source / "model.safetensors").exists():
+            raise UserError(f"the base of suite {self.suite.name} is missing at {source}: run `python -m bench build-base`")
+        base = self.cache.store.add_folder(source)
+        if base.hash != self.suite.base.content:
+            raise UserError(f"{source}: content {base.hash[:12]} is not the suite's {self.suite.base.content[:12]}: reinstall")
+        return base
+
+    @cached_property
+    def settings(self) -> Settings:
+        return Settings(**self.suite.rl)
+
+    def _load(self, checkpoint: Checkpoint, meter: Meter | None = None) -> PreTrainedModel:
+        model = AutoModelForCausalLM.from_pretrained(checkpoint.folder, dtype=torch.float32, local_files_only=True)
+        model.to(self.numerics.device).eval()
+        return meter.watch(model) if meter is not None else model
+
+    def _tokenizer(self, checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+        return AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
+
+    def _autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.numerics.device, torch.bfloat16) if self.numerics.bf16 else nullcontext()
+
+    def _key(self, checkpoint: Checkpoint, code: tuple[str, ...], domains: list[str]) -> dict[str, Any]:
+        return {
+            "checkpoint": checkpoint.hash,
+            "tasks": {domain: self.suite.task_hash(domain) for domain in sorted(domains)},
+            "numerics": self.numerics.described(),
+            "code": modules_hash(*code),
+        }
+
+    # --- training ---
+    def train(self, parent: Checkpoint, training: Training, *, seed: int, purpose: str = "stage", null: bool = False) -> Entry:
+        """`parent` trained as declared; the entry's value names the checkpoint, its files hold log.jsonl.
+
+        purpose: what the randomness depends on beside seed, domain and step (stage or repair); null: rewards permuted in groups.
+        """
+        settings = self.settings
+        training = training.but(
+            steps=training.steps or settings.steps,
+            learning_rate=training.learning_rate or settings.learning_rate,
+            kl=settings.kl if training.kl is None else training.kl,
+        )
+        if training.kl and training.reference is None:
+            training = training.but(reference=parent)
+        own = {f.name: declared(getattr(training, f.name)) for f in fields(training)}
+        key = self._key(parent, _TRAINING_CODE, list(training.mixture)) | {
+            "training": {name: value for name, value in own.items() if value is not None},
+            "settings": self.suite.rl,
+            "seed": seed,
+            "purpose": purpose,
+            "null": null,
+        }
+
+        def make(files: Path, work: Path) -> Made:
+            return self._train(parent, training, seed, purpose, null, files, work)
+
+        return self.cache.remember("training", key, make)
+
+    def _train(self, parent: Checkpoint, training: Training, seed: int, purpose: str, null: bool, files: Path, work: Path) -> Made:
+        meter, tokenizer = Meter(), self._tokenizer(parent)
+        device = self.numerics.device
+
+        def loaded(tensors: Tensors) -> dict[str, torch.Tensor]:
+            return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+        references = training.reference
+        if isinstance(references, Checkpoint):
+            references = {"*": references}
+        training = copy.deepcopy(training)  # hooks keep state
+        penalty = training.penalty
+        held = {f.name: getattr(penalty, f.name) for f in fields(penalty)} if is_dataclass(penalty) else {}
+        trainer = Trainer(
+            model=self._load(parent, meter),
+            tokenizer=tokenizer,
+            tasks=self.suite.loaded_tasks,
+            training=training,
+            settings=self.settings,
+            seed=seed,
+            purpose=purpose,
+            reference={name: self._load(checkpoint, meter) for name, checkpoint in (references or {}).items()},
+            loaded={name: loaded(value) for name, value in held.items() if isinstance(value, Tensors)},
+            mask=loaded(training.trainable) if isinstance(training.trainable, Tensors) else None,
+            bf16=self.numerics.bf16,
+            permute_rewards=null,
+        )
+        lines: list[dict[str, Any]] = []
+        snapshot = work / "snapshot.pt"
+        if snapshot.exists():
+            saved = torch.load(snapshot, weights_only=True, map_location=device)
+            trainer.restore(saved["trainer"])
+            lines, meter.flops = saved["lines"], saved["flops"]
+        label = "+".join(sorted(training.mixture))
+        for line in trainer.steps():
+            lines.append(line)
+            self.report({"event": "step", "what": label, "of": trainer.total, **line})
+            if trainer.step % self.suite.snapshot_every == 0 and trainer.step < trainer.total:
+                state = {"trainer": trainer.state(), "lines": lines, "flops": meter.flops}
+                torch.save(state, work / "snapshot.tmp")
+                (work / "snapshot.tmp").replace(snapshot)
+        (files / "log.jsonl").write_text("".join(canonical(line) + "\n" for line in lines), encoding="utf-8")
+        trained = self.cache.store.add_model(trainer.finished(), parent.folder)
+        return Made({"checkpoint": trained.hash, "steps": trainer.total}, meter.flops)
+
+    # --- scoring ---
+    def answers(self, checkpoint: Checkpoint, domain: str, split: Split = "test") -> Entry:
+        """Every answer of a checkpoint on a split of a domain: value {decoding: mean score}, file answers.jsonl.gz.
+
+        The test split is decoded greedily and at temperature 1, the validation split greedily.
+        """
+        items = self.suite.items(domain, split)
+        decodings = DECODINGS if split == "test" else DECODINGS[:1]
+        key = self._key(checkpoint, _SCORING_CODE, [domain]) | {"split": split, "items": len(items), "decodings": decodings}
+
+        def make(files: Path, work: Path) -> Made:
+            meter = Meter()
+            answers = score_domain(
+                self._load(checkpoint, meter),
+                self._tokenizer(checkpoint),
+                self.suite.loaded_tasks[domain],
+                items,
+                decodings=decodings,
+                split=split,
+                autocast=self._autocast,
+            )
+            write_answers(files / "answers.jsonl.gz", answers)
+            return Made({decoding: mean_score(answers, decoding) for decoding in decodings}, meter.flops)
+
+        self.report({"event": "scoring", "what": domain})
+        return self.cache.remember("scoring", key, make)
+
+    # --- what repairs look at ---
+    def sample(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
+        """`count` answers at temperature 1, one a training prompt: file samples.json, a list of [prompt, answer, reward]."""
+        key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
+
+        def make(files: Path, work: Path) -> Made:
+            meter = Meter()
+            batch, prompts, texts = derivatives.own_answers(
+                self._load(checkpoint, meter),
+                self._tokenizer(checkpoint),
+                self.suite.loaded_tasks[domain],
+                prompts=count,
+                group=1,
+                seed=seed,
+                purpose="sample",
+            )
+            rows = list(zip(prompts, texts, batch.rewards.flatten().tolist(), strict=True))
+            (files / "samples.json").write_text(json.dumps(rows), encoding="utf-8")
+            return Made({}, meter.flops)
+
+        return self.cache.remember("sample", key, make)
+
+    def fisher(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
+        """The Fisher diagonal (`bench.derivatives.fisher_diagonal`); the value names its tensors."""
+        return self._statistic("fisher", checkpoint, domain, count, seed)
+
+    def gradient(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
+        """The policy gradient (`bench.derivatives.policy_gradient`); the value names its tensors."""
+        return self._statistic("gradient", checkpoint, domain, count, seed)
+
+    def _statistic(self, kind: str, checkpoint: Checkpoint, domain: str, count: int, seed: int) -> Entry:
+        key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
+
+        def make(files: Path, work: Path) -> Made:
+            meter = Meter()
+            model, tokenizer = self._load(checkpoint, meter), self._tokenizer(checkpoint)
+            task = self.suite.loaded_tasks[domain]
+            if kind == "fisher":
+                found = derivatives.fisher_diagonal(model, tokenizer, task, count=count, seed=seed)
+            else:
+                found = derivatives.policy_gradient(model, tokenizer, task, self.settings, count=count, seed=seed)
+            return Made({"tensors": self.cache.store.add_tensors(found.items()).hash}, meter.flops)
+
+        self.report({"event": "statistic", "what": f"{kind} of {domain}"})
+        return self.cache.remember(kind, key, make)

@@ -1,0 +1,1 @@
+"""Submissions, their verification and ranking: not here yet."""

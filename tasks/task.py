@@ -1,0 +1,104 @@
+"""What a task is: a domain's prompts and its verifier, both pure functions.
+
+A task draws items. An item is a prompt, the canonical answer, and the *latent*: the canonical form of what is asked (sorted
+operands, the program up to equivalence, the fact graph, the constraint set). Train, validation and test are split by a hash of
+the latent, never by the prompt's text, so that no rewording of a test item is ever trained on.
+
+Every draw is a pure function of (task, split, seed, index): no generator state, no ``hash()``, the same under any PYTHONHASHSEED.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+Split = Literal["train", "validation", "test"]
+
+MAX_ANSWER_CHARS = 400
+"""Longer answers score 0 unread: it bounds the time of every verifier."""
+
+_SPLIT_SHARES: tuple[tuple[Split, float], ...] = (("test", 0.10), ("validation", 0.05), ("train", 0.85))
+
+
+def rng(*key: object) -> random.Random:
+    """A generator that depends on `key` alone (its parts' text), counter-based: neighbouring keys share nothing."""
+    text = "/".join(map(str, key))
+    return random.Random(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
+
+
+def split_of(domain: str, latent: str) -> Split:
+    """The split a latent belongs to: a hash of the latent, 10 % test, 5 % validation, the rest train."""
+    place = int.from_bytes(hashlib.sha256(f"split/{domain}/{latent}".encode()).digest()[:8], "big") / 2**64
+    for split, share in _SPLIT_SHARES:
+        if place < share:
+            return split
+        place -= share
+    return "train"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question. `answer` is canonical and scores 1; `level` runs from 1 (easiest); `facts` is what the verifier needs."""
+
+    domain: str
+    prompt: str
+    answer: str
+    latent: str
+    level: int
+    facts: Any = field(default=None, compare=False)
+
+
+class Task(ABC):
+    """A domain's prompts and verifier. Subclasses are pure: no state, no clock, no global generator.
+
+    `domain` names it in a sequence, `version` changes whenever an item or a score changes, `graded` says whether scores lie
+    between 0 and 1 or only on 0 and 1, and `answer_tokens` bounds an answer's length in tokens, the end token included.
+    """
+
+    domain: ClassVar[str]
+    version: ClassVar[int]
+    graded: ClassVar[bool] = False
+    answer_tokens: ClassVar[int]
+
+    @abstractmethod
+    def draw(self, rng: random.Random) -> Item:
+        """One item from the whole population, of any split."""
+
+    @abstractmethod
+    def score(self, item: Item, answer: str) -> float | None:
+        """Score of `answer` in [0, 1]; None where it cannot be parsed (it counts as 0 and is reported apart).
+
+        Total: any string of any length returns in bounded time and raises nothing.
+        """
+
+    @abstractmethod
+    def demonstrate(self, item: Item, rng: random.Random, careful: float) -> str:
+        """An answer as the base's training text shows it. `careful` in [0, 1] is the share of authors who take pains;
+        the others answer the way hurried people do (no working, constraints overlooked). Not always right."""
+
+    def item(self, split: Split, seed: int, index: int) -> Item:
+        """Item `index` of `split` under `seed`: drawn again until its latent lies in the split."""
+        for attempt in range(10_000):
+            item = self.draw(rng(self.domain, split, seed, index, attempt))
+            if split_of(self.domain, item.latent) == split:
+                return item
+        raise RuntimeError(f"task {self.domain}: no item of split {split!r} in 10,000 draws; widen its population")
+
+    def distinct(self, split: Split, seed: int, count: int) -> list[Item]:
+        """The first `count` items of a split with pairwise different latents (the test and validation sets)."""
+        found: dict[str, Item] = {}
+        for item in self._stream(split, seed):
+            found.setdefault(item.latent, item)
+            if len(found) == count:
+                break
+        return list(found.values())
+
+    def _stream(self, split: Split, seed: int) -> Iterator[Item]:
+        index = 0
+        while True:
+            yield self.item(split, seed, index)
+            index += 1
