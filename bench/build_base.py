@@ -31,7 +31,7 @@ from tasks.task import Task, rng
 
 CAREFUL = {"math": 0.3, "code": 0.45, "qa": 0.5, "cw": 0.35}
 """Share of careful authors in each domain's text."""
-ROWS = {"math": 64, "code": 40, "qa": 12, "cw": 16, "recital": 16}
+ROWS = {"math": 56, "code": 32, "qa": 32, "cw": 12, "recital": 16}
 """Sequences a step: more where more is to be learned."""
 RECITAL = 16
 """Length of the random texts that are recited twice in a row early on: telling a text again teaches to look things up."""

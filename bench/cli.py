@@ -159,24 +159,30 @@ def list_(
 @app.command()
 @_one_line_errors
 def show(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="A run's folder, or those of several seeds.")],
     domain: Annotated[str | None, typer.Option(help="Look at one domain's answers.")] = None,
     flips: Annotated[
         bool, typer.Option("--flips", help="The items lost since the domain's own stage, and those the end won back.")
     ] = False,
     count: Annotated[int, typer.Option(help="How many items of each kind.", min=1)] = 10,
+    picture: Annotated[Path | None, typer.Option(help="Draw damage and recovery into this .svg file.")] = None,
 ) -> None:
     """Show a finished run again, or the answers behind it."""
     from bench.report.listing import answers_text, flips_text
     from bench.report.tables import summary
     from bench.results import load_run
 
-    loaded = load_run(run_folder)
-    if domain is None and not flips:
-        typer.echo(summary([loaded]))
-        return
-    for name in [domain] if domain else loaded.sequence:
-        typer.echo((flips_text if flips else answers_text)(loaded, name, count))
+    runs = [load_run(folder) for folder in folders]
+    if picture is not None:
+        from bench.report.picture import picture as draw
+
+        draw(runs, picture)
+        typer.echo(f"drawn {picture}")
+    elif domain is None and not flips:
+        typer.echo(summary(runs))
+    else:
+        for run, name in product(runs, [domain] if domain else runs[0].sequence):
+            typer.echo((flips_text if flips else answers_text)(run, name, count))
 
 
 @app.command()

@@ -59,11 +59,8 @@ class RunHistory:
         return self._bench.settings.steps
 
     @property
-    def stage_flops(self) -> float:
-        return self._bench.suite.stage_flops
-
-    @property
     def spent(self) -> float:
+        """FLOPs of everything the method asked for."""
         return sum(self.charged.values())
 
     def checkpoint(self, domain: str) -> Checkpoint:

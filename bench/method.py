@@ -159,14 +159,6 @@ class History(Protocol):
     def stage_steps(self) -> int:
         """Steps of one plain stage (a constant of the suite)."""
 
-    @property
-    def stage_flops(self) -> float:
-        """FLOPs of one plain stage (a constant of the suite)."""
-
-    @property
-    def spent(self) -> float:
-        """FLOPs charged so far to this method beyond plain stages."""
-
     def checkpoint(self, domain: str) -> Checkpoint:
         """The checkpoint right after the stage of `domain`; KeyError where that stage is not behind us."""
 

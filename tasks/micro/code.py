@@ -1,9 +1,9 @@
 """micro/code: synthesise a program from input/output examples; it is checked by running it on hidden inputs.
 
 Prompt  ``3a1b4c>4145,2a0b5c>3055=``: two examples of a program from the digits a, b, c to two to four digits, modulo 10.
-Answer ``a+1,b,c,b+c``: one expression an output digit, in the language of `tasks.micro.program`; any program that is right on
-all hidden inputs scores 1. Latent: per output the coefficients of a, b, c and the constant modulo 10, that is the program up
-to equivalence. Level: the number of outputs less 1.
+Answer ``a+1,b,c,b+c``: one expression an output digit, in the language of `tasks.micro.program`, each with its value on the first
+example before it or without (``4:a+1,1:b,4:c,5:b+c``); any program that is right on all hidden inputs scores 1. Latent: per output
+the coefficients of a, b, c and the constant modulo 10, that is the program up to equivalence. Level: the number of outputs less 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXAMPLES = 2
 _OUTPUTS = (2, 3, 4, 4)
 _OFFSETS = (1, 2, 3)
 _KINDS = ("copy", "offset", "sum")
-_KIND_WEIGHTS = (10, 7, 3)
+_KIND_WEIGHTS = (12, 5, 3)
 
 Element = tuple[int, int, int, int]
 """Coefficients of a, b, c and the constant, each modulo 10."""
@@ -77,7 +77,7 @@ _HIDDEN: tuple[Inputs, ...] = tuple(
 class Code(Task):
     domain = "code"
     version = 1
-    answer_tokens = 16
+    answer_tokens = 24
 
     def draw(self, rng: random.Random) -> Item:
         kinds = rng.choices(_KINDS, _KIND_WEIGHTS, k=rng.choice(_OUTPUTS))
@@ -89,7 +89,8 @@ class Code(Task):
         shown = ",".join(f"{_named(x)}>{_digits(tuple(_value(e, x) for e in program))}" for x in examples)
         level = len(program) - 1
         latent = ";".join(_digits(element) for element in program)
-        return Item(self.domain, f"{shown}=", ",".join(_TEXT[e] for e in program), latent, level, tuple(program))
+        answer = ",".join(f"{_value(e, examples[0])}:{_TEXT[e]}" for e in program)
+        return Item(self.domain, f"{shown}=", answer, latent, level, tuple(program))
 
     def score(self, item: Item, answer: str) -> float | None:
         try:

@@ -1,8 +1,9 @@
 """A bounded interpreter for the programs that models write in micro/code.
 
-A program is up to eight expressions joined by commas, over the variables a, b, c (one digit each), the digits, ``+``, ``-``,
-``*`` and parentheses; each expression's value modulo 10 is one output digit. The text is parsed into a small tree and the tree
-is walked: model output never reaches ``eval`` or ``exec``. Length, depth and size are bounded, so parsing and running are too.
+A program is up to eight expressions joined by commas, over the variables a, b, c (one digit each), the digits, ``+``, ``-``, ``*`` and
+parentheses; each expression's value modulo 10 is one output digit. A digit and a colon before an expression are a comment. The text is
+parsed into a small tree and the tree is walked: model output never reaches ``eval`` or ``exec``. Length, depth and size are bounded, so
+parsing and running are too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 VARIABLES = "abc"
+DIGITS = tuple("0123456789")
 MAX_CHARS = 80
 MAX_EXPRESSIONS = 8
 
@@ -34,16 +36,17 @@ def run(program: list[Expression], inputs: Inputs) -> tuple[int, ...]:
 
 
 class _Parser:
-    """Recursive descent: program = sum {, sum}; sum = product {+- product}; product = atom {* atom}; atom = a | 0 | (sum)."""
+    """Recursive descent: program = item {, item}; item = [0:] sum; sum = product {+- product}; product = atom {* atom};
+    atom = a | 0 | (sum)."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
 
     def program(self) -> list[Expression]:
-        expressions = [self.sum()]
+        expressions = [self.commented()]
         while self.take(","):
-            expressions.append(self.sum())
+            expressions.append(self.commented())
         if self.at < len(self.text):
             raise ProgramError(f"unexpected {self.text[self.at]!r} at {self.at}")
         if len(expressions) > MAX_EXPRESSIONS:
@@ -56,6 +59,11 @@ class _Parser:
             self.at += 1
             return self.text[self.at - 1]
         return ""
+
+    def commented(self) -> Expression:
+        if self.text[self.at : self.at + 1] in DIGITS and self.text[self.at + 1 : self.at + 2] == ":":
+            self.at += 2
+        return self.sum()
 
     def sum(self) -> Expression:
         total = self.product()

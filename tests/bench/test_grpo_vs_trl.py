@@ -184,9 +184,7 @@ both_paths = pytest.mark.parametrize("shared", [True, False], ids=["shared promp
     [((8, 8, 8, 8), ()), ((3, 9, 5, 14), ()), ((3, 9, 5, 14), (1, 3))],
     ids=["equal prompts", "left padding", "groups without spread"],
 )
-def test_the_gradient_is_that_of_trl(
-    folder: Path, tmp_path: Path, lengths: tuple[int, ...], flat: tuple[int, ...], shared: bool
-) -> None:
+def test_the_gradient_is_that_of_trl(folder: Path, tmp_path: Path, lengths: tuple[int, ...], flat: tuple[int, ...], shared: bool) -> None:
     batch = make_batch(0, lengths, flat)
     model = load(folder)
     trainer = trl_trainer(folder, tmp_path, [batch])
@@ -248,9 +246,7 @@ class Replayed(Trainer):
 
 
 def replayed(model: Qwen3ForCausalLM, batches: list[Batch], settings: Settings, shared: bool) -> Replayed:
-    trainer = Replayed(
-        model, build_tokenizer(), {"math": Math()}, Training.on("math", steps=len(batches)), settings, seed=0, shared=shared
-    )
+    trainer = Replayed(model, build_tokenizer(), {"math": Math()}, Training.on("math", steps=len(batches)), settings, seed=0, shared=shared)
     trainer.batches = batches
     return trainer
 

@@ -1,0 +1,125 @@
+"""Is a suite a fair test bed? Base scores, what a stage wins, what the sequence damages, real beside null stages; no repair is run.
+
+    python scripts/fair_test_bed.py --out docs/fair-test-bed.md
+
+Development seeds alone. Everything trained is cached, so the command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import platform
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from bench.files import default_cache
+from bench.plan import plan, scoring_id
+from bench.pool import Pool
+from bench.results import DECODINGS, Run
+from bench.runner import execute
+from bench.spec import RunSpec
+from bench.stats import Interval, crossed_interval
+from bench.suite import DEVELOPMENT_SEEDS, load_suite
+
+TITLES = {"greedy": "greedy", "sampled": "at temperature 1"}
+
+
+def item_scores(file: str, decoding: str) -> np.ndarray:
+    """Scores by item of one answers.jsonl.gz."""
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        answers = [json.loads(line) for line in lines]
+    return np.array([answer["score"] for answer in answers if answer["decoding"] == decoding])
+
+
+def single_stages(suite: str, seeds: list[int], cache: Path, device: str) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """domain -> decoding -> (base scores (I,), scores after a stage from the base (S, I)), each on the stage's own domain."""
+    sequences = load_suite(suite).sequences
+    first_of = {domains[0]: name for name, domains in sorted(sequences.items()) if len(domains) == 4}
+    plans = {(d, s): plan(RunSpec(suite=suite, sequence=name, seed=s, device=device)) for d, name in first_of.items() for s in seeds}
+    wanted, ends = {}, {}
+    for (domain, seed), planned in plans.items():
+        base, stage = (job for _, job in planned.rows["plain"][:2])
+        ends[domain, seed] = scoring_id(base, domain), scoring_id(stage, domain)
+        wanted |= {job: planned.jobs[job] for job in (base, stage, *ends[domain, seed])}
+    pool = Pool(2, cache, cache / "logs" / "fair", lambda event: None)
+    pool.run(wanted)
+    if pool.failures:
+        sys.exit(f"failed: {pool.failures[0].error}")
+    found: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    for domain in first_of:
+        files = [[pool.results[job]["answers"] for job in ends[domain, seed]] for seed in seeds]
+        found[domain] = {
+            decoding: (item_scores(files[0][0], decoding), np.stack([item_scores(after, decoding) for _, after in files]))
+            for decoding in DECODINGS
+        }
+    return found
+
+
+def shown(interval: Interval) -> str:
+    return f"{interval.estimate:+.1f} [{interval.low:+.1f}, {interval.high:+.1f}]"
+
+
+def damages(runs: list[Run], domain: str, decoding: str) -> Interval:
+    """Points that a domain lost between its own stage and the last, over seeds and items."""
+    column = runs[0].sequence.index(domain)
+    rows = len(runs[0].rows["plain"])
+    scores = np.stack([run.scores(decoding)[domain] for run in runs])
+    return crossed_interval([100 * (scores[:, column + 1] - scores[:, rows - 1])])
+
+
+def weight_changes(runs: list[Run], cache: Path) -> float:
+    """Mean over seeds of the norm of all that happened to the weights after the math stage."""
+    from bench.checkpoint import Checkpoint
+
+    norms = []
+    for run in runs:
+        own, last = (Checkpoint(cache / "checkpoints" / run.manifest["checkpoints"][run.rows["plain"][i]]) for i in (2, -1))
+        norms.append(sum((last.tensor(n) - t).double().square().sum().item() for n, t in own.items()) ** 0.5)
+    return float(np.mean(norms))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", default="micro")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    seeds = list(DEVELOPMENT_SEEDS[: options.seeds])
+    cache = default_cache()
+    suite = load_suite(options.suite)
+    singles = single_stages(options.suite, seeds, cache, options.device)
+    common = {"suite": options.suite, "device": options.device}
+    real = execute([RunSpec(**common, seed=seed) for seed in seeds], out=options.runs)
+    null = execute([RunSpec(**common, seed=seed, null=True) for seed in seeds], out=options.runs)
+
+    parts = [f"Suite {suite.id}, seeds {seeds[0]} to {seeds[-1]}, {suite.test_items} test items, points of 100 with 95 % intervals."]
+    for decoding in DECODINGS:
+        rows = []
+        for domain, cells in singles.items():
+            base, after = cells[decoding]
+            lost = "" if domain == real[0].sequence[-1] else shown(damages(real, domain, decoding))
+            lost_null = "" if domain == real[0].sequence[-1] else shown(damages(null, domain, decoding))
+            rows.append([domain, f"{100 * base.mean():.1f}", shown(crossed_interval([100 * (after - base)])), lost, lost_null])
+        header = ["domain", "base", "a stage from the base wins", "code-math-qa-cw damages", "null stages damage"]
+        parts.append(f"**{TITLES[decoding].capitalize()}**\n\n" + tabulate(rows, header, tablefmt="github", disable_numparse=True))
+    moved = [weight_changes(runs, cache) for runs in (real, null)]
+    parts.append(f"Weights moved after the math stage by {moved[0]:.2f} (norm of the change), under null stages by {moved[1]:.2f}.")
+    numerics = real[0].manifest["numerics"]
+    words = ", ".join(f"{name} {value}" for name, value in numerics.items() if value not in ("", 0, False))
+    parts.append(f"Made by `python {' '.join(sys.argv)}` on {date.today()}: {words}, {platform.machine()}.")
+    text = "\n\n".join(parts) + "\n"
+    print(text)
+    if options.out:
+        options.out.write_text(f"# A fair test bed?\n\n{text}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

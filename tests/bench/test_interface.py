@@ -1,0 +1,221 @@
+"""The interface carries methods it was not made for. Each below is written against it as a user would write it, and stays short:
+CPR, A-GEM, one LoRA a stage, distillation from experts, mode-IMM. They run on the ten-step suite; what they do to the weights is checked,
+not how well they do."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+
+from bench.history import RunHistory
+from bench.method import LoRA, Method, Stage, Training
+from tasks.source import text_hash
+
+SEQUENCE = ("code", "math", "qa")
+
+
+@dataclass
+class NearHalf:
+    """Old prompts whose pass rate lies in a band, nearest one half first; new ones of the current domain as they come."""
+
+    current: str
+    pool: int = 12
+    low: float = 0.24
+    high: float = 0.70
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def choose(self, domain: str, count: int, step: int) -> list[int]:
+        if domain == self.current:
+            return [step * 100 + place for place in range(count)]
+        rates = self.state.setdefault(domain, [0.5] * self.pool)
+        return sorted(range(self.pool), key=lambda i: (not self.low <= rates[i] <= self.high, abs(rates[i] - 0.5)))[:count]
+
+    def feedback(self, domain: str, indices: list[int], pass_rates: list[float]) -> None:
+        if domain != self.current:
+            for index, rate in zip(indices, pass_rates, strict=True):
+                self.state[domain][index] = rate
+
+
+class CPR(Method):
+    """Replay of old prompts that the current policy passes about half the time (2608.18574)."""
+
+    track = "during"
+    share: float = 0.25
+
+    def stage(self, stage, history):
+        if not stage.earlier:
+            return Training.on(stage.domain)
+        old = {domain: self.share / len(stage.earlier) for domain in stage.earlier}
+        return Training({stage.domain: 1 - self.share, **old}, prompts=NearHalf(stage.domain))
+
+
+@dataclass(frozen=True)
+class Project:
+    """A-GEM (1812.00420, eq. 11): g - (g.m / m.m) m where g.m < 0, m the mean gradient on earlier domains."""
+
+    current: str
+
+    def __call__(self, gradients):
+        old = [gradient for domain, gradient in gradients.items() if domain != self.current]
+        if not old or self.current not in gradients:
+            return gradients.get(self.current) or old[0]
+        own = gradients[self.current]
+        memory = {name: sum(gradient[name] for gradient in old) / len(old) for name in own}
+        along = sum((own[name] * memory[name]).sum() for name in own)
+        if along >= 0:
+            return own
+        scale = along / sum((memory[name] ** 2).sum() for name in own)
+        return {name: own[name] - scale * memory[name] for name in own}
+
+
+class AGEM(Method):
+    """Averaged gradient episodic memory."""
+
+    track = "during"
+
+    def stage(self, stage, history):
+        if not stage.earlier:
+            return Training.on(stage.domain)
+        return Training.on(stage.domain, *stage.earlier, gradient=Project(stage.domain))
+
+
+class LoRAStages(Method):
+    """Every stage moves low-rank adapters alone."""
+
+    track = "during"
+    rank: int = 4
+
+    def stage(self, stage, history):
+        return Training.on(stage.domain, trainable=LoRA(rank=self.rank))
+
+
+@dataclass(frozen=True)
+class ReverseKL:
+    """On-policy distillation: a token's advantage is log p_teacher - log p_student."""
+
+    def __call__(self, rollout):
+        return rollout.reference_log_probs - rollout.log_probs
+
+
+class Distill(Method):
+    """Learn the targets again from experts of one domain each."""
+
+    track = "open"
+    steps: int = 4
+
+    def recover(self, checkpoint, targets, history):
+        experts = {target: history.expert(target) for target in targets}
+        return history.train(checkpoint, Training.on(*targets, steps=self.steps, advantages=ReverseKL(), reference=experts))
+
+
+class ModeIMM(Method):
+    """theta = sum_d F_d theta_d / sum_d F_d over the stages' checkpoints (1703.08475, eq. 8)."""
+
+    track = "training-free"
+    prompts: int = 8
+
+    def recover(self, checkpoint, targets, history):
+        thetas = [history.checkpoint(domain) for domain in history.sequence]
+        fishers = [history.fisher(theta, domain, self.prompts) for theta, domain in zip(thetas, history.sequence, strict=True)]
+
+        def merge(name, last, *rest):
+            values, weights = rest[: len(thetas)], [weight + 1e-12 for weight in rest[len(thetas) :]]
+            return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+
+        return checkpoint.map(merge, *thetas, *fishers)
+
+
+def run(method, bench, *, targets=("math",)):
+    """The method's checkpoints by stage, the repaired one, and the last history."""
+    stages, previous = {}, bench.base
+    for index, domain in enumerate(SEQUENCE):
+        stage = Stage(index, domain, SEQUENCE)
+        history = RunHistory(bench, SEQUENCE, 100, stages)
+        entry = bench.train(previous, method.stage(stage, history), seed=100)
+        previous = method.after_stage(stage, bench.cache.checkpoint(entry.value["checkpoint"]), history)
+        stages[domain] = previous
+    history = RunHistory(bench, SEQUENCE, 100, stages)
+    return stages, method.recover(previous, targets, history), history
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_bench):
+    return run(Method(), tiny_bench)[0]
+
+
+@pytest.mark.parametrize("method", [CPR, AGEM, LoRAStages, Distill, ModeIMM])
+def test_the_interface_keeps_each_method_short(method):
+    source = inspect.getsource(method)
+    assert len(source.splitlines()) <= 20
+    assert text_hash(source)
+
+
+def test_cpr_chooses_old_prompts_near_one_half():
+    choice = NearHalf("math", pool=4)
+    choice.choose("code", 2, 0)
+    choice.feedback("code", [0, 1, 2, 3], [0.0, 0.6, 0.5, 1.0])
+    assert choice.choose("code", 2, 1) == [2, 1]
+    assert choice.choose("math", 2, 3) == [300, 301]
+
+
+def test_cpr_changes_later_stages_and_resumes_to_the_same(tiny_bench, plain):
+    stages, _, _ = run(CPR(), tiny_bench)
+    assert stages["code"] == plain["code"]  # the first stage is the plain one, taken from the cache
+    assert stages["math"] != plain["math"]
+
+
+def test_agem_leaves_nothing_along_a_conflict():
+    own, memory = {"w": torch.tensor([1.0, -2.0])}, {"w": torch.tensor([0.0, 1.0])}
+    edited = Project("math")({"math": own, "code": memory})
+    assert torch.equal(edited["w"], torch.tensor([1.0, 0.0]))
+    assert Project("math")({"math": own, "code": {"w": torch.tensor([1.0, 0.0])}}) is own
+
+
+def test_agem_trains(tiny_bench, plain):
+    stages, _, _ = run(AGEM(), tiny_bench)
+    assert stages["code"] == plain["code"]
+    assert stages["qa"] != plain["qa"]
+
+
+def test_a_lora_stage_moves_a_low_rank_of_the_linear_layers_alone(tiny_bench, plain):
+    stages, _, _ = run(LoRAStages(), tiny_bench)
+    moved = {name: stages["code"].tensor(name) - own for name, own in tiny_bench.base.items()}
+    assert moved["model.embed_tokens.weight"].abs().max() == 0
+    delta = moved["model.layers.0.mlp.up_proj.weight"]
+    assert delta.abs().max() > 0
+    assert torch.linalg.matrix_rank(delta.double(), rtol=1e-4) <= 4
+
+
+def test_distillation_pulls_towards_the_expert(tiny_bench):
+    stages, repaired, history = run(Distill(), tiny_bench)
+    assert repaired != stages["qa"]
+    assert history.access.experts == {"math"}
+    expert = history.expert("math")
+    assert tiny_bench.train(tiny_bench.base, Training.on("math"), seed=100).value["checkpoint"] == expert.hash
+
+
+def test_mode_imm_lies_between_the_checkpoints(tiny_bench):
+    stages, merged, _ = run(ModeIMM(), tiny_bench)
+    name = "model.layers.1.self_attn.q_proj.weight"
+    corners = torch.stack([stages[domain].tensor(name) for domain in SEQUENCE])
+    inside = merged.tensor(name)
+    slack = 1e-6
+    assert (inside >= corners.min(0).values - slack).all()
+    assert (inside <= corners.max(0).values + slack).all()
+
+
+def test_what_is_asked_for_is_charged_once(tiny_bench, plain):
+    history = RunHistory(tiny_bench, SEQUENCE, 100, plain)
+    history.fisher(plain["math"], "math", 8)
+    once = history.spent
+    assert once > 0
+    history.fisher(plain["math"], "math", 8)
+    assert history.spent == once
+    assert history.access.prompts == {"math": 8}
+    assert history.checkpoint("math") == plain["math"]
+    with pytest.raises(KeyError, match="cw"):
+        history.checkpoint("cw")

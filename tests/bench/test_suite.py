@@ -1,0 +1,216 @@
+"""Suites: what ships is what DESIGN says, unknown names give the nearest, a bad file gives one line."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench.suite import DEVELOPMENT_SEEDS, FOLDER, SCORED_SEEDS, Suite, UserError, load_suite, nearest, suite_names
+
+MICRO = yaml.safe_load((FOLDER / "micro.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def suite() -> Suite:
+    return load_suite("micro")
+
+
+def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
+    text = str(error.value)
+    assert text.strip()
+    assert "\n" not in text
+    return text
+
+
+def write(folder: Path, without: str = "", **changes: Any) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump({key: value for key, value in (MICRO | changes).items() if key != without}))
+    return path
+
+
+# --- what ships
+
+
+def test_every_shipped_suite_loads_under_its_own_name() -> None:
+    assert "micro" in suite_names()
+    for name in suite_names():
+        for quick in (False, True):
+            assert load_suite(name, quick=quick).name == name
+
+
+def test_the_paper_sequences(suite: Suite) -> None:
+    assert suite.sequence("paper") == ("code", "math", "qa", "cw")
+    assert suite.sequence("math-qa") == ("math", "qa")
+    assert set(suite.domains) == {"code", "math", "qa", "cw"}
+    assert suite.id == f"micro/{suite.version}"
+
+
+def test_the_balanced_design_is_a_williams_square(suite: Suite) -> None:
+    """Every domain once at every place, and right after every other domain once."""
+    square = [suite.sequence(name) for name in ("paper", "balanced-2", "balanced-3", "balanced-4")]
+    for place in range(4):
+        assert {sequence[place] for sequence in square} == set(suite.domains)
+    pairs = [pair for sequence in square for pair in pairwise(sequence)]
+    assert len(pairs) == len(set(pairs)) == 12
+
+
+def test_scored_and_development_seeds_are_different() -> None:
+    assert not set(SCORED_SEEDS) & set(DEVELOPMENT_SEEDS)
+    assert (len(SCORED_SEEDS), len(DEVELOPMENT_SEEDS)) == (10, 10)
+
+
+def test_tasks_are_those_of_their_domains(suite: Suite) -> None:
+    assert {domain: task.domain for domain, task in suite.loaded_tasks.items()} == {d: d for d in suite.domains}
+
+
+def test_items_are_fixed_and_their_latents_differ(suite: Suite) -> None:
+    small = load_suite("micro", quick=True)
+    test, validation = small.items("math", "test"), small.items("math", "validation")
+    assert (len(test), len(validation)) == (small.test_items, small.validation_items)
+    assert len({item.latent for item in [*test, *validation]}) == len(test) + len(validation)
+    assert load_suite("micro", quick=True).items("math", "test") == test
+
+
+# --- quick
+
+
+def test_quick_is_shorter_and_not_comparable(suite: Suite) -> None:
+    quick = load_suite("micro", quick=True)
+    assert suite.comparable
+    assert not quick.comparable
+    assert quick.test_items < suite.test_items
+    assert quick.rl["steps"] < suite.rl["steps"]
+    assert quick.rl["learning_rate"] == suite.rl["learning_rate"], "settings that quick does not name stay"
+    assert quick.fingerprint() != suite.fingerprint()
+
+
+def test_quick_of_a_file(tmp_path: Path) -> None:
+    path = write(tmp_path, test_items=100, rl={"steps": 50, "group": 4}, quick={"test_items": 7, "rl": {"steps": 2}})
+    plain, quick = load_suite(str(path)), load_suite(str(path), quick=True)
+    assert (plain.test_items, plain.rl, plain.comparable) == (100, {"steps": 50, "group": 4}, True)
+    assert (quick.test_items, quick.rl, quick.comparable) == (7, {"steps": 2, "group": 4}, False)
+    without = load_suite(str(write(tmp_path, without="quick")), quick=True)
+    assert (without.test_items, without.comparable) == (MICRO["test_items"], False)
+
+
+def test_fingerprint_is_of_the_content(suite: Suite, tmp_path: Path) -> None:
+    assert load_suite(str(write(tmp_path))).fingerprint() == suite.fingerprint()
+    changed = {load_suite(str(write(tmp_path, **change))).fingerprint() for change in ({"test_items": 5}, {"stage_flops": 2.0})}
+    assert suite.fingerprint() not in changed
+    assert len(changed) == 2
+
+
+# --- targets
+
+
+@pytest.mark.parametrize(
+    ("sequence", "single", "every"),
+    [
+        (("code", "math", "qa", "cw"), ("math",), ("code", "math", "qa")),
+        (("math", "qa"), ("math",), ("math",)),
+        (("qa", "code", "cw", "math"), ("qa",), ("qa", "code", "cw")),  # math is last: nothing came after it
+        (("qa", "code"), ("qa",), ("qa",)),
+    ],
+)
+def test_targets(suite: Suite, sequence: tuple[str, ...], single: tuple[str, ...], every: tuple[str, ...]) -> None:
+    assert suite.targets(sequence, "single") == single
+    assert suite.targets(sequence, "all") == every
+
+
+# --- unknown names
+
+
+def test_nearest_names_what_is_close_and_otherwise_all() -> None:
+    assert str(nearest("colour", "gren", ["blue", "green"])) == "unknown colour 'gren': did you mean green?"
+    assert str(nearest("colour", "xyz", ["red", "green"])) == "unknown colour 'xyz': known: green, red"
+    assert "micro-11 or micro-2" in str(nearest("suite", "micro-1", ["micro-2", "micro-11"]))
+
+
+def test_an_unknown_suite_gives_the_nearest() -> None:
+    with pytest.raises(UserError) as error:
+        load_suite("mirco")
+    assert one_line(error) == "unknown suite 'mirco': did you mean micro?"
+
+
+def test_a_suite_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        load_suite(str(tmp_path / "absent.yaml"))
+    assert "absent.yaml" in one_line(error)
+
+
+def test_an_unknown_sequence_gives_the_nearest(suite: Suite) -> None:
+    with pytest.raises(UserError) as error:
+        suite.sequence("papper")
+    assert one_line(error) == "unknown sequence 'papper': did you mean paper?"
+
+
+def test_unknown_targets_give_the_nearest(suite: Suite) -> None:
+    with pytest.raises(UserError) as error:
+        suite.targets(("math", "qa"), "singel")
+    assert one_line(error) == "unknown targets 'singel': did you mean single?"
+
+
+# --- bad files
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"test_items": 0}, "test_items"),
+        ({"test_items": "many"}, "test_items"),
+        ({"stage_flops": -1.0}, "stage_flops"),
+        ({"base": {"folder": "micro", "content": "abc"}}, "base.content"),
+        ({"base": {"folder": "micro", "content": "0" * 64, "sha": 1}}, "base.sha"),
+        ({"tets_items": 5}, "tets_items"),
+        ({"sequences": {"odd": ["math", "maths"]}}, "'odd'"),
+        ({"sequences": {"odd": ["math", "qa", "math"]}}, "'odd'"),
+        ({"sequences": {"odd": ["math"]}}, "'odd'"),
+        ({"sequences": ["math", "qa"]}, "sequences"),
+        ({"without": "title"}, "title"),
+        ({"without": "rl"}, "rl"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_a_bad_field_is_named_in_one_line(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    path = write(tmp_path, **changes)
+    with pytest.raises(UserError) as error:
+        load_suite(str(path))
+    text = one_line(error)
+    assert str(path) in text
+    assert said in text
+
+
+@pytest.mark.parametrize("text", ["a: [b\n", "a: b: c\n", "\tx", "- a\n- b\n", "", "just words", "5"])
+@pytest.mark.parametrize("quick", [False, True])
+def test_bad_yaml_gives_one_line(tmp_path: Path, text: str, quick: bool) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        load_suite(str(path), quick=quick)
+    assert str(path) in one_line(error)
+
+
+@pytest.mark.xfail(strict=True, raises=KeyError, reason="load_suite(quick=True) reads content['rl'] before it is validated (suite.py)")
+def test_quick_of_a_file_without_rl_gives_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="rl"):
+        load_suite(str(write(tmp_path, without="rl")), quick=True)
+
+
+@pytest.mark.xfail(strict=True, raises=UnicodeDecodeError, reason="UnicodeDecodeError is not among the errors load_suite catches")
+def test_a_file_that_is_no_text_gives_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(UserError):
+        load_suite(str(path))
+
+
+@pytest.mark.xfail(strict=True, raises=(ImportError, AttributeError), reason="loaded_tasks lets ImportError and AttributeError out")
+@pytest.mark.parametrize("place", ["tasks.micro.maths:Math", "tasks.micro.math:Maths"])
+def test_a_task_that_is_not_there_gives_one_line(tmp_path: Path, place: str) -> None:
+    bad = load_suite(str(write(tmp_path, tasks=MICRO["tasks"] | {"math": place})))
+    with pytest.raises(UserError):
+        _ = bad.loaded_tasks

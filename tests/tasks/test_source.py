@@ -1,0 +1,168 @@
+"""Hashes of code: the same for comments, docstrings and layout, different for anything that could change a result."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tasks
+from tasks.micro.math import Math
+from tasks.source import class_hash, modules_hash, text_hash
+
+PLAIN = '''
+"""What the module is for."""
+LIMIT = 4
+
+
+class Counter:
+    """What it counts."""
+
+    start: int = 0
+
+    def count(self, text, sign="+"):
+        """How it counts."""
+        return self.start + text.count(sign) * LIMIT
+
+
+async def wait():
+    """How long."""
+'''
+
+SAME = {
+    "comments": PLAIN.replace("LIMIT = 4", "# why four\nLIMIT = 4  # four"),
+    "a module's docstring": PLAIN.replace("What the module is for.", "Other words."),
+    "a class's docstring": PLAIN.replace("What it counts.", "Other words."),
+    "a method's docstring": PLAIN.replace("How it counts.", "Other words,\n        on two lines."),
+    "a docstring that is all of a function": PLAIN.replace("How long.", "Other words."),
+    "no docstring": PLAIN.replace('        """How it counts."""\n', ""),
+    "layout": PLAIN.replace("\n\n\n", "\n").replace("(self, text,", "(\n        self,\n        text,"),
+    "quotes": PLAIN.replace('"+"', "'+'"),
+    "indentation of the whole": "\n".join("    " + line if line else line for line in PLAIN.split("\n")),
+}
+
+OTHER = {
+    "a number": PLAIN.replace("LIMIT = 4", "LIMIT = 5"),
+    "a string": PLAIN.replace('"+"', '"-"'),
+    "a default": PLAIN.replace("int = 0", "int = 1"),
+    "an operator": PLAIN.replace("* LIMIT", "- LIMIT"),
+    "a name": PLAIN.replace("wait", "hold"),
+    "a statement more": PLAIN + "\nLIMIT += 1\n",
+    "the order of statements": PLAIN.replace("LIMIT = 4", "").replace("async def", "LIMIT = 4\n\n\nasync def"),
+    "a returned string": PLAIN.replace('"""How long."""', 'return "How long."'),
+    "a decorator": PLAIN.replace("    def count", "    @staticmethod\n    def count"),
+}
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_what_decides_nothing_leaves_the_hash_alone(change: str) -> None:
+    assert SAME[change] != PLAIN
+    assert text_hash(SAME[change]) == text_hash(PLAIN)
+
+
+@pytest.mark.parametrize("change", OTHER)
+def test_what_decides_a_result_changes_the_hash(change: str) -> None:
+    assert OTHER[change] != PLAIN
+    assert text_hash(OTHER[change]) != text_hash(PLAIN)
+
+
+def test_hashes_are_sha256_in_hexadecimal() -> None:
+    assert len(text_hash(PLAIN)) == 64
+    assert int(text_hash(PLAIN), 16) > 0
+
+
+@pytest.mark.xfail(strict=True, reason="a string under a constant or field, the house's way to document it, still counts")
+def test_docstrings_of_constants_leave_the_hash_alone() -> None:
+    assert text_hash('LIMIT = 4\n"""Why four."""\n') == text_hash('LIMIT = 4\n"""Because."""\n') == text_hash("LIMIT = 4\n")
+
+
+@pytest.mark.xfail(strict=True, reason="textwrap.dedent empties blank-looking lines inside string literals before the hash is taken")
+def test_blanks_inside_a_string_change_the_hash() -> None:
+    assert text_hash('TEMPLATE = """a\n   \nb"""') != text_hash('TEMPLATE = """a\n\nb"""')
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path whose modules are forgotten after the test."""
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_modules_are_hashed_by_their_text_and_not_imported(folder: Path) -> None:
+    (folder / "hashed_first.py").write_text('raise RuntimeError("imported")\n')
+    (folder / "hashed_second.py").write_text("VALUE = 1\n")
+    importlib.invalidate_caches()
+    both = modules_hash("hashed_first", "hashed_second")
+    assert "hashed_first" not in sys.modules
+    assert len({both, modules_hash("hashed_first"), modules_hash("hashed_second")}) == 3
+
+
+def test_modules_hash_follows_the_code_alone(folder: Path) -> None:
+    file = folder / "hashed_third.py"
+    hashes = []
+    for text in ("VALUE = 1\n", '"""A docstring."""\n\nVALUE = 1  # why\n', "VALUE = 2\n"):
+        file.write_text(text)
+        importlib.invalidate_caches()
+        modules_hash.cache_clear()
+        hashes.append(modules_hash("hashed_third"))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_text_moved_between_modules_changes_the_hash(folder: Path) -> None:
+    (folder / "hashed_left.py").write_text("VALUE = 1\n")
+    (folder / "hashed_right.py").write_text("VALUE = 2\n")
+    importlib.invalidate_caches()
+    before = modules_hash("hashed_left", "hashed_right")
+    (folder / "hashed_left.py").write_text("VALUE = 2\n")
+    (folder / "hashed_right.py").write_text("VALUE = 1\n")
+    modules_hash.cache_clear()
+    assert modules_hash("hashed_left", "hashed_right") != before
+
+
+def test_an_unknown_module_is_named() -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        modules_hash("tasks.task", "no_such_module")
+
+
+def loaded(file: Path, text: str) -> type:
+    """The class `Rule` of a file with this text, loaded as a method's own file is."""
+    file.write_text(text)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    spec.loader.exec_module(module)
+    return module.Rule
+
+
+RULE = "def helper(x):\n    return x + 1\n\n\nclass Rule:\n    def apply(self, x):\n        return helper(x)\n"
+
+
+def test_class_hash_takes_in_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in range(3):
+        monkeypatch.setitem(sys.modules, f"rule_{place}", None)  # taken out again after the test
+    first = class_hash(loaded(tmp_path / "rule_0.py", RULE))
+    told = class_hash(loaded(tmp_path / "rule_1.py", '"""A rule."""\n\n' + RULE.replace("x + 1", "x + 1  # one more")))
+    other = class_hash(loaded(tmp_path / "rule_2.py", RULE.replace("x + 1", "x + 2")))
+    assert first == told == text_hash(RULE)
+    assert other != first
+
+
+def test_a_tasks_class_hash_is_that_of_its_file() -> None:
+    file = Path(tasks.__file__).parent / "micro" / "math.py"
+    assert class_hash(Math) == text_hash(file.read_text(encoding="utf-8"))
+
+
+@pytest.mark.xfail(strict=True, reason="inspect raises first, so that the message with the way out is never reached")
+def test_a_class_without_a_file_is_an_error_that_says_what_to_do() -> None:
+    script = "from tasks.source import class_hash\nclass Rule: pass\nclass_hash(Rule)"
+    root = Path(tasks.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert "define it in a .py file" in done.stderr.rpartition("\n  ")[2]

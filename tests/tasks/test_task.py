@@ -1,0 +1,353 @@
+"""What every micro task keeps: splits by latent, draws that depend on (split, seed, index) alone, verifiers that never raise."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import itertools
+import operator
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tasks
+from tasks.micro.code import Code
+from tasks.micro.cw import CW
+from tasks.micro.math import Math
+from tasks.micro.qa import QA
+from tasks.micro.vocabulary import NAMES, WORDS
+from tasks.task import Item, Split, Task, rng, split_of
+
+ROOT = Path(tasks.__file__).parents[1]
+TASKS: tuple[Task, ...] = (Math(), Code(), QA(), CW())
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+PIECES = {
+    "math": [*"0123456789", ":", "-", "10:"],
+    "code": [*"abc0189+-*(),", "a+", "(b)"],
+    "qa": [*NAMES[:6], "?", "A"],
+    "cw": [*WORDS, "Ann", "~"],
+}
+"""What answers are made of, by domain, and something out of place."""
+
+every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.domain)
+
+
+@functools.cache
+def items(task: Task, split: Split, seed: int, count: int) -> list[Item]:
+    return [task.item(split, seed, index) for index in range(count)]
+
+
+class Parity(Task):
+    """A toy: its latents are `latents`, drawn evenly."""
+
+    domain = "parity"
+    version = 1
+    answer_tokens = 2
+    draws_left = 50_000
+
+    def __init__(self, latents: tuple[str, ...]) -> None:
+        self.latents = latents
+
+    def draw(self, rng: random.Random) -> Item:
+        self.draws_left -= 1
+        if self.draws_left < 0:
+            raise TimeoutError("the toy was drawn from without end")
+        latent = rng.choice(self.latents)
+        return Item(self.domain, f"{latent} {rng.random()}?", str(int(latent) % 2), latent, 1)
+
+    def score(self, item: Item, answer: str) -> float | None:
+        return float(answer == item.answer)
+
+    def demonstrate(self, item: Item, rng: random.Random, careful: float) -> str:
+        return item.answer
+
+
+# Splits
+
+
+@pytest.mark.parametrize("domain", ["math", "qa", "a new one"])
+def test_split_is_read_off_the_hash_of_domain_and_latent(domain: str) -> None:
+    seen = set()
+    for number in range(2_000):
+        latent = f"{number} x"
+        first = hashlib.sha256(f"split/{domain}/{latent}".encode()).digest()[0]
+        # 10 % of 256 is 25.6 and 15 % is 38.4: the bytes 25 and 38 alone leave it open
+        if first in (25, 38):
+            continue
+        expected = "test" if first < 25 else "validation" if first < 38 else "train"
+        assert split_of(domain, latent) == expected
+        seen.add(expected)
+    assert seen == set(SPLITS)
+
+
+def test_splits_are_a_tenth_a_twentieth_and_the_rest() -> None:
+    found = [split_of("math", str(number)) for number in range(20_000)]
+    assert found.count("test") == pytest.approx(2_000, abs=150)
+    assert found.count("validation") == pytest.approx(1_000, abs=110)
+
+
+def test_domains_split_independently() -> None:
+    both = [split_of("math", str(n)) == split_of("qa", str(n)) == "test" for n in range(20_000)]
+    assert sum(both) == pytest.approx(200, abs=60)
+
+
+@every_task
+@pytest.mark.parametrize("split", SPLITS)
+def test_items_lie_in_their_split(task: Task, split: Split) -> None:
+    for item in items(task, split, 3, 100):
+        assert split_of(task.domain, item.latent) == split
+        assert item.domain == task.domain
+
+
+@every_task
+def test_1024_test_latents_are_apart_from_training_and_validation(task: Task) -> None:
+    test = task.distinct("test", 0, 1024)
+    latents = {item.latent for item in test}
+    assert len(test) == len(latents) == 1024
+    assert latents.isdisjoint(item.latent for item in items(task, "train", 0, 1_000))
+    assert latents.isdisjoint(item.latent for item in items(task, "validation", 0, 200))
+
+
+@every_task
+def test_distinct_keeps_the_first_item_of_each_latent(task: Task) -> None:
+    first: dict[str, Item] = {}
+    for item in items(task, "test", 5, 60):
+        first.setdefault(item.latent, item)
+    assert task.distinct("test", 5, len(first)) == list(first.values())
+
+
+def test_distinct_skips_repeated_latents() -> None:
+    latents = tuple(latent for latent in map(str, range(40)) if split_of("parity", latent) == "train")
+    found = Parity(latents).distinct("train", 0, len(latents))
+    assert sorted(item.latent for item in found) == sorted(latents)
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(0, id="none wanted"),
+        pytest.param(21, id="more than there are"),
+    ],
+)
+@pytest.mark.xfail(raises=TimeoutError, strict=True, reason="Task.distinct draws for ever when `count` is never met exactly")
+def test_distinct_ends_whatever_the_count(count: int) -> None:
+    latents = tuple(latent for latent in map(str, range(40)) if split_of("parity", latent) == "train")[:20]
+    try:
+        found = Parity(latents).distinct("train", 0, count)
+    except (RuntimeError, ValueError):  # no such number of latents: saying so is right
+        assert count > len(latents)
+    else:
+        assert len(found) == count
+
+
+def test_an_empty_split_is_an_error_that_says_what_to_do() -> None:
+    latent = next(text for text in map(str, range(100)) if split_of("parity", text) == "train")
+    with pytest.raises(RuntimeError, match=r"parity.*'test'.*widen"):
+        Parity((latent,)).item("test", 0, 0)
+
+
+# Determinism
+
+
+def test_generators_depend_on_their_key_alone() -> None:
+    assert rng("math", 1).random() == rng("math", 1).random()
+    keys = [("math", 1), ("math", 2), ("qa", 1), ("math", 1, 0), ("math", 11)]
+    assert len({rng(*key).random() for key in keys}) == len(keys)
+
+
+@every_task
+def test_items_do_not_depend_on_what_was_drawn_before(task: Task) -> None:
+    forward = items(task, "train", 9, 30)
+    backward = [type(task)().item("train", 9, index) for index in reversed(range(30))]
+    assert [repr(item) for item in backward[::-1]] == [repr(item) for item in forward]
+
+
+@every_task
+def test_the_global_generator_is_neither_read_nor_moved(task: Task) -> None:
+    random.seed(1)
+    before = random.getstate()
+    first = task.item("train", 0, 0)
+    assert random.getstate() == before
+    random.seed(2)
+    assert repr(task.item("train", 0, 0)) == repr(first)
+
+
+_PRINT_ITEMS = """
+import sys
+from tasks.micro import code, cw, math, qa
+from tasks.task import rng
+for task in (math.Math(), code.Code(), qa.QA(), cw.CW()):
+    for split in ("train", "validation", "test"):
+        found = [task.item(split, 4, index) for index in range(40)]
+        print(found, [item.latent for item in task.distinct(split, 0, 20)])
+        print([task.demonstrate(item, rng(place), 0.5) for place, item in enumerate(found)])
+assert "torch" not in sys.modules and "transformers" not in sys.modules, "the tasks are to run without torch"
+"""
+
+
+def test_items_are_the_same_under_any_pythonhashseed() -> None:
+    printed = []
+    for seed in ("0", "1", "4242"):
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _PRINT_ITEMS], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+    assert len(printed[0]) > 50_000
+    assert printed[0] == printed[1] == printed[2]
+    assert repr(items(TASKS[0], "train", 4, 40)) in printed[0]
+
+
+@every_task
+def test_neighbouring_seeds_give_other_items(task: Task) -> None:
+    zero, one, two = (items(task, "train", seed, 200) for seed in (0, 1, 2))
+    for left, right in ((zero, one), (one, two), (zero, two)):
+        # a tenth of math is one of 36 products of two digits: those few meet again by chance
+        assert len(set(left) & set(right)) <= (25 if task.domain == "math" else 0)
+        for shift in range(-180, 181):
+            pairs = list(zip(left[max(shift, 0) :], right[max(-shift, 0) :], strict=False))
+            equal = sum(a.prompt == b.prompt for a, b in pairs)
+            assert equal <= 3, f"seeds agree {equal} times in {len(pairs)} when shifted by {shift}"
+
+
+@every_task
+def test_the_splits_of_a_seed_are_no_copies_of_each_other(task: Task) -> None:
+    questions = [{item.latent for item in items(task, split, 0, 100)} for split in SPLITS]
+    assert all(len(latents) > 40 for latents in questions)
+    assert not (questions[0] & questions[1] or questions[0] & questions[2] or questions[1] & questions[2])
+
+
+# Verifiers
+
+
+@every_task
+def test_canonical_answers_score_1(task: Task) -> None:
+    for split in SPLITS:
+        for item in items(task, split, 0, 200):
+            assert task.score(item, item.answer) == 1.0, item
+
+
+@every_task
+def test_another_items_answer_hardly_ever_scores_1(task: Task) -> None:
+    found = items(task, "train", 0, 200)
+    full = sum(task.score(item, other.answer) == 1.0 for item, other in itertools.pairwise(found))
+    assert full <= 10
+
+
+def answers(domain: str) -> st.SearchStrategy[str]:
+    anything = st.text(st.characters(codec=None))
+    near = st.lists(st.sampled_from(PIECES[domain]), max_size=60).map("".join)
+    digits = st.text(st.characters(categories=["Nd", "Nl", "No"]), min_size=1, max_size=6)
+    inner = st.sampled_from(["a", "", "a+b", "b,c", "٣"])
+    nested = st.builds(lambda depth, text, closed: "(" * depth + text + ")" * (depth * closed), st.integers(1, 6_000), inner, st.booleans())
+    long = st.builds(operator.mul, anything | near, st.integers(1, 20_000))
+    return anything | near | digits | nested | long
+
+
+@every_task
+@settings(max_examples=150, deadline=None, database=None)
+@given(data=st.data())
+def test_verifiers_are_total(task: Task, data: st.DataObject) -> None:
+    item = data.draw(st.sampled_from(items(task, "test", 0, 40)))
+    answer = data.draw(answers(task.domain))
+    score = task.score(item, answer)
+    assert score is None or (isinstance(score, float) and 0.0 <= score <= 1.0)
+    assert task.graded or score in (None, 0.0, 1.0)
+
+
+@every_task
+@settings(max_examples=150, deadline=None, database=None)
+@given(data=st.data())
+def test_verifiers_are_total_near_the_right_answer(task: Task, data: st.DataObject) -> None:
+    item = data.draw(st.sampled_from(items(task, "test", 0, 40)))
+    start = data.draw(st.integers(0, len(item.answer)))
+    end = data.draw(st.integers(start, len(item.answer)))
+    middle = data.draw(st.sampled_from(PIECES[task.domain]) | st.text(st.characters(codec=None), max_size=3))
+    score = task.score(item, item.answer[:start] + middle + item.answer[end:])
+    assert score is None or (isinstance(score, float) and 0.0 <= score <= 1.0)
+
+
+ODD = ["", " ", "\n", "\0", "\udc80", "٣٤", "²", "1:", ":1", ":" * 500, "(" * 5_000, "(" * 5_000 + "a" + ")" * 5_000, "((a)", ","]
+
+
+@every_task
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: ascii(odd[:6]))
+def test_what_is_no_answer_parses_in_no_task(task: Task, odd: str) -> None:
+    assert task.score(task.item("test", 0, 0), odd) is None
+
+
+@every_task
+def test_a_canonical_answer_with_a_line_break_or_a_blank_is_no_answer(task: Task) -> None:
+    item = task.item("test", 0, 0)
+    assert [task.score(item, text) for text in (item.answer + "\n", item.answer + " ", " " + item.answer)] == [None] * 3
+
+
+@every_task
+def test_answers_of_millions_of_characters_cost_nothing(task: Task) -> None:
+    item = task.item("test", 0, 0)
+    long = [piece * (16_000_000 // len(piece)) for piece in ("1", "1:", "a+", "(", "Ann", "Low", "é")]
+    start = time.process_time()
+    assert [task.score(item, text) for text in long] == [None] * len(long)
+    assert time.process_time() - start < 1.0
+
+
+# Demonstrations
+
+
+@every_task
+def test_careful_authors_are_right(task: Task) -> None:
+    for place, item in enumerate(items(task, "train", 0, 200)):
+        assert task.score(item, task.demonstrate(item, rng("style", place), 1.0)) == 1.0
+
+
+@every_task
+def test_hurried_authors_can_be_read(task: Task) -> None:
+    for place, item in enumerate(items(task, "train", 0, 200)):
+        assert task.score(item, task.demonstrate(item, rng("style", place), 0.0)) is not None
+
+
+@every_task
+def test_careful_is_the_share_of_careful_authors(task: Task) -> None:
+    found = [item for item in items(task, "train", 0, 200) if task.demonstrate(item, rng(0), 0.0) != item.answer]
+    right = [task.demonstrate(item, rng("style", item.prompt, n), 0.3) == item.answer for item in found for n in range(10)]
+    assert len(right) >= 500
+    assert sum(right) / len(right) == pytest.approx(0.3, abs=0.07)
+
+
+# Nothing that a model writes is ever run by Python itself
+
+
+def python_runs(source: str) -> list[str]:
+    """Names in Python source that would run text as Python: eval, exec, compile, __import__, also as attributes of builtins."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name) and node.id in {"eval", "exec", "compile", "__import__", "builtins", "__builtins__"}:
+            found.append(node.id)
+        elif isinstance(node, ast.Attribute) and node.attr in {"eval", "exec", "compile", "__import__"}:
+            module = node.value.id if isinstance(node.value, ast.Name) else ""
+            if (module, node.attr) != ("re", "compile"):
+                found.append(f"{module}.{node.attr}")
+    return found
+
+
+def test_python_runs_sees_what_it_looks_for() -> None:
+    assert python_runs("x = eval('1')") == ["eval"]
+    assert python_runs("f = exec; f('1')") == ["exec"]
+    assert python_runs("code = compile('1', '', 'eval')") == ["compile"]
+    assert python_runs("import builtins; builtins.eval('1')") == ["builtins.eval", "builtins"]
+    assert python_runs("'eval(1)'; re.compile('a'); evaluate(1)  # eval") == []
+
+
+def test_no_file_of_the_tasks_runs_text() -> None:
+    files = sorted((ROOT / "tasks").rglob("*.py"))
+    assert ROOT / "tasks" / "micro" / "program.py" in files
+    assert {file.name: runs for file in files if (runs := python_runs(file.read_text(encoding="utf-8")))} == {}
