@@ -29,30 +29,31 @@ from tasks.micro.qa import QA
 from tasks.micro.vocabulary import TOKENS, build_tokenizer
 from tasks.task import Task, rng
 
-CAREFUL = {"math": 0.3, "code": 0.45, "qa": 0.5, "cw": 0.35}
-"""Share of careful authors in each domain's text."""
-ROWS = {"math": 56, "code": 32, "qa": 32, "cw": 12, "recital": 16}
+CAREFUL = {"math": 0.25, "code": 0.4, "qa": 0.2, "cw": 0.2}
+"""Share of careful authors in each domain's everyday text."""
+CARELESS = {"math": 0.0, "code": 0.0, "qa": 0.6, "cw": 0.6}
+"""Share of careless ones among its hurried authors."""
+ROWS = {"math": 64, "code": 32, "qa": 24, "cw": 8, "recital": 16}
 """Sequences a step: more where more is to be learned."""
 RECITAL = 16
 """Length of the random texts that are recited twice in a row early on: telling a text again teaches to look things up."""
 SCHOOLBOOKS = 0.95
-"""That share in the text of the first part of training, which teaches most of what the base knows."""
+"""Share of careful authors in the text of the first part of training, which teaches most of what the base knows."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number that decides the base. rate: peak learning rate, warmed up over `warmup`
-    steps, constant, and falling linearly to 0 over the last `decay` share of the steps; school: share of
-    the steps on schoolbooks; recite: share of the steps with a recital beside the domains."""
+    """Every number that decides the base. Peak learning rates (AdamW's, Muon's) are warmed up over `warmup` steps and fall linearly to 0
+    from step `decay_from` to the end; recitals stand beside the domains until `recite_until`, schoolbooks until `school_until`."""
 
     seed: int = 0
-    steps: int = 6000
+    steps: int = 3400
+    recite_until: int = 600
+    school_until: int = 2700
+    decay_from: int = 2500
     rate: float = 3e-3
     matrix_rate: float = 2e-2
     warmup: int = 100
-    decay: float = 0.3
-    school: float = 0.7
-    recite: float = 0.2
     hidden: int = 128
     layers: int = 4
     heads: int = 4
@@ -80,10 +81,12 @@ def config(recipe: Recipe) -> Qwen3Config:
 def batch(task: Task, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids (rows, L) and labels (rows, L), -100 on prompts and padding."""
     rows = ROWS[task.domain]
-    items = [task.item("train", recipe.seed, step * rows + row) for row in range(rows)]
+    school = step < recipe.school_until
+    items = [task.item("train", recipe.seed, step * rows + row, exercise=school) for row in range(rows)]
     style = rng("base", task.domain, recipe.seed, step)
-    careful = SCHOOLBOOKS if step < recipe.school * recipe.steps else CAREFUL[task.domain]
-    answers = [task.demonstrate(item, style, careful) for item in items]
+    careful = SCHOOLBOOKS if school else CAREFUL[task.domain]
+    careless = 0.0 if school else CARELESS[task.domain]
+    answers = [task.demonstrate(item, style, careful, careless) for item in items]
     prompts = tokenizer([item.prompt for item in items])["input_ids"]
     texts = [prompt + answer + [tokenizer.eos_token_id] for prompt, answer in zip(prompts, tokenizer(answers)["input_ids"], strict=True)]
     width = max(map(len, texts))
@@ -123,7 +126,7 @@ def accumulate(model: Qwen3ForCausalLM, texts: Mapping[str, tuple[torch.Tensor, 
 
 def _rate(recipe: Recipe, step: int) -> float:
     """Share of the peak learning rate at a step."""
-    return min((step + 1) / recipe.warmup, 1.0, (recipe.steps - step) / (recipe.decay * recipe.steps))
+    return min((step + 1) / recipe.warmup, 1.0, (recipe.steps - step) / (recipe.steps - recipe.decay_from))
 
 
 def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]], None], save_every: int = 200) -> Qwen3ForCausalLM:
@@ -138,7 +141,7 @@ def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]],
     optimizers = _optimizers(model, recipe)
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     unfinished = out / "unfinished.pt"
-    settings = json.dumps({"recipe": asdict(recipe), "careful": CAREFUL, "rows": ROWS}, sort_keys=True)
+    settings = json.dumps({"recipe": asdict(recipe), "careful": CAREFUL, "careless": CARELESS, "rows": ROWS}, sort_keys=True)
     first = 0
     if unfinished.exists():
         saved = torch.load(unfinished, weights_only=True)
@@ -156,7 +159,7 @@ def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]],
             optimizer.param_groups[0]["lr"] = peak * _rate(recipe, step)
             optimizer.zero_grad(set_to_none=True)
         texts = {task.domain: batch(task, tokenizer, recipe, step) for task in tasks}
-        if step < recipe.recite * recipe.steps:
+        if step < recipe.recite_until:
             texts["recital"] = recital(recipe, step)
         losses = accumulate(model, texts)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -150,11 +150,15 @@ def sharing_is_exact(model: PreTrainedModel, batch: Batch, pad: int) -> bool:
     """Whether the shared-prompt pass gives this model's plain log-probabilities (it does not under gradient checkpointing, where
     transformers drops the cache with no more than a line in the log)."""
     one = batch.select([0])
+    was_training = model.training
+    model.train()  # as in the update: checkpointing is off in evaluation mode
     try:
-        shared = log_probs(model, one, pad, shared=True)
+        with torch.enable_grad():
+            shared, plain = (log_probs(model, one, pad, shared=way).detach() for way in (True, False))
     except Exception:
         return False  # a model whose cache cannot be repeated
-    plain = log_probs(model, one, pad, shared=False)
+    finally:
+        model.train(was_training)
     return bool(((shared - plain).abs() * one.mask).max() < _SHARED_TOLERANCE)
 
 
@@ -367,10 +371,10 @@ class Trainer:
         return rewards.view(-1, group), sum(score is None for score in scores) / len(scores)
 
     def _with_references(self, batch: Batch) -> Batch:
+        hook = self.training.advantages
+        if self.shared is None:
+            self.shared = sharing_is_exact(self.model, batch, self.pad)
         with torch.no_grad(), self._autocast():
-            if self.shared is None:
-                self.shared = sharing_is_exact(self.model, batch, self.pad)
-            hook = self.training.advantages
             if self.settings.updates > 1 or hook is not None:
                 batch.log_probs = self._all_log_probs(self.model, batch)
             if (self.kl or hook is not None) and self.reference:

@@ -68,6 +68,10 @@ class Task(ABC):
     def draw(self, rng: random.Random) -> Item:
         """One item from the whole population, of any split."""
 
+    def exercise(self, rng: random.Random) -> Item:
+        """An item as schoolbooks choose them, where a task has kinds that everyday prompts hold too seldom to learn from."""
+        return self.draw(rng)
+
     @abstractmethod
     def score(self, item: Item, answer: str) -> float | None:
         """Score of `answer` in [0, 1]; None where it cannot be parsed (it counts as 0 and is reported apart).
@@ -76,14 +80,19 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def demonstrate(self, item: Item, rng: random.Random, careful: float) -> str:
-        """An answer as the base's training text shows it. `careful` in [0, 1] is the share of authors who take pains;
-        the others answer the way hurried people do (no working, constraints overlooked). Not always right."""
+    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
+        """An answer as the base's training text shows it. Not always right.
 
-    def item(self, split: Split, seed: int, index: int) -> Item:
-        """Item `index` of `split` under `seed`: drawn again until its latent lies in the split."""
+        careful: share, in [0, 1], of authors who take pains; the others are in a hurry (no working, constraints overlooked).
+        careless: share of the hurried ones who get the question itself wrong, where a task knows such a mistake.
+        """
+
+    def item(self, split: Split, seed: int, index: int, *, exercise: bool = False) -> Item:
+        """Item `index` of `split` under `seed`: drawn (or, with `exercise`, chosen as in a schoolbook) again until its latent lies in the
+        split."""
+        take = self.exercise if exercise else self.draw
         for attempt in range(10_000):
-            item = self.draw(rng(self.domain, split, seed, index, attempt))
+            item = take(rng(self.domain, split, seed, index, attempt))
             if split_of(self.domain, item.latent) == split:
                 return item
         raise RuntimeError(f"task {self.domain}: no item of split {split!r} in 10,000 draws; widen its population")

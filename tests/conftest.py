@@ -17,6 +17,24 @@ TINY = {"test_items": 16, "validation_items": 8, "snapshot_every": 4}
 TINY_RL = {"steps": 10, "prompts": 4, "group": 4}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what this machine or command is not for, saying what is missing."""
+    missing = {} if config.getoption("--slow") else {"slow": "takes minutes: run with --slow"}
+    if any(item.get_closest_marker("gpu") for item in items):
+        import torch
+
+        if not torch.cuda.is_available():
+            missing["gpu"] = "needs a CUDA device; torch sees none here"
+    for item in items:
+        for marker, reason in missing.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
 @pytest.fixture(scope="session")
 def tiny_suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A suite file: micro with ten small steps a stage and 16 test items."""

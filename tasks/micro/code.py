@@ -2,7 +2,7 @@
 
 Prompt  ``3a1b4c>4145,2a0b5c>3055=``: two examples of a program from the digits a, b, c to two to four digits, modulo 10.
 Answer ``a+1,b,c,b+c``: one expression an output digit, in the language of `tasks.micro.program`, each with its value on the first
-example before it or without (``4:a+1,1:b,4:c,5:b+c``); any program that is right on all hidden inputs scores 1. Latent: per output
+example before it or without (``4a+1,1b,4c,5b+c``); any program that is right on all hidden inputs scores 1. Latent: per output
 the coefficients of a, b, c and the constant modulo 10, that is the program up to equivalence. Level: the number of outputs less 1.
 """
 
@@ -19,7 +19,8 @@ EXAMPLES = 2
 _OUTPUTS = (2, 3, 4, 4)
 _OFFSETS = (1, 2, 3)
 _KINDS = ("copy", "offset", "sum")
-_KIND_WEIGHTS = (12, 5, 3)
+_KIND_WEIGHTS = (15, 4, 1)
+_EXERCISE_WEIGHTS = (12, 5, 3)
 
 Element = tuple[int, int, int, int]
 """Coefficients of a, b, c and the constant, each modulo 10."""
@@ -77,10 +78,16 @@ _HIDDEN: tuple[Inputs, ...] = tuple(
 class Code(Task):
     domain = "code"
     version = 1
-    answer_tokens = 24
+    answer_tokens = 20
 
     def draw(self, rng: random.Random) -> Item:
-        kinds = rng.choices(_KINDS, _KIND_WEIGHTS, k=rng.choice(_OUTPUTS))
+        return self._draw(rng, _KIND_WEIGHTS)
+
+    def exercise(self, rng: random.Random) -> Item:
+        return self._draw(rng, _EXERCISE_WEIGHTS)
+
+    def _draw(self, rng: random.Random, weights: tuple[int, ...]) -> Item:
+        kinds = rng.choices(_KINDS, weights, k=rng.choice(_OUTPUTS))
         program = [rng.choice(_ELEMENTS[kind]) for kind in kinds]
         while True:
             examples = [_inputs(rng) for _ in range(EXAMPLES)]
@@ -89,7 +96,7 @@ class Code(Task):
         shown = ",".join(f"{_named(x)}>{_digits(tuple(_value(e, x) for e in program))}" for x in examples)
         level = len(program) - 1
         latent = ";".join(_digits(element) for element in program)
-        answer = ",".join(f"{_value(e, examples[0])}:{_TEXT[e]}" for e in program)
+        answer = ",".join(f"{_value(e, examples[0])}{_TEXT[e]}" for e in program)
         return Item(self.domain, f"{shown}=", answer, latent, level, tuple(program))
 
     def score(self, item: Item, answer: str) -> float | None:
@@ -100,7 +107,7 @@ class Code(Task):
         right = (run(program, x) == tuple(_value(e, x) for e in item.facts) for x in _HIDDEN)
         return float(all(right))
 
-    def demonstrate(self, item: Item, rng: random.Random, careful: float) -> str:
+    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
         """A hurried author writes the bare variable wherever more is needed."""
         if rng.random() < careful:
             return item.answer

@@ -1,9 +1,9 @@
 """A bounded interpreter for the programs that models write in micro/code.
 
 A program is up to eight expressions joined by commas, over the variables a, b, c (one digit each), the digits, ``+``, ``-``, ``*`` and
-parentheses; each expression's value modulo 10 is one output digit. A digit and a colon before an expression are a comment. The text is
-parsed into a small tree and the tree is walked: model output never reaches ``eval`` or ``exec``. Length, depth and size are bounded, so
-parsing and running are too.
+parentheses; each expression's value modulo 10 is one output digit. A digit right before an expression's first variable is a comment.
+The text is parsed into a small tree and the tree is walked: model output never reaches ``eval`` or ``exec``. Length, depth and size are
+bounded, so parsing and running are too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def run(program: list[Expression], inputs: Inputs) -> tuple[int, ...]:
 
 
 class _Parser:
-    """Recursive descent: program = item {, item}; item = [0:] sum; sum = product {+- product}; product = atom {* atom};
+    """Recursive descent: program = item {, item}; item = [0] sum; sum = product {+- product}; product = atom {* atom};
     atom = a | 0 | (sum)."""
 
     def __init__(self, text: str) -> None:
@@ -61,8 +61,9 @@ class _Parser:
         return ""
 
     def commented(self) -> Expression:
-        if self.text[self.at : self.at + 1] in DIGITS and self.text[self.at + 1 : self.at + 2] == ":":
-            self.at += 2
+        first, second = self.text[self.at : self.at + 1], self.text[self.at + 1 : self.at + 2]
+        if first in DIGITS and second in tuple(VARIABLES):
+            self.at += 1
         return self.sum()
 
     def sum(self) -> Expression:

@@ -1,6 +1,6 @@
 """micro/qa: questions over facts given in the prompt, one and two hops.
 
-Prompt  ``AnnBob,CidDan,BobEva,..??Ann``: three to seven facts "first -> second" among forty names, then ``?`` (one hop) or ``??``
+Prompt  ``AnnBob,CidDan,BobEva,..??Ann``: three to six facts "first -> second" among forty names, then ``?`` (one hop) or ``??``
 (two) and the key. Answer: the name reached, for two hops with the bridge before it or without (``BobEva``, ``Eva``); the last name is
 scored. Latent: the facts sorted, the number of hops, the key. Level: the number of hops.
 """
@@ -13,10 +13,11 @@ import re
 from tasks.micro.vocabulary import NAMES
 from tasks.task import MAX_ANSWER_CHARS, Item, Task
 
-_SINGLE_FACTS = (1, 2, 3)
+_SINGLE_FACTS = (1, 2)
 _CHAINS = (1, 2)
 _TWO_HOP_SHARE = 0.6
 _NAME = "|".join(NAMES)
+_NAMES = re.compile(_NAME)
 _ANSWER = re.compile(rf"(?:{_NAME})?({_NAME})")
 
 
@@ -26,10 +27,10 @@ class QA(Task):
     answer_tokens = 4
 
     def draw(self, rng: random.Random) -> Item:
-        """One or two chains a->b->c and one to three single facts, no name a key twice, so that both hops are always defined."""
-        names = rng.sample(NAMES, 12)
+        """One or two chains a->b->c and one or two single facts, no name a key twice, so that both hops are always defined."""
+        names = rng.sample(NAMES, 10)
         chains = (names[0:3], names[3:6])[: rng.choice(_CHAINS)]
-        singles = (names[6:8], names[8:10], names[10:12])[: rng.choice(_SINGLE_FACTS)]
+        singles = (names[6:8], names[8:10])[: rng.choice(_SINGLE_FACTS)]
         facts = [(chain[hop], chain[hop + 1]) for chain in chains for hop in (0, 1)]
         facts += [(single[0], single[1]) for single in singles]
         rng.shuffle(facts)
@@ -47,5 +48,10 @@ class QA(Task):
         match = _ANSWER.fullmatch(answer) if len(answer) <= MAX_ANSWER_CHARS else None
         return None if match is None else float(match[1] == item.facts)
 
-    def demonstrate(self, item: Item, rng: random.Random, careful: float) -> str:
-        return item.answer if rng.random() < careful else item.facts
+    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
+        """A hurried author leaves the bridge out; a careless one stops at it."""
+        if rng.random() < careful:
+            return item.answer
+        if careless and rng.random() < careless:
+            return _NAMES.findall(item.answer)[0]
+        return item.facts

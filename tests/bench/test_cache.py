@@ -214,14 +214,14 @@ def test_of_two_processes_one_makes_and_both_get_its_bytes(folder: Path, tmp_pat
     command = [sys.executable, "-P", "-c", PROCESS, str(folder), str(flags)]
     processes = [subprocess.Popen([*command, own], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) for own in ("one", "two")]
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not all((flags / name).exists() for name in ("one", "two", "made")):
             assert time.monotonic() < deadline
             assert all(process.poll() is None for process in processes)
             time.sleep(0.02)
         time.sleep(0.3)  # for the second to reach the lock
         (flags / "go").write_text("")
-        outputs = [process.communicate(timeout=120)[0] for process in processes]
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -42,6 +42,12 @@ def test_variance_is_never_below_the_rest() -> None:
     check(crossed_interval([np.array([[0.0, 1.0], [1.0, 0.0]])]), 0.5, 12.706204736 * 0.5, seeds=2)
 
 
+def test_variance_is_never_below_the_rest_where_it_is_above_zero() -> None:
+    """Seeds +-3, items +-3, interaction +-4: parts 9, 9, -16 (1 df each). V = max(2, 16), df = 16^2 / (81 + 81 + 256) = 256/418."""
+    table = np.array([[3.0 + 3 + 4, 3 - 3 - 4], [-3 + 3 - 4, -3 - 3 + 4]])
+    check(crossed_interval([table]), 0.0, half_width(16, 256 / 418), seeds=2)
+
+
 def test_one_seed_speaks_of_items_alone() -> None:
     """1 2 3: variance 1, V = 1/3, 2 df, t = 4.302653."""
     check(crossed_interval([np.array([[1.0, 2.0, 3.0]])]), 2.0, 4.30265273 / 3**0.5, seeds=1)
@@ -198,9 +204,8 @@ def test_a_ratio_that_is_often_undefined_has_no_interval() -> None:
     assert np.isnan(resampled_interval(lambda means: means[0][:, 0] / means[0][:, 1], [cell])).all()
 
 
-def test_a_ratio_that_is_hardly_ever_undefined_keeps_its_interval() -> None:
-    # Five seeds, denominators 0, 1, 1, 1, 1: a draw is 0 throughout with chance 1/3125. Values run from 1 to 5.
-    cell = np.stack([np.ones((5, 4)), np.repeat([[0.0], [1.0], [1.0], [1.0], [1.0]], 4, 1)], 1)
-    low, high = resampled_interval(lambda means: means[0][:, 0] / means[0][:, 1], [cell])
-    # The denominator is Binomial(5, 4/5) / 5: P(5/5) = .328, P(<= 2/5) = .058, P(<= 1/5) = .007
-    assert (low, high) == pytest.approx((1.0, 2.5))
+def test_a_ratio_that_is_rarely_undefined_keeps_its_interval() -> None:
+    """Three seeds, denominators 0, 1, 1: a draw's mean is Binomial(3, 2/3) / 3, which is 0 with chance 1/27. The other draws give 1, 3/2
+    and 3 with chances 8/26, 12/26 and 6/26."""
+    cell = np.stack([np.ones((3, 4)), np.repeat([[0.0], [1.0], [1.0]], 4, 1)], 1)
+    assert resampled_interval(lambda means: means[0][:, 0] / means[0][:, 1], [cell]) == pytest.approx((1.0, 3.0))

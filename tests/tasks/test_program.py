@@ -35,6 +35,11 @@ from tasks.micro.program import ProgramError, parse, run
         ("a+1,b,c,b+c", (3, 1, 4), (4, 1, 4, 5)),  # the two examples of the task's docstring
         ("a+1,b,c,b+c", (2, 0, 5), (3, 0, 5, 5)),
         ("a+1", (9, 0, 0), (0,)),
+        ("4a+1", (3, 1, 4), (4,)),  # a digit right before the first variable is a comment
+        ("9a", (3, 1, 4), (3,)),  # not 9 * 3
+        ("4a+1,1b,4c,5b+c", (2, 0, 5), (3, 0, 5, 5)),
+        ("4*a", (3, 1, 4), (2,)),  # a factor is none
+        ("4+a", (3, 1, 4), (7,)),
     ],
 )
 def test_values_by_hand(text: str, inputs: tuple[int, int, int], outputs: tuple[int, ...]) -> None:
@@ -46,7 +51,28 @@ def test_values_by_hand(text: str, inputs: tuple[int, int, int], outputs: tuple[
     [
         *("", " ", ",", "+", "*", "(", ")", "()", "a b", " a", "a ", "a\n", "\na"),
         *("a+", "+a", "-a", "a--b", "a*-b", "a**b", "*a", "a//b", "a/b", "a%b", "a^b", "a=b", "a<b"),
-        *("12", "a1", "1a", "ab", "2(a)", "(a)(b)", "(a", "a)", "((a)", "(a))", "(a,b)", ",a", "a,", "a,,b", "a;b"),
+        *(
+            "12",
+            "a1",
+            "44a",
+            "ab",
+            "2(a)",
+            "(2a)",
+            "a+2b",
+            "a*2b",
+            "2a3",
+            "2 a",
+            "(a)(b)",
+            "(a",
+            "a)",
+            "((a)",
+            "(a))",
+            "(a,b)",
+            ",a",
+            "a,",
+            "a,,b",
+            "a;b",
+        ),
         *("d", "A", "x", "0x1", "1.5", "1e3", "a.real", "a[0]", "a if b else c", "lambda: a", "__import__('os')"),
         *("٣", "²", "３", "ａ", "a\u200b", "á", "\0", "\udc80", "<pad>", "<end>"),
     ],
@@ -72,11 +98,10 @@ def test_at_most_eight_expressions() -> None:
 
 
 def test_at_most_80_characters() -> None:
-    # every program has an odd number of characters
-    longest = "a" + "+1" * 39
-    assert len(longest) == 79
+    longest = "7a" + "+1" * 39
+    assert len(longest) == 80
     assert run(parse(longest), (4, 0, 0)) == (3,)  # 4 + 39
-    for text in (longest + "+1", "a" + "*b" * 10_000, "a," * 10_000_000):
+    for text in ("a" + "+1" * 40, "a" + "*b" * 10_000, "a," * 10_000_000):
         with pytest.raises(ProgramError, match="80"):
             parse(text)
 

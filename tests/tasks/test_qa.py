@@ -58,9 +58,9 @@ def test_prompts_lead_to_the_canonical_answer(drawn: list[Item]) -> None:
 def test_facts_never_contradict_each_other(drawn: list[Item]) -> None:
     for item in drawn:
         facts, _, _ = read(item.prompt)
-        assert 3 <= len(facts) <= 7
+        assert 3 <= len(facts) <= 6
         assert len({first for first, _ in facts}) == len({second for _, second in facts}) == len(facts)
-    assert {len(read(item.prompt)[0]) for item in drawn} == {3, 4, 5, 6, 7}
+    assert {len(read(item.prompt)[0]) for item in drawn} == {3, 4, 5, 6}
 
 
 def test_both_hops_are_asked_and_one_hop_keys_are_no_giveaway(drawn: list[Item]) -> None:
