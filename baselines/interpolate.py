@@ -24,7 +24,7 @@ class Interpolate(Method):
         own = [history.checkpoint(target) for target in targets]
 
         def at(alpha: float) -> Checkpoint:
-            return checkpoint.map(lambda _, last, *thetas: last + alpha * (sum(thetas) / len(thetas) - last), *own)
+            return checkpoint.map(lambda _, last, *thetas: last.lerp(sum(thetas) / len(thetas), alpha), *own)
 
         def validation(candidate: Checkpoint) -> float:
             return sum(history.score(candidate, domain) for domain in history.sequence)

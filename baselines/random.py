@@ -22,19 +22,22 @@ class RandomCoordinates(Rollback):
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         own, weights = self.scoring(checkpoint, targets, history)
-        ranked = self.roll_back(checkpoint, targets, history, own, weights)
-        share = self._share_of_norm(checkpoint, ranked, own) if self.match == "norm" else self.share
+        share = self._share(checkpoint, self.roll_back(checkpoint, own, weights), own)
 
         def change(name: str, last: torch.Tensor, *thetas: torch.Tensor) -> torch.Tensor:
             picked = uniforms(1, last.numel(), "random coordinates", history.seed, name).view_as(last) < share
-            return torch.where(picked, last + self.step * (sum(thetas) / len(thetas) - last), last)
+            return torch.where(picked, torch.lerp(last, sum(thetas) / len(thetas), self.step), last)
 
         return checkpoint.map(change, *own)
 
-    def _share_of_norm(self, checkpoint: Checkpoint, ranked: Checkpoint, own: list[Checkpoint]) -> float:
+    def _share(self, checkpoint: Checkpoint, ranked: Checkpoint, own: list[Checkpoint]) -> float:
+        """Share of coordinates that `rollback` changed, or of the squared norm that it removed."""
         removed = full = 0.0
         for name, last in checkpoint.items():
-            aim = sum(c.tensor(name) for c in own) / len(own)
-            removed += (ranked.tensor(name) - last).double().square().sum().item()
-            full += (self.step * (aim - last)).double().square().sum().item()
+            gone = ranked.tensor(name) - last
+            if self.match == "count":
+                removed, full = removed + (gone != 0).sum().item(), full + gone.numel()
+            else:
+                whole = self.step * (sum(c.tensor(name) for c in own) / len(own) - last)
+                removed, full = removed + gone.double().square().sum().item(), full + whole.double().square().sum().item()
         return min(1.0, removed / full) if full else 0.0

@@ -32,7 +32,7 @@ class Rollback(Method):
     prompts: int = 512
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
-        return self.roll_back(checkpoint, targets, history, *self.scoring(checkpoint, targets, history))
+        return self.roll_back(checkpoint, *self.scoring(checkpoint, targets, history))
 
     def scoring(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> tuple[list[Checkpoint], list[Tensors]]:
         """Each target's own checkpoint, and its Fisher or gradient (none for |delta|)."""
@@ -42,15 +42,14 @@ class Rollback(Method):
         ask = history.fisher if self.rank == "fisher" else history.gradient
         return own, [ask(c, target, self.prompts) for c, target in zip(own, targets, strict=True)]
 
-    def roll_back(
-        self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History, own: list[Checkpoint], weights: list[Tensors]
-    ) -> Checkpoint:
+    def roll_back(self, checkpoint: Checkpoint, own: list[Checkpoint], weights: list[Tensors]) -> Checkpoint:
+        """The checkpoint with its highest-scored coordinates taken back."""
         cut = threshold_of_share(lambda: self.scores(checkpoint, own, weights), self.share)
 
         def change(name: str, last: torch.Tensor, *theirs: torch.Tensor) -> torch.Tensor:
             thetas, stats = theirs[: len(own)], theirs[len(own) :]
             picked = self.score(last, thetas, stats) >= max(cut, torch.finfo(torch.float32).tiny)
-            return torch.where(picked, last + self.step * (self.aim(thetas, stats) - last), last)
+            return torch.where(picked, torch.lerp(last, self.aim(thetas, stats), self.step), last)
 
         return checkpoint.map(change, *own, *weights)
 

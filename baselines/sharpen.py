@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from bench.checkpoint import Checkpoint
 
 
+FINAL_NORM = "model.norm.weight"
+"""Of Llama, Qwen, Mistral and their like."""
+
+
 class Sharpen(Method):
     """scales: the factors tried; prompts: samples a target to choose by."""
 
@@ -23,8 +27,11 @@ class Sharpen(Method):
     prompts: int = 256
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
+        if FINAL_NORM not in checkpoint.names():
+            raise ValueError(f"sharpen knows no final norm but {FINAL_NORM}, which this model does not have")
+
         def scaled(scale: float) -> Checkpoint:
-            return checkpoint.map(lambda name, own: own * scale if name == "model.norm.weight" else own)
+            return checkpoint.map(lambda name, own: own * scale if name == FINAL_NORM else own)
 
         def reward(candidate: Checkpoint) -> float:
             samples = [s for target in targets for s in history.sample(candidate, target, self.prompts)]

@@ -29,7 +29,7 @@ from tasks.micro.qa import QA
 from tasks.micro.vocabulary import TOKENS, build_tokenizer
 from tasks.task import Task, rng
 
-CAREFUL = {"math": 0.25, "code": 0.4, "qa": 0.2, "cw": 0.2}
+CAREFUL = {"math": 0.25, "code": 0.55, "qa": 0.2, "cw": 0.2}
 """Share of careful authors in each domain's everyday text."""
 CARELESS = {"math": 0.0, "code": 0.0, "qa": 0.6, "cw": 0.6}
 """Share of careless ones among its hurried authors."""
@@ -186,7 +186,7 @@ def command(out: Path) -> None:
     """What `python -m bench build-base micro` does: build with a progress bar, then print the content hash for the suite's file."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from bench.checkpoint import Tensors, content_hash
+    from bench.checkpoint import Checkpoint
 
     recipe = Recipe()
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
@@ -196,4 +196,4 @@ def command(out: Path) -> None:
             bar.update(task, completed=step, description=" ".join(f"{name} {loss:.2f}" for name, loss in losses.items()))
 
         build(out, recipe, progress)
-    print(f"{out}: content {content_hash(Tensors(out).items())}")
+    print(f"{out}: content {Checkpoint(out).content()}")

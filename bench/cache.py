@@ -67,7 +67,7 @@ class Cache:
         return Tensors(self.store.folder / content)
 
     def find(self, kind: str, key: Mapping[str, Any]) -> Entry | None:
-        """The entry of a key where it is there and sound; a damaged one is removed with a warning."""
+        """The entry of a key where it is there and sound; a damaged one is named in the log and left to `remember`."""
         name = key_hash({"kind": kind, **key})
         folder = self.folder / "entries" / name
         if not folder.exists():
@@ -76,7 +76,6 @@ class Cache:
             return self._read(name, folder)
         except (DamagedError, OSError, ValueError, KeyError, TypeError) as error:
             log.warning("cache entry %s (%s) is damaged and will be made again: %s", name[:12], kind, error)
-            shutil.rmtree(folder, ignore_errors=True)
             return None
 
     def remember(self, kind: str, key: Mapping[str, Any], make: Callable[[Path, Path], Made]) -> Entry:
@@ -94,6 +93,7 @@ class Cache:
             found = self.find(kind, key)
             if found is not None:
                 return found
+            shutil.rmtree(self.folder / "entries" / name, ignore_errors=True)
             work = self.folder / "work" / name
             entries = self.folder / "entries"
             work.mkdir(parents=True, exist_ok=True)
@@ -105,6 +105,9 @@ class Cache:
                 entry = {"kind": kind, "key": dict(key), "value": made.value, "flops": made.flops, "files": files}
                 write_json(unfinished / "entry.json", entry | {"seal": key_hash(entry)})
                 os.replace(unfinished, entries / name)
+            except OSError:
+                if not (entries / name).exists():  # another was first, where locks do not reach: its bytes are ours
+                    raise
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
             shutil.rmtree(work, ignore_errors=True)
@@ -119,25 +122,29 @@ class Cache:
             for file, expected in entry["files"].items():
                 if file_hash(folder / file) != expected:
                     raise DamagedError(f"{file} was changed")
-            for reference in ("checkpoint", "tensors"):
-                if reference in entry["value"]:
-                    self._verify(entry["value"][reference])
+            if "checkpoint" in entry["value"]:
+                self._verify(self.checkpoint(entry["value"]["checkpoint"]))
+            if "tensors" in entry["value"]:
+                self._verify(self.tensors(entry["value"]["tensors"]))
             self._verified.add(name)
         return Entry(name, entry["kind"], entry["value"], entry["flops"], folder)
 
-    def _verify(self, content: str) -> None:
-        tensors = Tensors(self.store.folder / content)
+    @staticmethod
+    def _verify(stored: Tensors) -> None:
         try:
-            tensors.verify()
+            stored.verify()
         except DamagedError:
-            shutil.rmtree(tensors.folder, ignore_errors=True)
+            shutil.rmtree(stored.folder, ignore_errors=True)
             raise
 
     def size(self) -> dict[str, tuple[int, int]]:
         """Number and bytes of entries by kind, and of checkpoints."""
         sizes: dict[str, tuple[int, int]] = {}
         for folder in sorted((self.folder / "entries").glob("[!.]*")):
-            kind = json.loads((folder / "entry.json").read_text(encoding="utf-8"))["kind"]
+            try:
+                kind = json.loads((folder / "entry.json").read_text(encoding="utf-8"))["kind"]
+            except (OSError, ValueError, KeyError, TypeError):
+                kind = "damaged"
             count, total = sizes.get(kind, (0, 0))
             sizes[kind] = (count + 1, total + _folder_bytes(folder))
         stored = list((self.folder / "checkpoints").glob("[!.]*"))

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,15 @@ class DamagedError(RuntimeError):
     """What lies on disk is not what its name says."""
 
 
-def content_hash(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """sha256 of names, shapes, types and bytes, the names in order."""
+def content_hash(tensors: Iterable[tuple[str, torch.Tensor]], files: Mapping[str, bytes] | None = None) -> str:
+    """sha256 of names, shapes, types and bytes of tensors, and of the files beside them, each in order of the names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
         digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}|".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data if tensor.numel() else b"")
+        if tensor.numel():
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    for name, content in sorted((files or {}).items()):
+        digest.update(f"{name}|{len(content)}|".encode() + content)
     return digest.hexdigest()
 
 
@@ -74,10 +77,14 @@ class Tensors:
         for name in self.names():
             yield name, self.tensor(name)
 
+    def content(self) -> str:
+        """The content's hash as it is on disk now."""
+        return content_hash(self.items())
+
     def verify(self) -> None:
         """Raise `DamagedError` unless the content is what the folder's name says."""
         try:
-            found = content_hash(self.items())
+            found = self.content()
         except Exception as error:
             raise DamagedError(f"{self.folder}: {error}") from error
         if found != self.hash:
@@ -86,6 +93,9 @@ class Tensors:
 
 class Checkpoint(Tensors):
     """A model: the tensors, and config and tokenizer beside them. Immutable: every change is a new checkpoint."""
+
+    def content(self) -> str:
+        return content_hash(self.items(), _files_beside(self.folder))
 
     def map(self, change: Callable[..., torch.Tensor], *others: Tensors) -> Checkpoint:
         """change(name, own, *theirs) of every tensor, all fp32 of one shape, as a new checkpoint in the same store.
@@ -99,6 +109,12 @@ class Checkpoint(Tensors):
                 yield name, change(name, own, *theirs)
 
         return Store(self.folder.parent).add_checkpoint(changed(), self.folder)
+
+
+def _files_beside(folder: Path) -> dict[str, bytes]:
+    """What a model's folder holds beside its weights."""
+    files = [file for file in folder.iterdir() if file.is_file() and ".safetensors" not in file.name and not file.name.startswith(".")]
+    return {file.name: file.read_bytes() for file in files}
 
 
 def _matching(other: Tensors, name: str, own: torch.Tensor) -> torch.Tensor:
@@ -119,11 +135,12 @@ class Store:
 
     def add_tensors(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> Tensors:
         """Named tensors as `Tensors`, in the types they have."""
-        return Tensors(self._add({name: tensor.detach().cpu() for name, tensor in tensors}, None))
+        return Tensors(self._add({name: tensor.detach().cpu() for name, tensor in tensors}, {}, Tensors))
 
     def add_checkpoint(self, tensors: Iterable[tuple[str, torch.Tensor]], like: Path) -> Checkpoint:
         """Named tensors as a checkpoint in fp32, with everything but the weights of the HF folder `like` beside them."""
-        return Checkpoint(self._add({name: tensor.detach().float().cpu() for name, tensor in tensors}, like))
+        weights = {name: tensor.detach().float().cpu() for name, tensor in tensors}
+        return Checkpoint(self._add(weights, _files_beside(Path(like)), Checkpoint))
 
     def add_model(self, model: PreTrainedModel, like: Path) -> Checkpoint:
         """The model's weights as they are now; tied weights are stored once."""
@@ -134,19 +151,21 @@ class Store:
         """Somebody's HF folder as a checkpoint of this store."""
         return self.add_checkpoint(Tensors(folder).items(), folder)
 
-    def _add(self, tensors: dict[str, torch.Tensor], like: Path | None) -> Path:
-        final = self.folder / content_hash(tensors.items())
+    def _add(self, tensors: dict[str, torch.Tensor], files: Mapping[str, bytes], kind: type[Tensors]) -> Path:
+        final = self.folder / content_hash(tensors.items(), files)
         if final.exists():
-            return final
+            try:
+                kind(final).verify()
+                return final
+            except DamagedError:
+                shutil.rmtree(final, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.folder))
         try:
-            if like is not None:
-                for file in sorted(Path(like).iterdir()):
-                    if file.is_file() and ".safetensors" not in file.name and not file.name.startswith("."):
-                        shutil.copyfile(file, unfinished / file.name)
-            ordered = {name: tensors[name].contiguous() for name in sorted(tensors)}
-            save_file(ordered, unfinished / WEIGHTS, metadata={"format": "pt"})
+            for name, content in files.items():
+                (unfinished / name).write_bytes(content)
+            # Cloned: safetensors refuses tensors that share memory.
+            save_file({name: tensors[name].clone() for name in sorted(tensors)}, unfinished / WEIGHTS, metadata={"format": "pt"})
             os.replace(unfinished, final)
         except OSError:
             if not final.exists():  # somebody else was first with the same content: theirs is ours
@@ -166,12 +185,14 @@ def threshold_of_share(scores: Callable[[], Iterable[torch.Tensor]], share: floa
         raise ValueError(f"share={share}: must lie in (0, 1]")
 
     def bits(scored: torch.Tensor) -> torch.Tensor:
-        return scored.float().flatten().contiguous().view(torch.int32)
+        return (scored.float().flatten() + 0.0).view(torch.int32)  # + 0.0 makes -0.0 a 0.0
 
     upper, total = torch.zeros(1 << 16, dtype=torch.int64), 0
     for scored in scores():
         upper += torch.bincount(bits(scored) >> 16, minlength=1 << 16)
         total += scored.numel()
+    if not total:
+        raise ValueError("no scores to rank")
     wanted = max(1, round(share * total))
     above = upper.flip(0).cumsum(0).flip(0)
     bucket = int((above >= wanted).nonzero().max())

@@ -85,7 +85,7 @@ def run(
 
 
 def _settings(words: list[str], method: str) -> list[dict[str, Any]]:
-    """Every combination of --set words; a,b,c tries each, (a,b) or a:b is one tuple value."""
+    """Every combination of --set words; a,b,c runs each, a:b is one value of two parts (a: of one)."""
     from bench.methods import make_method
 
     keys, choices = [], []
@@ -94,7 +94,7 @@ def _settings(words: list[str], method: str) -> list[dict[str, Any]]:
         if not equals or not key:
             raise UserError(f"--set {word}: write key=value")
         keys.append(key)
-        choices.append([each.split(":") if ":" in each else each for each in value.split(",")])
+        choices.append([[part for part in each.split(":") if part] if ":" in each else each for each in value.split(",")])
     found = [dict(zip(keys, values, strict=True)) for values in product(*choices)]
     made = [make_method(method, chosen).settings() for chosen in found]
     return [{key: settings[key] for key in keys} for settings in made]

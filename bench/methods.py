@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -9,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 import baselines
 from bench.method import Method
@@ -36,28 +38,32 @@ def method_class(name: str) -> type[Method]:
 def make_method(name: str, settings: Mapping[str, Any]) -> Method:
     """The method with settings; text is converted to each setting's type. `UserError` for an unknown setting or a bad value."""
     cls = method_class(name)
-    known = get_type_hints(cls)
+    known = {setting.name for setting in dataclasses.fields(cls)}
     values = {}
     for key, value in settings.items():
-        if key not in cls.__dataclass_fields__:
-            raise (
-                nearest(f"setting of {name}", key, cls.__dataclass_fields__)
-                if cls.__dataclass_fields__
-                else UserError(f"method {name} has no settings, so --set {key} has no place to go")
-            )
+        if not known:
+            raise UserError(f"method {name} has no settings, so --set {key} has no place to go")
+        if key not in known:
+            raise nearest(f"setting of {name}", key, known)
         try:
-            adapter = TypeAdapter(known[key], config=ConfigDict(strict=False))
-            values[key] = adapter.validate_python(value)
+            values[key] = TypeAdapter(_type_of(cls, key)).validate_python(value)
         except ValidationError as error:
-            message = error.errors()[0]["msg"]
-            raise UserError(f"--set {key}={value}: {message} (method {name})") from error
+            raise UserError(f"--set {key}={value}: {error.errors()[0]['msg']} (method {name})") from error
     return cls(**values)
+
+
+def _type_of(cls: type[Method], setting: str) -> Any:
+    """A setting's type; Any where its annotation names what is there for type checkers alone."""
+    try:
+        return get_type_hints(cls)[setting]
+    except NameError:
+        return Any
 
 
 def method_identity(name: str, method: Method) -> dict[str, Any]:
     """What names a method in a manifest: its name, its settings, its source's hash."""
     return {
-        "name": name if ".py" not in name else name.rpartition(":")[2],
+        "name": name if ".py" not in name else type(method).__name__,
         "settings": {key: list(value) if isinstance(value, tuple) else value for key, value in method.settings().items()},
         "source": class_hash(type(method)),
         "track": method.track,
@@ -70,7 +76,8 @@ def _from_file(name: str) -> type[Method]:
     path = Path(path_text)
     if not path.exists():
         raise UserError(f"--method {name}: no file {path.resolve()}")
-    spec = importlib.util.spec_from_file_location(f"_method_{path.stem}", path)
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    spec = importlib.util.spec_from_file_location(f"_method_{path.stem}_{place}", path)
     if spec is None or spec.loader is None:
         raise UserError(f"--method {name}: {path} is no Python file")
     module = importlib.util.module_from_spec(spec)
@@ -78,7 +85,7 @@ def _from_file(name: str) -> type[Method]:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UserError(f"--method {name}: {path} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise UserError(f"--method {name}: {path} cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}") from error
     found = {cls.__name__: cls for cls in _defined_in(module)}
     if not found:
         raise UserError(f"--method {name}: {path} defines no subclass of bench.method.Method")

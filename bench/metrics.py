@@ -57,6 +57,11 @@ def damage(outcome: Outcome) -> np.ndarray:
     return outcome.own - outcome.plain[..., -1, :]
 
 
+def gain(outcome: Outcome) -> np.ndarray:
+    """(..., T): A_d - R[0][d], what the plain run had won right after the domain's own stage."""
+    return outcome.own - outcome.plain[..., 0, :]
+
+
 def recovered(outcome: Outcome) -> np.ndarray:
     """(..., T): R[end][d] - R0[T][d]."""
     return outcome.end - outcome.plain[..., -1, :]
@@ -85,7 +90,7 @@ def worst_collateral(outcome: Outcome) -> np.ndarray:
 
 def kept(outcome: Outcome) -> np.ndarray:
     """sum_d (min(R[end][d], A_d) - R[0][d]) / sum_d (A_d - R[0][d]); nan where nothing was won."""
-    won = (outcome.own - outcome.plain[..., 0, :]).sum(-1)
+    won = gain(outcome).sum(-1)
     still = (np.minimum(outcome.end, outcome.own) - outcome.plain[..., 0, :]).sum(-1)
     return _ratio(still, won)
 
@@ -97,7 +102,7 @@ def surplus(outcome: Outcome) -> np.ndarray:
 
 def normalized_forgetting(outcome: Outcome) -> np.ndarray:
     """sum_d damage_d / sum_d (A_d - R[0][d]) over all domains but the last, of the plain run; nan where nothing was won."""
-    won = (outcome.own - outcome.plain[..., 0, :])[..., :-1].sum(-1)
+    won = gain(outcome)[..., :-1].sum(-1)
     return _ratio(damage(outcome)[..., :-1].sum(-1), won)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 
 from bench import metrics
 from bench.metrics import Outcome
-from bench.stats import Interval, crossed_interval, resampled_interval
+from bench.stats import Interval, crossed_interval, ratio_interval, resampled_interval
 from bench.suite import UserError
 
 FORMAT = 1
@@ -75,7 +76,7 @@ class Run:
 
     def _row_scores(self, row: str) -> dict[tuple[str, str], np.ndarray]:
         found: dict[tuple[str, str], list[float]] = {}
-        for answer in self.answers(row):
+        for answer in sorted(self.answers(row), key=lambda answer: answer["item"]):
             found.setdefault((answer["domain"], answer["decoding"]), []).append(answer["score"])
         return {key: np.array(values) for key, values in found.items()}
 
@@ -97,7 +98,11 @@ def load_run(folder: str | Path) -> Run:
 
 def find_runs(folder: Path) -> list[Run]:
     """Finished runs directly below a folder, by name."""
-    return [load_run(path.parent) for path in sorted(folder.glob("*/manifest.json"))]
+    found = []
+    for path in sorted(folder.glob("*/manifest.json")):
+        with suppress(UserError):
+            found.append(load_run(path.parent))
+    return found
 
 
 def outcome(scores: Sequence[np.ndarray], targets: Sequence[int]) -> Outcome:
@@ -105,10 +110,6 @@ def outcome(scores: Sequence[np.ndarray], targets: Sequence[int]) -> Outcome:
     table = np.stack(scores, -1)  # (..., R, T)
     rows = (table.shape[-2] - 1) // 2
     return Outcome(table[..., :rows, :], table[..., rows : 2 * rows, :], table[..., -1, :], tuple(targets))
-
-
-LINEAR = ("damage", "collateral", "collateral, last", "BWT", "FWT", "final average")
-"""Metrics whose intervals come from the crossed analysis of variance; the others are resampled."""
 
 
 def measure(runs: Sequence[Run], decoding: str) -> dict[str, dict[str, Any]]:
@@ -125,25 +126,36 @@ def measure(runs: Sequence[Run], decoding: str) -> dict[str, dict[str, Any]]:
     found = {"damage": _shown(lost, 100)}
     significant = lost.low > 0
 
-    def ratio(name: str, function: Any, defined: bool, why: str) -> None:
-        if not defined:
-            found[name] = {"estimate": None, "why": why, "seeds": len(runs)}
-            return
-        low, high = resampled_interval(lambda means: function(outcome(means, targets)), cells)
-        found[name] = _shown(Interval(float(function(mean)), low, high, len(runs)), 1)
+    def undefined(name: str, why: str) -> None:
+        found[name] = {"estimate": None, "why": why, "seeds": len(runs)}
 
-    ratio("recovery ratio", metrics.recovery_ratio, significant, "the damage is not significant")
+    def weighted(metric: Any, columns: Sequence[int]) -> list[np.ndarray]:
+        return _strata(cells, targets, metric, columns)
+
+    if significant:
+        ends = ratio_interval(weighted(metrics.recovered, targets), weighted(metrics.damage, targets))
+        found["recovery ratio"] = _shown(Interval(float(metrics.recovery_ratio(mean)), *ends, len(runs)), 1)
+    else:
+        undefined("recovery ratio", "the damage is not significant")
     if mean.others:
         found["collateral"] = _shown(linear_interval(cells, targets, metrics.collateral), 100)
         found["collateral, worst"] = {"estimate": 100 * float(metrics.worst_collateral(mean)), "seeds": len(runs)}
         last = len(first.sequence) - 1
         found["collateral, last"] = _shown(linear_interval(cells, targets, lambda o: -metrics.recovered(o)[..., last]), 100)
-    won = linear_interval(cells, targets, lambda o: (o.own - o.plain[..., 0, :]).mean(-1))
+    columns = range(len(first.sequence))
     why = "the stages' gain is not significant"
-    ratio("kept", metrics.kept, won.low > 0, why)
+    if crossed_interval(weighted(metrics.gain, columns)).low > 0:
+        ends = resampled_interval(lambda means: metrics.kept(outcome(means, targets)), cells)
+        found["kept"] = _shown(Interval(float(metrics.kept(mean)), *ends, len(runs)), 1)
+    else:
+        undefined("kept", why)
     found["surplus"] = {"estimate": 100 * float(metrics.surplus(mean)), "seeds": len(runs)}
-    earlier = linear_interval(cells, targets, lambda o: (o.own - o.plain[..., 0, :])[..., :-1].mean(-1))
-    ratio("normalized forgetting", metrics.normalized_forgetting, earlier.low > 0, why)
+    earlier = weighted(metrics.gain, columns[:-1])
+    if crossed_interval(earlier).low > 0:
+        ends = ratio_interval(weighted(metrics.damage, columns[:-1]), earlier)
+        found["normalized forgetting"] = _shown(Interval(float(metrics.normalized_forgetting(mean)), *ends, len(runs)), 1)
+    else:
+        undefined("normalized forgetting", why)
     found["BWT"] = _shown(linear_interval(cells, targets, metrics.backward_transfer), 100)
     found["FWT"] = _shown(linear_interval(cells, targets, metrics.forward_transfer), 100)
     found["final average"] = _shown(linear_interval(cells, targets, metrics.final_average), 100)
@@ -151,18 +163,22 @@ def measure(runs: Sequence[Run], decoding: str) -> dict[str, dict[str, Any]]:
 
 
 def linear_interval(cells: Sequence[np.ndarray], targets: Sequence[int], metric: Any, columns: Sequence[int] | None = None) -> Interval:
-    """Interval of a metric that is linear in the scores; the mean over `columns` where it gives one value a domain.
+    """Interval of a metric that is linear in the scores; the mean over `columns` where it gives one value a domain."""
+    return crossed_interval(_strata(cells, targets, metric, columns))
 
-    Its weights are read off by applying it to unit matrices, so that rules and intervals have one source.
+
+def _strata(cells: Sequence[np.ndarray], targets: Sequence[int], metric: Any, columns: Sequence[int] | None) -> list[np.ndarray]:
+    """(S, I) a domain, whose means add up to the metric.
+
+    The weights are read off by applying the metric to unit matrices, so that rules and intervals have one source.
     """
     rows, width = cells[0].shape[1], len(cells)
     units = np.eye(rows * width).reshape(rows * width, rows, width)
     values = metric(outcome([units[:, :, d] for d in range(width)], targets))
     if columns is not None:
-        values = values[..., columns].mean(-1)
+        values = values[..., list(columns)].mean(-1)
     weights = values.reshape(rows, width)
-    used = [d for d in range(width) if np.any(weights[:, d])]
-    return crossed_interval([np.einsum("r,sri->si", weights[:, d], cells[d]) for d in used])
+    return [np.einsum("r,sri->si", weights[:, d], cells[d]) for d in range(width)]
 
 
 def _shown(interval: Interval, scale: float) -> dict[str, Any]:

@@ -73,6 +73,30 @@ def _t_quantile(probability: float, freedom: float) -> float:
     return float(stdtrit(min(freedom, 1e9), probability))
 
 
+def ratio_interval(above: Sequence[np.ndarray], below: Sequence[np.ndarray], level: float = 0.95) -> tuple[float, float]:
+    """Interval of sum mean(above) / sum mean(below) by Fieller's theorem: every rho for which the crossed interval of
+    above - rho below includes 0. Strata as in `crossed_interval`; (nan, nan) where the denominator's own interval includes 0."""
+    if not crossed_interval(below, level).excludes_zero:
+        return float("nan"), float("nan")
+
+    def includes(rho: float) -> bool:
+        interval = crossed_interval([a - rho * b for a, b in zip(above, below, strict=True)], level)
+        return interval.low <= 0 <= interval.high
+
+    ratio = sum(a.mean() for a in above) / sum(b.mean() for b in below)
+    ends = []
+    for direction in (-1, 1):
+        step = 0.05
+        while includes(ratio + direction * step) and step < 1e6:
+            step *= 2
+        inside, outside = (0.0 if step == 0.05 else step / 2), step
+        for _ in range(30):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if includes(ratio + direction * middle) else (inside, middle)
+        ends.append(float(ratio + direction * inside))
+    return ends[0], ends[1]
+
+
 def resampled_interval(
     statistic: Callable[[Sequence[np.ndarray]], np.ndarray],
     cells: Sequence[np.ndarray],

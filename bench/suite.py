@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tasks.source import modules_hash
+from tasks.source import closure, modules_hash
 from tasks.task import Item, Split, Task
 
 FOLDER = Path(__file__).parent / "suites"
@@ -47,7 +47,7 @@ class BaseModelSource(_Strict):
 class Suite(_Strict):
     """One suite.
 
-    tasks: domain -> "module:Class"; sequences: name -> domains in order; a list of sequences is a design (`balanced`); rl: the settings of
+    tasks: domain -> "module:Class"; sequences: name -> domains in order; rl: the settings of
     `bench.grpo.Settings`; stage_flops: FLOPs of one plain stage, the constant that costs are shares of.
     """
 
@@ -86,15 +86,15 @@ class Suite(_Strict):
         loaded = {}
         for domain, place in self.tasks.items():
             module, _, name = place.partition(":")
-            loaded[domain] = getattr(importlib.import_module(module), name)()
+            try:
+                loaded[domain] = getattr(importlib.import_module(module), name)()
+            except (ImportError, AttributeError, ValueError) as error:
+                raise UserError(f"suite {self.name}: task {domain} is not at {place!r} ({error}); write module:Class") from error
         return loaded
 
     def task_hash(self, domain: str) -> str:
         """Hash of the code that decides a task's items and scores."""
-        module = self.tasks[domain].partition(":")[0]
-        package = module.rpartition(".")[0]
-        helpers = {"tasks.micro.code": ("tasks.micro.program",)}.get(module, (f"{package}.vocabulary",))
-        return modules_hash("tasks.task", module, *helpers)
+        return modules_hash(*closure(self.tasks[domain].partition(":")[0]))
 
     def items(self, domain: str, split: Split) -> list[Item]:
         """The fixed items of the validation or test split: pairwise different latents, the same for every run."""
@@ -140,9 +140,9 @@ def load_suite(name: str, *, quick: bool = False) -> Suite:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         shortened = content.pop("quick", {})
         if quick:
-            content |= shortened | {"rl": content["rl"] | shortened.get("rl", {}), "comparable": False}
+            content |= shortened | {"rl": content.get("rl", {}) | shortened.get("rl", {}), "comparable": False}
         return Suite(**content)
-    except (yaml.YAMLError, ValidationError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, ValidationError, TypeError, AttributeError, UnicodeDecodeError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else " ".join(str(error).split())
+        what = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]])) if first else " ".join(str(error).split())
         raise UserError(f"suite file {path}: {what}") from error

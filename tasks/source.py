@@ -38,6 +38,25 @@ def modules_hash(*modules: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def closure(module: str) -> tuple[str, ...]:
+    """A module and all modules of its own top-level package that it imports, directly or not, by name in order."""
+    package = module.partition(".")[0]
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        spec = importlib.util.find_spec(name)
+        if name in found or spec is None or spec.origin is None:
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == package:
+                waiting.append(node.module)
+            elif isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names if alias.name.partition(".")[0] == package]
+    return tuple(sorted(found))
+
+
 def class_hash(cls: type) -> str:
     """sha256 over the source file of a class: its helpers count too."""
     file = inspect.getsourcefile(cls)

@@ -50,12 +50,12 @@ def findings(cache: Path | None) -> str:
 
 
 def _base() -> tuple[str, str]:
-    from bench.checkpoint import Tensors, content_hash
+    from bench.checkpoint import Checkpoint
 
     suite = load_suite("micro")
     folder = FOLDER / suite.base.folder
     try:
-        found = content_hash(Tensors(folder).items())
+        found = Checkpoint(folder).content()
     except Exception as error:
         raise UserError(f"the base of suite micro at {folder} cannot be read ({error}): reinstall the package") from error
     return ("sound", found[:12]) if found == suite.base.content else ("DAMAGED", f"{folder}: reinstall the package")

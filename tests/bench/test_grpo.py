@@ -349,8 +349,14 @@ def test_the_rate_warms_up_and_stays(model: Qwen3ForCausalLM) -> None:
 
 
 def test_adapters_alone_move_and_merge_into_the_linear_layers(model: Qwen3ForCausalLM) -> None:
-    before = weights(model)
-    training = trainer(copy.deepcopy(model), Training.on("cw", trainable=LoRA(rank=2)))
+    before, adapters = weights(model), []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        training = trainer(copy.deepcopy(model), Training.on("cw", trainable=LoRA(rank=2)))
+        adapters.append({name: parameter.detach().clone() for name, parameter in training.parameters.items()})
+        after = torch.rand(())
+        assert after == torch.rand((), generator=torch.Generator().manual_seed(seed))
+    assert same(*adapters)  # neither drawn from the global generator nor drawing from it
     assert training.parameters and all("lora_" in name for name in training.parameters)
     list(training.steps())
     held = {n.replace("base_model.model.", "").replace(".base_layer", ""): p for n, p in weights(training.model).items()}

@@ -101,9 +101,9 @@ def test_20000_programs_by_counting_their_parts(drawn: list[Item]) -> None:
     assert len({function(part) for part in FAMILY}) == 15
     assert [{parts[place] for parts in four} for place in range(4)] == [set(FAMILY)] * 4
     for left, right in itertools.combinations(range(4), 2):
-        assert len({(parts[left], parts[right]) for parts in four}) > 200  # of 225 pairs, the rarest of them one draw in 2,600
+        assert len({(parts[left], parts[right]) for parts in four}) > 190  # of 225 pairs, the rarest of them one draw in 3,600
     assert 15**4 >= 20_000
-    assert len({item.latent for item in drawn}) > 4_000
+    assert len({item.latent for item in drawn}) > 3_000
 
 
 def test_latents_are_programs_up_to_equivalence(drawn: list[Item]) -> None:
@@ -203,6 +203,14 @@ def test_no_program_of_up_to_three_atoms_is_right_by_luck() -> None:
     for wanted, element in (("a", (1, 0, 0, 0)), ("b+3", (0, 1, 0, 3)), ("c+1", (0, 0, 1, 1)), ("a+c", (1, 0, 1, 0))):
         item = Item("code", "", wanted, "", 1, (element,))
         assert [found for found, text in functions.items() if TASK.score(item, text) == 1.0] == [values(wanted)]
+
+
+def test_schoolbooks_ask_for_more_than_copies(drawn: list[Item]) -> None:
+    generator = random.Random(0)
+    parts = [part for _ in range(1_000) for part in bare(TASK.exercise(generator).answer)]
+    everyday = [part for item in drawn[:1_000] for part in bare(item.answer)]
+    assert set(parts) == set(FAMILY)
+    assert sum(part in "abc" for part in parts) / len(parts) < sum(part in "abc" for part in everyday) / len(everyday) - 0.1
 
 
 def test_hurried_authors_write_bare_variables() -> None:

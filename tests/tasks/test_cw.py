@@ -103,6 +103,7 @@ def test_latents_are_constraint_sets_up_to_the_rhyme_word(drawn: list[Item]) -> 
         ("SnowRainKingSoonBest", 0.8),  # the rhyme is not at the end
         ("CakeRainKingBestSoon", 0.8),  # begins with c
         ("KingSnowRainBestSoon", 0.8),
+        ("BestSnowRainKingSoon", 0.8),  # an s later in the first word is none
         ("SnowRainKingSoon", 0.8),  # four words
         ("SnowRainKingBestBellSoon", 0.8),  # six
         ("SnowCakeKingBestSoon", 0.8),  # without Rain
@@ -176,3 +177,13 @@ def test_hurried_authors_write_another_line_of_the_same_length() -> None:
     assert min(scores) == 0.4  # the length is kept, and no word comes twice
     assert sum(scores) / len(scores) < 0.6
     assert TASK.demonstrate(RHYME, generator, 1.0) == RHYME.answer
+
+
+def test_careless_authors_write_any_words() -> None:
+    generator = random.Random(0)
+    lines = [split(TASK.demonstrate(RHYME, generator, 0.0, 1.0)) for _ in range(300)]
+    assert all(set(line) <= set(WORDS) for line in lines)
+    assert {len(line) for line in lines} == {3, 4, 5, 6}
+    assert any(len(set(line)) < len(line) for line in lines)
+    hurried = [TASK.score(RHYME, TASK.demonstrate(RHYME, generator, 0.0)) for _ in range(300)]
+    assert sum(TASK.score(RHYME, "".join(line)) for line in lines) < sum(hurried) - 20

@@ -81,6 +81,32 @@ def test_latents_are_questions_whatever_the_order_of_facts(drawn: list[Item]) ->
     assert len(latents) >= 20_000
 
 
+class Decided(random.Random):
+    """The same draws, but what is left to a share falls the same way each time."""
+
+    def __init__(self, seed: int, share: float) -> None:
+        super().__init__(seed)
+        self.share = share
+
+    def random(self) -> float:
+        return self.share
+
+    def getrandbits(self, k: int) -> int:
+        return super().getrandbits(k)
+
+
+def test_hops_and_key_are_part_of_the_latent() -> None:
+    other_hops = other_key = 0
+    for seed in range(200):
+        two, one = TASK.draw(Decided(seed, 0.0)), TASK.draw(Decided(seed, 0.99))
+        (facts, hops, key), (same_facts, other, place) = question(two.prompt), question(one.prompt)
+        assert (facts, hops, other) == (same_facts, 2, 1)
+        assert two.latent != one.latent
+        other_hops += key == place
+        other_key += key != place
+    assert min(other_hops, other_key) > 20
+
+
 class Unshuffled(random.Random):
     """The same draws, but facts stay in the order in which they are made."""
 
@@ -138,3 +164,12 @@ def test_hurried_authors_leave_the_bridge_out() -> None:
     assert TASK.demonstrate(TWO, random.Random(0), 1.0) == "BobEva"
     assert TASK.demonstrate(TWO, random.Random(0), 0.0) == "Eva"
     assert TASK.demonstrate(ONE, random.Random(0), 0.0) == "Bob"
+
+
+def test_careless_authors_stop_at_the_bridge() -> None:
+    assert TASK.demonstrate(TWO, random.Random(0), 0.0, 1.0) == "Bob"
+    assert TASK.score(TWO, "Bob") == 0.0
+    assert TASK.demonstrate(ONE, random.Random(0), 0.0, 1.0) == "Bob"
+    assert TASK.score(ONE, "Bob") == 1.0
+    generator = random.Random(0)
+    assert sum(TASK.demonstrate(TWO, generator, 0.0, 0.3) == "Bob" for _ in range(1_000)) / 1_000 == pytest.approx(0.3, abs=0.06)

@@ -66,7 +66,7 @@ class Parity(Task):
     def score(self, item: Item, answer: str) -> float | None:
         return float(answer == item.answer)
 
-    def demonstrate(self, item: Item, rng: random.Random, careful: float) -> str:
+    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
         return item.answer
 
 
@@ -105,6 +105,26 @@ def test_items_lie_in_their_split(task: Task, split: Split) -> None:
     for item in items(task, split, 3, 100):
         assert split_of(task.domain, item.latent) == split
         assert item.domain == task.domain
+
+
+@every_task
+def test_exercises_lie_in_their_split_and_their_answers_score_1(task: Task) -> None:
+    for split in SPLITS:
+        for index in range(100):
+            item = task.item(split, 3, index, exercise=True)
+            assert split_of(task.domain, item.latent) == split
+            assert task.score(item, item.answer) == 1.0
+
+
+def test_exercises_are_chosen_by_the_task() -> None:
+    class Book(Parity):
+        def exercise(self, rng: random.Random) -> Item:
+            return Item(self.domain, "", "", next(text for text in self.latents if split_of("parity", text) == "train"), 1)
+
+    latents = tuple(map(str, range(40)))
+    assert Book(latents).item("train", 0, 0, exercise=True).prompt == ""
+    assert Book(latents).item("train", 0, 0).prompt != ""
+    assert Parity(latents).item("train", 0, 0, exercise=True) == Parity(latents).item("train", 0, 0)
 
 
 @every_task
@@ -307,12 +327,14 @@ def test_answers_of_millions_of_characters_cost_nothing(task: Task) -> None:
 def test_careful_authors_are_right(task: Task) -> None:
     for place, item in enumerate(items(task, "train", 0, 200)):
         assert task.score(item, task.demonstrate(item, rng("style", place), 1.0)) == 1.0
+        assert task.score(item, task.demonstrate(item, rng("style", place), 1.0, 1.0)) == 1.0, "carefulness comes first"
 
 
 @every_task
 def test_hurried_authors_can_be_read(task: Task) -> None:
     for place, item in enumerate(items(task, "train", 0, 200)):
         assert task.score(item, task.demonstrate(item, rng("style", place), 0.0)) is not None
+        assert task.score(item, task.demonstrate(item, rng("style", place), 0.0, 1.0)) is not None
 
 
 @every_task

@@ -31,7 +31,9 @@ def encode(text: str) -> list[int]:
 
 
 def items(task: Task) -> list[Item]:
-    return [task.item(split, 0, index) for split, count in (("train", 300), ("test", 200)) for index in range(count)]
+    """Five hundred items, and a hundred exercises."""
+    everyday = [task.item(split, 0, index) for split, count in (("train", 300), ("test", 200)) for index in range(count)]
+    return everyday + [task.item("train", 0, index, exercise=True) for index in range(100)]
 
 
 def test_no_token_begins_another() -> None:
@@ -102,7 +104,7 @@ def test_text_outside_the_alphabet_becomes_pad(tokens: list[int], foreign: str) 
 
 def test_foreign_characters_by_hand() -> None:
     pad = TOKENIZER.pad_token_id
-    assert encode("Ann é") == [TOKENS.index("Ann"), pad, pad]
+    assert encode("Ann  é") == [TOKENS.index("Ann"), pad, pad, pad]
     assert encode("Nam") == [pad, TOKENS.index("a"), TOKENS.index("m")]  # no name, no word
 
 
@@ -113,10 +115,24 @@ def test_items_fit_the_context_and_answers_their_bound(task: Task) -> None:
         answer = len(encode(item.answer)) + 1
         assert answer <= task.answer_tokens, item
         assert len(encode(item.prompt)) + answer <= CONTEXT, item
-        hurried = len(encode(task.demonstrate(item, rng(place), 0.0))) + 1
-        assert hurried <= task.answer_tokens
+        for careless in (0.0, 1.0):
+            assert len(encode(task.demonstrate(item, rng(place), 0.0, careless))) + 1 <= task.answer_tokens
         longest = max(longest, answer)
     assert longest > 1
+
+
+@pytest.mark.parametrize(
+    ("task", "answer"),
+    [
+        (Math(), "64:72:73:74"),  # one step more than three operators make
+        (Code(), "4a+1,4a+1,4a+1,4b+c"),
+        (QA(), "AnnBob"),
+        (CW(), "SnowRainKingBestSoonLow"),
+    ],
+    ids=lambda value: getattr(value, "domain", value),
+)
+def test_the_longest_answers_fit_their_bound(task: Task, answer: str) -> None:
+    assert len(encode(answer)) + 1 <= task.answer_tokens
 
 
 def saved(folder: Path) -> PreTrainedTokenizerFast:
