@@ -21,8 +21,8 @@ class RandomCoordinates(Rollback):
     match: Literal["count", "norm"] = "norm"
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
-        own, weights = self.scoring(checkpoint, targets, history)
-        share = self._share(checkpoint, self.roll_back(checkpoint, own, weights), own)
+        own = [history.checkpoint(target) for target in targets]
+        share = self.share if self.match == "count" else self._share_of_norm(checkpoint, targets, history)
 
         def change(name: str, last: torch.Tensor, *thetas: torch.Tensor) -> torch.Tensor:
             picked = uniforms(1, last.numel(), "random coordinates", history.seed, name).view_as(last) < share
@@ -30,14 +30,13 @@ class RandomCoordinates(Rollback):
 
         return checkpoint.map(change, *own)
 
-    def _share(self, checkpoint: Checkpoint, ranked: Checkpoint, own: list[Checkpoint]) -> float:
-        """Share of coordinates that `rollback` changed, or of the squared norm that it removed."""
+    def _share_of_norm(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> float:
+        """Share of the squared norm of the whole way back that `rollback` removes."""
+        own, weights = self.scoring(checkpoint, targets, history)
+        ranked = self.roll_back(checkpoint, own, weights)
         removed = full = 0.0
         for name, last in checkpoint.items():
-            gone = ranked.tensor(name) - last
-            if self.match == "count":
-                removed, full = removed + (gone != 0).sum().item(), full + gone.numel()
-            else:
-                whole = self.step * (sum(c.tensor(name) for c in own) / len(own) - last)
-                removed, full = removed + gone.double().square().sum().item(), full + whole.double().square().sum().item()
+            whole = self.step * (sum(c.tensor(name) for c in own) / len(own) - last)
+            removed += (ranked.tensor(name) - last).double().square().sum().item()
+            full += whole.double().square().sum().item()
         return min(1.0, removed / full) if full else 0.0

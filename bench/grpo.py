@@ -27,7 +27,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
 from bench.method import LoRA, Rollout, Training
-from bench.sampling import Completions, generate, left_pad, uniforms
+from bench.sampling import Completions, NotFiniteError, generate, left_pad, uniforms
 from tasks.task import Item, Task
 
 _SHARED_TOLERANCE = 1e-3
@@ -280,6 +280,7 @@ class Trainer:
         self.total = self.training.steps or self.settings.steps
         if isinstance(self.training.trainable, LoRA):
             self.model = _with_adapters(self.model, self.training.trainable, self.seed)
+        _without_dropout(self.model)
         self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)
 
@@ -332,8 +333,11 @@ class Trainer:
             key = ("rollout", self.seed, name, self.purpose, self.step)
             draws.append(uniforms(count * settings.group, limit, *key))
         prompts = self.tokenizer([item.prompt for item in items])["input_ids"]
-        with self._autocast():
-            done = generate(self.model, prompts, torch.cat(draws), end=self.end, pad=self.pad)
+        try:
+            with self._autocast():
+                done = generate(self.model, prompts, torch.cat(draws), end=self.end, pad=self.pad)
+        except NotFiniteError as error:
+            raise self._diverged(str(error)) from error
         rewards, unparsed = self._rewards(items, done)
         if self.permute_rewards:
             rewards = _permuted(rewards, self.seed, names[0], self.purpose, self.step)
@@ -416,10 +420,7 @@ class Trainer:
                 parameter.grad.mul_(self.mask[name])
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.max_grad_norm).item()
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise DivergedError(
-                f"training on {'+'.join(sorted(self.training.mixture))} diverged at step {self.step + 1}: loss {loss}, gradient "
-                f"norm {norm}; lower the learning rate ({self.rate:g}) or max_grad_norm ({self.settings.max_grad_norm:g})"
-            )
+            raise self._diverged(f"loss {loss}, gradient norm {norm}")
         self.optimizer.step()
         return {"loss": loss, "gradient_norm": norm}
 
@@ -445,6 +446,12 @@ class Trainer:
             self.parameters[name].grad.copy_(gradient)
         return loss
 
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"training on {'+'.join(sorted(self.training.mixture))} diverged at step {self.step + 1}: {what}; lower the learning rate "
+            f"({self.rate:g}) or max_grad_norm ({self.settings.max_grad_norm:g})"
+        )
+
     def _autocast(self) -> AbstractContextManager:
         device = self.model.device.type
         return torch.autocast(device, torch.bfloat16) if self.bf16 else nullcontext()
@@ -464,6 +471,15 @@ def _permuted(rewards: torch.Tensor, *key: object) -> torch.Tensor:
     """Rewards shuffled within each group: the null stage, the same prompts and steps with nothing to learn."""
     order = uniforms(*rewards.shape, "permute", *key).argsort(1)
     return rewards.gather(1, order)
+
+
+def _without_dropout(model: PreTrainedModel) -> None:
+    """Dropout draws from torch's global generator, and makes the ratio to the sampling policy wrong: it is off in RL."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0
 
 
 def _with_adapters(model: PreTrainedModel, lora: LoRA, seed: int) -> Any:

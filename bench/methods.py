@@ -54,8 +54,10 @@ def make_method(name: str, settings: Mapping[str, Any]) -> Method:
 
 def _type_of(cls: type[Method], setting: str) -> Any:
     """A setting's type; Any where its annotation names what is there for type checkers alone."""
+    owner = next(base for base in cls.__mro__ if setting in vars(base).get("__annotations__", {}))
+    alone = type("_", (), {"__annotations__": {setting: vars(owner)["__annotations__"][setting]}, "__module__": owner.__module__})
     try:
-        return get_type_hints(cls)[setting]
+        return get_type_hints(alone)[setting]
     except NameError:
         return Any
 

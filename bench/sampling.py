@@ -23,6 +23,10 @@ _COMPACT_BELOW = 0.8
 """Drop ended rows once fewer than this share of the batch is still writing."""
 
 
+class NotFiniteError(RuntimeError):
+    """The model gives no number for some token: its weights are damaged or have diverged."""
+
+
 @dataclass(frozen=True)
 class Completions:
     """Answers of N rows, row-major over (prompt, group).
@@ -79,7 +83,7 @@ def generate(
     """Continue each of B prompts B*G/B = G times.
 
     prompts: B lists of token ids; draws: (B*G, T) from `uniforms` or `greedy` (rows may mix both), G rows a prompt, T the most
-    tokens of an answer. The model is left in evaluation mode or training mode as it was found.
+    tokens of an answer. `NotFiniteError` for a broken model. The model is left in evaluation mode or training mode as it was found.
     """
     rows, limit = draws.shape
     group, rest = divmod(rows, len(prompts))
@@ -98,6 +102,8 @@ def generate(
         use_cache=True,
         logits_to_keep=1,
     ).logits[:, -1]
+    if logits.isnan().any():
+        raise NotFiniteError("the model's logits are not numbers")
     if group > 1:
         cache.batch_repeat_interleave(group)
         logits, mask = logits.repeat_interleave(group, 0), mask.repeat_interleave(group, 0)

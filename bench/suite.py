@@ -140,7 +140,8 @@ def load_suite(name: str, *, quick: bool = False) -> Suite:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         shortened = content.pop("quick", {})
         if quick:
-            content |= shortened | {"rl": content.get("rl", {}) | shortened.get("rl", {}), "comparable": False}
+            rl = {"rl": content["rl"] | shortened.pop("rl", {})} if "rl" in content else {}
+            content |= {name: value for name, value in shortened.items() if name != "rl"} | rl | {"comparable": False}
         return Suite(**content)
     except (yaml.YAMLError, ValidationError, TypeError, AttributeError, UnicodeDecodeError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None

@@ -7,23 +7,31 @@ import functools
 import hashlib
 import importlib.util
 import inspect
-import textwrap
 from pathlib import Path
 
 
 def _stripped(tree: ast.AST) -> str:
+    """The tree without strings that stand alone: docstrings, and those under constants and fields."""
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and body:
-            first = body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-                node.body = body[1:] or [ast.Pass()]
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if isinstance(block, list) and block:
+                kept = [line for line in block if not (isinstance(line, ast.Expr) and _is_text(line.value))]
+                setattr(node, name, kept or ([ast.Pass()] if name == "body" and not isinstance(node, ast.Module) else []))
     return ast.dump(tree)
 
 
+def _is_text(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
 def text_hash(source: str) -> str:
-    """sha256 of Python source, the same for any comments, docstrings and layout."""
-    return hashlib.sha256(_stripped(ast.parse(textwrap.dedent(source))).encode()).hexdigest()
+    """sha256 of Python source, the same for any comments, docstrings and layout. An indented class or function is taken as it is."""
+    try:
+        tree = ast.parse(source)
+    except IndentationError:
+        tree = ast.Module(ast.parse("if True:\n" + source).body[0].body, [])
+    return hashlib.sha256(_stripped(tree).encode()).hexdigest()
 
 
 @functools.cache
@@ -49,17 +57,44 @@ def closure(module: str) -> tuple[str, ...]:
         if name in found or spec is None or spec.origin is None:
             continue
         found.add(name)
+        is_package = spec.submodule_search_locations is not None
         for node in ast.walk(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == package:
-                waiting.append(node.module)
+            if isinstance(node, ast.ImportFrom):
+                named = _absolute(node, name, is_package)
+                if _within(named, package):
+                    waiting += [named, *_submodules(named, [alias.name for alias in node.names])]
             elif isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names if alias.name.partition(".")[0] == package]
+                waiting += [alias.name for alias in node.names if _within(alias.name, package)]
     return tuple(sorted(found))
 
 
+def _submodules(package: str, names: list[str]) -> list[str]:
+    """Those of the names that are modules of the package; none where it is a plain module. Nothing but packages is imported."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        return []
+    return [f"{package}.{name}" for name in names if importlib.util.find_spec(f"{package}.{name}") is not None]
+
+
+def _within(name: str, package: str) -> bool:
+    return name.partition(".")[0] == package
+
+
+def _absolute(node: ast.ImportFrom, importer: str, is_package: bool) -> str:
+    """The module that a `from ... import` names."""
+    if not node.level:
+        return node.module or ""
+    parts = importer.split(".")
+    parts = parts[: len(parts) - node.level + is_package]
+    return ".".join([*parts, node.module] if node.module else parts)
+
+
 def class_hash(cls: type) -> str:
-    """sha256 over the source file of a class: its helpers count too."""
-    file = inspect.getsourcefile(cls)
+    """sha256 over the source file of a class: its helpers count too. OSError where it has none."""
+    try:
+        file = inspect.getsourcefile(cls)
+    except (OSError, TypeError):
+        file = None
     if file is None:
         raise OSError(f"{cls.__qualname__} has no source file: define it in a .py file")
     return text_hash(Path(file).read_text(encoding="utf-8"))

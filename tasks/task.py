@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -98,16 +97,12 @@ class Task(ABC):
         raise RuntimeError(f"task {self.domain}: no item of split {split!r} in 10,000 draws; widen its population")
 
     def distinct(self, split: Split, seed: int, count: int) -> list[Item]:
-        """The first `count` items of a split with pairwise different latents (the test and validation sets)."""
+        """The first `count` items of a split with pairwise different latents (the test and validation sets); RuntimeError
+        where there are not that many."""
         found: dict[str, Item] = {}
-        for item in self._stream(split, seed):
+        for index in range(100 * count + 1000):
+            if len(found) >= count:
+                return list(found.values())[:count]
+            item = self.item(split, seed, index)
             found.setdefault(item.latent, item)
-            if len(found) == count:
-                break
-        return list(found.values())
-
-    def _stream(self, split: Split, seed: int) -> Iterator[Item]:
-        index = 0
-        while True:
-            yield self.item(split, seed, index)
-            index += 1
+        raise RuntimeError(f"task {self.domain}: split {split!r} has but {len(found)} latents in {index + 1} items, not {count}")

@@ -232,7 +232,6 @@ def test_of_two_processes_one_makes_and_both_get_its_bytes(folder: Path, tmp_pat
     assert len(outputs[0].split()) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="os.replace onto the winner's folder raises OSError instead of adopting it (cache.py, remember)")
 def test_a_later_maker_adopts_the_winners_entry(folder: Path) -> None:
     """As on a file system whose locks do not hold."""
 
@@ -356,7 +355,6 @@ def test_two_entries_of_one_damaged_checkpoint_are_both_made_again(folder: Path,
     assert make.calls >= 3
 
 
-@pytest.mark.xfail(strict=True, reason="Store._add adopts a damaged folder of the same content, and remember lets DamagedError out")
 def test_a_damaged_checkpoint_is_no_obstacle_to_making_it_under_another_key(folder: Path, make: Maker) -> None:
     damage_checkpoint(fetch(folder, make), make.cache.store.folder)
     entry = Cache(folder).remember("train", {"seed": 9}, make)

@@ -180,14 +180,12 @@ def test_a_setting_for_a_method_without_any_is_refused() -> None:
     assert "none" in one_line(error)
 
 
-@pytest.mark.xfail(strict=True, reason="__dataclass_fields__ holds the class variables too: use dataclasses.fields(cls) (methods.py)")
 @pytest.mark.parametrize("key", ["track", "controls"])
 def test_a_class_variable_is_no_setting(key: str) -> None:
     with pytest.raises(UserError):
         make_method("refresh", {key: "open"})
 
 
-@pytest.mark.xfail(strict=True, reason="the branch is never reached: __dataclass_fields__ always holds track and controls (methods.py)")
 def test_a_method_without_settings_says_so() -> None:
     with pytest.raises(UserError, match="has no settings"):
         make_method("none", {"steps": "3"})
@@ -245,7 +243,6 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line(tmp_path: Path, source: s
     assert said in text
 
 
-@pytest.mark.xfail(strict=True, reason="the message of the file's own error is passed on with its line breaks (methods.py, _from_file)")
 def test_an_error_of_several_lines_is_told_in_one(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text("raise ValueError('one\\ntwo')\n")
@@ -254,7 +251,6 @@ def test_an_error_of_several_lines_is_told_in_one(tmp_path: Path) -> None:
     one_line(error)
 
 
-@pytest.mark.xfail(strict=True, raises=NameError, reason="get_type_hints evaluates names that exist for type checkers only (methods.py)")
 def test_annotations_for_type_checkers_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "typed.py"
     path.write_text(
@@ -296,12 +292,10 @@ def test_a_files_method_is_named_by_its_class(own: Path) -> None:
     assert method_identity(f"{own}:Mine", make_method(f"{own}:Mine", {}))["name"] == "Mine"
 
 
-@pytest.mark.xfail(strict=True, reason="without ':Class' the name is the whole path, which differs from machine to machine (methods.py)")
 def test_a_file_without_a_class_name_is_named_by_its_class_too(own: Path) -> None:
     assert method_identity(str(own), make_method(str(own), {}))["name"] == "Mine"
 
 
-@pytest.mark.xfail(strict=True, reason="both files are sys.modules['_method_mine'], whose file inspect reads (methods.py, _from_file)")
 def test_two_files_of_one_name_keep_their_own_source(own: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "mine.py"
     other.parent.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 
@@ -82,11 +83,11 @@ def test_latents_are_questions_whatever_the_order_of_facts(drawn: list[Item]) ->
 
 
 class Decided(random.Random):
-    """The same draws, but what is left to a share falls the same way each time."""
+    """The same draws, but shares fall the same way each time and the key is chosen by its place."""
 
-    def __init__(self, seed: int, share: float) -> None:
+    def __init__(self, seed: int, share: float, place: int) -> None:
         super().__init__(seed)
-        self.share = share
+        self.share, self.place = share, place
 
     def random(self) -> float:
         return self.share
@@ -94,17 +95,25 @@ class Decided(random.Random):
     def getrandbits(self, k: int) -> int:
         return super().getrandbits(k)
 
+    def choice(self, seq: list) -> object:
+        return super().choice(seq) if isinstance(seq[0], int) else seq[self.place % len(seq)]
+
 
 def test_hops_and_key_are_part_of_the_latent() -> None:
-    other_hops = other_key = 0
-    for seed in range(200):
-        two, one = TASK.draw(Decided(seed, 0.0)), TASK.draw(Decided(seed, 0.99))
-        (facts, hops, key), (same_facts, other, place) = question(two.prompt), question(one.prompt)
-        assert (facts, hops, other) == (same_facts, 2, 1)
-        assert two.latent != one.latent
-        other_hops += key == place
-        other_key += key != place
-    assert min(other_hops, other_key) > 20
+    for seed in range(50):
+        found = [TASK.draw(Decided(seed, share, place)) for share, place in ((0.99, 0), (0.99, 1), (0.0, 0))]
+        asked = [question(item.prompt) for item in found]
+        assert len({facts for facts, _, _ in asked}) == 1
+        assert [hops for _, hops, _ in asked] == [1, 1, 2]
+        assert len(set(asked)) == len({item.latent for item in found}) == 3
+    # and the same key with one hop and with two
+    same_key = 0
+    for seed, place in itertools.product(range(50), range(6)):
+        one, two = TASK.draw(Decided(seed, 0.99, place)), TASK.draw(Decided(seed, 0.0, 0))
+        if question(one.prompt)[2] == question(two.prompt)[2]:
+            same_key += 1
+            assert one.latent != two.latent
+    assert same_key >= 50
 
 
 class Unshuffled(random.Random):

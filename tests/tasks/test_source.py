@@ -12,7 +12,7 @@ import pytest
 
 import tasks
 from tasks.micro.math import Math
-from tasks.source import class_hash, modules_hash, text_hash
+from tasks.source import class_hash, closure, modules_hash, text_hash
 
 PLAIN = '''
 """What the module is for."""
@@ -75,12 +75,10 @@ def test_hashes_are_sha256_in_hexadecimal() -> None:
     assert int(text_hash(PLAIN), 16) > 0
 
 
-@pytest.mark.xfail(strict=True, reason="a string under a constant or field, the house's way to document it, still counts")
 def test_docstrings_of_constants_leave_the_hash_alone() -> None:
     assert text_hash('LIMIT = 4\n"""Why four."""\n') == text_hash('LIMIT = 4\n"""Because."""\n') == text_hash("LIMIT = 4\n")
 
 
-@pytest.mark.xfail(strict=True, reason="textwrap.dedent empties blank-looking lines inside string literals before the hash is taken")
 def test_blanks_inside_a_string_change_the_hash() -> None:
     assert text_hash('TEMPLATE = """a\n   \nb"""') != text_hash('TEMPLATE = """a\n\nb"""')
 
@@ -128,6 +126,42 @@ def test_an_unknown_module_is_named() -> None:
         modules_hash("tasks.task", "no_such_module")
 
 
+def package(folder: Path, name: str, modules: dict[str, str]) -> None:
+    """A package on the path with these modules."""
+    (folder / name).mkdir()
+    for module, text in ({"__init__": ""} | modules).items():
+        (folder / name / f"{module}.py").write_text(text)
+    importlib.invalidate_caches()
+
+
+def test_closures_of_the_tasks_by_hand() -> None:
+    assert closure("tasks.micro.math") == ("tasks.micro.math", "tasks.task")
+    assert closure("tasks.micro.code") == ("tasks.micro.code", "tasks.micro.program", "tasks.task")
+    assert closure("tasks.micro.qa") == ("tasks.micro.qa", "tasks.micro.vocabulary", "tasks.task")
+
+
+def test_a_closure_follows_imports_inside_the_package(folder: Path) -> None:
+    package(
+        folder,
+        "closed_a",
+        {
+            "start": "import json\nimport closed_a.middle\nfrom torch import nn\n",
+            "middle": "def late():\n    from closed_a.end import VALUE\n    return VALUE\n",
+            "end": "from closed_a.start import late\nVALUE = 1\n",  # a circle
+            "apart": "raise RuntimeError('imported')\n",
+        },
+    )
+    assert closure("closed_a.start") == ("closed_a.end", "closed_a.middle", "closed_a.start")
+    assert closure("closed_a.apart") == ("closed_a.apart",)
+
+
+@pytest.mark.parametrize("line", ["from closed_b import rest", "from .rest import VALUE", "from . import rest"])
+def test_a_closure_follows_every_way_to_import(folder: Path, line: str) -> None:
+    package(folder, "closed_b", {"start": f"{line}\n", "rest": "VALUE = 1\n"})
+    sys.modules.pop("closed_b", None)
+    assert set(closure("closed_b.start")) >= {"closed_b.rest", "closed_b.start"}
+
+
 def loaded(file: Path, text: str) -> type:
     """The class `Rule` of a file with this text, loaded as a method's own file is."""
     file.write_text(text)
@@ -157,7 +191,6 @@ def test_a_tasks_class_hash_is_that_of_its_file() -> None:
     assert class_hash(Math) == text_hash(file.read_text(encoding="utf-8"))
 
 
-@pytest.mark.xfail(strict=True, reason="inspect raises first, so that the message with the way out is never reached")
 def test_a_class_without_a_file_is_an_error_that_says_what_to_do() -> None:
     script = "from tasks.source import class_hash\nclass Rule: pass\nclass_hash(Rule)"
     root = Path(tasks.__file__).parents[1]
