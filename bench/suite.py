@@ -48,7 +48,8 @@ class Suite(_Strict):
     """One suite.
 
     tasks: domain -> "module:Class"; sequences: name -> domains in order; rl: the settings of
-    `bench.grpo.Settings`; stage_flops: FLOPs of one plain stage, the constant that costs are shares of.
+    `bench.grpo.Settings`; stage_flops: FLOPs of one plain stage (the mean over the stages of `paper` and
+    five development seeds), the constant that costs are shares of.
     """
 
     name: str
