@@ -34,9 +34,9 @@ from tasks.micro.qa import QA
 from tasks.micro.vocabulary import build_tokenizer
 from tasks.task import Task
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # two to four minutes on an idle machine
 
-ROUNDS = 5
+ROUNDS = 3
 SETTINGS = Settings(steps=4, prompts=32, group=8, learning_rate=4e-4, warmup=1)
 TOKENIZER = build_tokenizer()
 SUITE: dict[str, Task] = {task.domain: task for task in (Math(), Code(), QA(), CW())}

@@ -162,6 +162,18 @@ def test_a_closure_follows_every_way_to_import(folder: Path, line: str) -> None:
     assert set(closure("closed_b.start")) >= {"closed_b.rest", "closed_b.start"}
 
 
+def test_a_closure_follows_relative_imports_up_and_down(folder: Path) -> None:
+    package(folder, "closed_c", {"__init__": "from .named import VALUE\n", "named": "VALUE = 1\n", "rest": "VALUE = 2\n"})
+    package(
+        folder / "closed_c", "sub", {"__init__": "from .near import VALUE\n", "near": "VALUE = 3\n", "deep": "from ..rest import VALUE\n"}
+    )
+    assert closure("closed_c.sub.deep") == ("closed_c.rest", "closed_c.sub.deep")
+    assert closure("closed_c.sub") == ("closed_c.sub", "closed_c.sub.near")
+    assert closure("closed_c") == ("closed_c", "closed_c.named")
+    for name in ("closed_c", "closed_c.sub", "closed_c.sub.near", "closed_c.named"):
+        sys.modules.pop(name, None)
+
+
 def loaded(file: Path, text: str) -> type:
     """The class `Rule` of a file with this text, loaded as a method's own file is."""
     file.write_text(text)
