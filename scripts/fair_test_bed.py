@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import platform
 import sys
 from datetime import date
@@ -27,6 +28,9 @@ from bench.spec import RunSpec
 from bench.stats import Interval, crossed_interval
 from bench.suite import DEVELOPMENT_SEEDS, load_suite
 
+LEAST_GAIN = {"greedy": 4, "sampled": 8}
+LEAST_DAMAGE = {"greedy": 6, "sampled": 8}
+"""Points of 100 that a fair test bed shows at least."""
 TITLES = {"greedy": "greedy", "sampled": "at temperature 1"}
 
 
@@ -100,21 +104,32 @@ def main() -> None:
     real = execute([RunSpec(**common, seed=seed) for seed in seeds], out=options.runs)
     null = execute([RunSpec(**common, seed=seed, null=True) for seed in seeds], out=options.runs)
 
+    verdicts: list[tuple[str, bool, str]] = []
     parts = [f"Suite {suite.id}, seeds {seeds[0]} to {seeds[-1]}, {suite.test_items} test items, points of 100 with 95 % intervals."]
     for decoding in DECODINGS:
         rows = []
-        for domain, cells in singles.items():
-            base, after = cells[decoding]
+        for domain in real[0].sequence:
+            base, after = singles[domain][decoding]
+            gain, least = crossed_interval([100 * (after - base)]), LEAST_GAIN[decoding]
+            if decoding == "greedy":
+                verdicts.append((f"{domain}: base between 25 and 70 % greedily", 25 <= 100 * base.mean() <= 70, f"{100 * base.mean():.1f}"))
+            verdicts.append((f"{domain}: a stage wins {least} points {TITLES[decoding]}", gain.estimate >= least, shown(gain)))
             lost = "" if domain == real[0].sequence[-1] else shown(damages(real, domain, decoding))
             lost_null = "" if domain == real[0].sequence[-1] else shown(damages(null, domain, decoding))
-            rows.append([domain, f"{100 * base.mean():.1f}", shown(crossed_interval([100 * (after - base)])), lost, lost_null])
+            rows.append([domain, f"{100 * base.mean():.1f}", shown(gain), lost, lost_null])
+        harm, least = damages(real, "math", decoding), LEAST_DAMAGE[decoding]
+        verdicts.append((f"math: damaged by {least} points {TITLES[decoding]}", harm.estimate >= least and harm.low > 0, shown(harm)))
         header = ["domain", "base", "a stage from the base wins", "code-math-qa-cw damages", "null stages damage"]
         parts.append(f"**{TITLES[decoding].capitalize()}**\n\n" + tabulate(rows, header, tablefmt="github", disable_numparse=True))
     moved = [weight_changes(runs, cache) for runs in (real, null)]
     parts.append(f"Weights moved after the math stage by {moved[0]:.2f} (norm of the change), under null stages by {moved[1]:.2f}.")
+    table = [[what, "yes" if met else "NO", found] for what, met, found in verdicts]
+    parts.append("**What was wanted**\n\n" + tabulate(table, ["wanted", "met", "found"], tablefmt="github", disable_numparse=True))
     numerics = real[0].manifest["numerics"]
     words = ", ".join(f"{name} {value}" for name, value in numerics.items() if value not in ("", 0, False))
-    parts.append(f"Made by `python {' '.join(sys.argv)}` on {date.today()}: {words}, {platform.machine()}.")
+    words_of = f"--suite {options.suite} --seeds {options.seeds} --device {options.device}"
+    command = f"python scripts/fair_test_bed.py {words_of} --out docs/fair-test-bed.md"
+    parts.append(f"Made by `{command}` on {date.today()}: {words}, {platform.machine()}, {os.cpu_count()} cores.")
     text = "\n\n".join(parts) + "\n"
     print(text)
     if options.out:
