@@ -23,13 +23,13 @@ Rank = Literal["fisher", "magnitude", "gradient"]
 
 class Rollback(Method):
     """share: of all coordinates, in (0, 1]; step: 1 goes the whole way back; rank: F delta^2, |delta|, or g delta (first order);
-    prompts: answers a target for F or g."""
+    prompts: answers a target for F or g, so few that three targets stay within the training-free track."""
 
     track = "training-free"
     share: float = 0.05
     step: float = 1.0
     rank: Rank = "fisher"
-    prompts: int = 512
+    prompts: int = 64
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         return self.roll_back(checkpoint, *self.scoring(checkpoint, targets, history))

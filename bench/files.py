@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,16 +37,11 @@ def file_hash(path: Path) -> str:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """`content` under a temporary name, then renamed."""
+    """`content` under a temporary name, then renamed. The name is always the same, so what an interruption leaves is written over."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -102,7 +102,7 @@ def generate(
         use_cache=True,
         logits_to_keep=1,
     ).logits[:, -1]
-    if logits.isnan().any():
+    if not (logits < torch.inf).all():  # -inf is how some models mask tokens
         raise NotFiniteError("the model's logits are not numbers")
     if group > 1:
         cache.batch_repeat_interleave(group)

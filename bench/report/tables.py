@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from bench.method import TRACK_LIMITS
 from bench.metrics import MEANING
 from bench.results import DECODINGS, Run, measure
 
@@ -79,9 +80,13 @@ def cost_lines(runs: Sequence[Run]) -> str:
     if access["prompts"]:
         looked.append("prompts: " + ", ".join(f"{count} of {domain}" for domain, count in access["prompts"].items()))
     method = runs[0].manifest["method"]
+    limit = TRACK_LIMITS.get(method["track"])
+    within = "no limit" if limit is None else f"up to {100 * limit:.0f} %"
+    over = ": OVER IT" if limit is not None and stages + repair > 100 * limit + 1e-9 else ""
     return "\n".join(
         [
-            f"cost      repair {repair:.1f} % of the plain sequence's FLOPs, stages {stages:.1f} % (track {method['track']})",
+            f"cost      repair {repair:.1f} % of the plain sequence's FLOPs, stages {stages:.1f} % "
+            f"(track {method['track']}, {within} in all{over})",
             f"access    {'; '.join(looked) or 'nothing beside the last checkpoint'}",
         ]
     )

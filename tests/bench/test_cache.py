@@ -81,7 +81,9 @@ def test_different_keys_have_different_hashes(other: dict) -> None:
     assert key_hash(other) != key_hash({"a": 1})
 
 
-@pytest.mark.parametrize("value", [{1, 2}, object(), torch.ones(1), Path("x"), b"x", float("nan"), float("inf")], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [{1, 2}, object(), torch.ones(1), Path("x"), b"x", float("nan"), float("inf")], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_json_is_no_key(value: object) -> None:
     with pytest.raises((TypeError, ValueError)):
         canonical({"a": value})

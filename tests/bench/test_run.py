@@ -174,8 +174,10 @@ def test_unfinished_or_absent_runs_are_named(tmp_path):
 def test_a_diverging_training_is_named_with_its_step(tmp_path, tiny_suite):
     method = tmp_path / "wild.py"
     method.write_text(
-        "from bench.method import Method, Training\n\n\nclass Wild(Method):\n"
-        "    def stage(self, stage, history):\n        return Training.on(stage.domain, learning_rate=1e30)\n"
+        "from dataclasses import dataclass\n\nfrom bench.method import Method, Training\n\n\n"
+        "@dataclass\nclass NoNumber:\n    def __call__(self, parameters, loaded):\n"
+        "        return sum(p.sum() for p in parameters.values()) * float('nan')\n\n\n"
+        "class Wild(Method):\n    def stage(self, stage, history):\n        return Training.on(stage.domain, penalty=NoNumber())\n"
     )
     where = ["--out", tmp_path / "runs", "--cache", tmp_path / "cache", "--device", "cpu"]
     done = bench("run", "--suite", tiny_suite, "--sequence", "math-qa", "--method", f"{method}:Wild", *where, code=2)
