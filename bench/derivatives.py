@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.grpo import Batch, Settings, backward, group_advantages, log_probs
-from bench.sampling import generate, uniforms
+from bench.sampling import generate, texts, uniforms
 from tasks.task import Task
 
 
@@ -22,10 +22,10 @@ def own_answers(
     ids = tokenizer([item.prompt for item in items])["input_ids"]
     draws = uniforms(prompts * group, task.answer_tokens, "own", seed, task.domain, purpose)
     done = generate(model, ids, draws, end=tokenizer.eos_token_id, pad=tokenizer.pad_token_id)
-    texts = tokenizer.batch_decode(done.tokens, skip_special_tokens=True)
+    answers = texts(tokenizer, done)
     ended = done.ended.tolist()
     rewards = [
-        (task.score(item, texts[i * group + g]) or 0.0) if ended[i * group + g] else 0.0
+        (task.score(item, answers[i * group + g]) or 0.0) if ended[i * group + g] else 0.0
         for i, item in enumerate(items)
         for g in range(group)
     ]
@@ -39,7 +39,7 @@ def own_answers(
         rewards=rewards,
         advantages=advantages.reshape(-1, 1).to(done.tokens.device),
     )
-    return batch, [item.prompt for item in items], texts
+    return batch, [item.prompt for item in items], answers
 
 
 def fisher_diagonal(

@@ -27,7 +27,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
 from bench.method import LoRA, Rollout, Training
-from bench.sampling import Completions, NotFiniteError, generate, left_pad, uniforms
+from bench.sampling import Completions, NotFiniteError, generate, left_pad, texts, uniforms
 from tasks.task import Item, Task
 
 _SHARED_TOLERANCE = 1e-3
@@ -367,9 +367,9 @@ class Trainer:
         return [offset + self.step * self.settings.prompts + place for place in range(count)]
 
     def _rewards(self, items: list[Item], done: Completions) -> tuple[torch.Tensor, float]:
-        texts = self.tokenizer.batch_decode(done.tokens, skip_special_tokens=True)
-        group = len(texts) // len(items)
-        scores = [self.tasks[item.domain].score(item, texts[i * group + g]) for i, item in enumerate(items) for g in range(group)]
+        answers = texts(self.tokenizer, done)
+        group = len(answers) // len(items)
+        scores = [self.tasks[item.domain].score(item, answers[i * group + g]) for i, item in enumerate(items) for g in range(group)]
         ended = done.ended.tolist()
         rewards = torch.tensor([s if s is not None and e else 0.0 for s, e in zip(scores, ended, strict=True)])
         return rewards.view(-1, group), sum(score is None for score in scores) / len(scores)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
 GREEDY = -1.0
@@ -136,3 +136,9 @@ def generate(
         position = position + 1
     lengths = torch.where(ended, (tokens == end).int().argmax(1) + 1, limit)
     return Completions(tokens, lengths, ended)
+
+
+def texts(tokenizer: PreTrainedTokenizerBase, done: Completions) -> list[str]:
+    """The answers' texts without their end token. Any other special token stays and makes an answer what it is: unreadable."""
+    lengths = (done.lengths - done.ended.long()).tolist()
+    return tokenizer.batch_decode([row[:n] for row, n in zip(done.tokens.tolist(), lengths, strict=True)], skip_special_tokens=False)

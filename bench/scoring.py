@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.sampling import generate, greedy, uniforms
+from bench.sampling import generate, greedy, texts, uniforms
 from tasks.task import Item, Split, Task
 
 Decoding = Literal["greedy", "sampled"]
@@ -60,14 +60,14 @@ def score_domain(
         prompts = tokenizer([item.prompt for item in part])["input_ids"]
         with autocast():
             done = generate(model, prompts, rows, end=tokenizer.eos_token_id, pad=tokenizer.pad_token_id)
-        texts = tokenizer.batch_decode(done.tokens, skip_special_tokens=True)
+        written = texts(tokenizer, done)
         ended = done.ended.tolist()
         for place, item in enumerate(part):
             for number, decoding in enumerate(decodings):
                 row = place * len(decodings) + number
-                score = task.score(item, texts[row]) if ended[row] else None
+                score = task.score(item, written[row]) if ended[row] else None
                 answers[decoding].append(
-                    Answer(task.domain, decoding, start + place, item.prompt, texts[row], score or 0.0, score is not None)
+                    Answer(task.domain, decoding, start + place, item.prompt, written[row], score or 0.0, score is not None)
                 )
     return [answer for decoding in decodings for answer in answers[decoding]]
 

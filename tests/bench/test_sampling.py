@@ -10,8 +10,8 @@ import torch
 from transformers import Qwen3ForCausalLM
 
 from bench.build_base import Recipe, config
-from bench.sampling import GREEDY, Completions, generate, greedy, left_pad, pick, uniforms
-from tasks.micro.vocabulary import TOKENS
+from bench.sampling import GREEDY, Completions, generate, greedy, left_pad, pick, texts, uniforms
+from tasks.micro.vocabulary import TOKENS, build_tokenizer
 
 PAD, END = TOKENS.index("<pad>"), TOKENS.index("<end>")
 LIMIT = 12
@@ -196,3 +196,12 @@ def test_the_model_is_left_as_found(model: Qwen3ForCausalLM, prompts: list[list[
     model.eval()
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_texts_end_at_the_end_token_and_keep_any_other_special_one() -> None:
+    tokenizer = build_tokenizer()
+    four, one = tokenizer.convert_tokens_to_ids(["4", "1"])
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    tokens = torch.tensor([[four, one, end, pad], [four, pad, one, end], [four, one, four, one], [end, pad, pad, pad]])
+    done = Completions(tokens, torch.tensor([3, 4, 4, 1]), torch.tensor([True, True, False, True]))
+    assert texts(tokenizer, done) == ["41", "4<pad>1", "4141", ""]
