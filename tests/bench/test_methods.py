@@ -206,7 +206,7 @@ def test_imported_methods_are_not_a_files_own(tmp_path: Path) -> None:
     path.write_text("from baselines.rollback import Rollback\n\n\nclass Child(Rollback):\n    more: int = 1\n")
     method = make_method(str(path), {"share": "0.5"})
     assert type(method).__name__ == "Child"
-    assert method.settings() == {"share": 0.5, "step": 1.0, "rank": "fisher", "prompts": 512, "more": 1}
+    assert method.settings() == {"share": 0.5, "step": 1.0, "rank": "fisher", "prompts": 64, "more": 1}
 
 
 def test_an_edited_file_is_read_again(own: Path) -> None:
