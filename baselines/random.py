@@ -19,6 +19,7 @@ class RandomCoordinates(Rollback):
 
     controls = True
     match: Literal["count", "norm"] = "norm"
+    search = {}  # a control follows `rollback`'s settings
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         own = [history.checkpoint(target) for target in targets]

@@ -11,6 +11,11 @@ class Replay(Method):
 
     track = "during"
     share: float = 0.25
+    search = {"share": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)}
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"share={self.share}: must lie above 0 and below 1")
 
     def stage(self, stage: Stage, history: History) -> Training:
         if not stage.earlier:

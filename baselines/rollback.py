@@ -15,6 +15,7 @@ from typing import Literal
 
 import torch
 
+from baselines.mode_imm import weighted_mean
 from bench.checkpoint import Checkpoint, Tensors, threshold_of_share
 from bench.method import History, Method
 
@@ -29,7 +30,8 @@ class Rollback(Method):
     share: float = 0.05
     step: float = 1.0
     rank: Rank = "fisher"
-    prompts: int = 64
+    prompts: int = 32
+    search = {"share": (0.01, 0.03, 0.1, 0.3), "step": (0.5, 1.0)}
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         return self.roll_back(checkpoint, *self.scoring(checkpoint, targets, history))
@@ -69,6 +71,4 @@ class Rollback(Method):
         """Where a picked coordinate goes."""
         if len(thetas) == 1 or self.rank != "fisher":
             return sum(thetas) / len(thetas)
-        total = sum(stats)
-        weighted = sum(f * theta for f, theta in zip(stats, thetas, strict=True))
-        return torch.where(total > 0, weighted / total.clamp(min=torch.finfo(torch.float32).tiny), sum(thetas) / len(thetas))
+        return weighted_mean(thetas, stats)

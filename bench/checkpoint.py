@@ -1,8 +1,8 @@
 """Checkpoints as methods see them: immutable named fp32 tensors on disk, known by their content, read one at a time.
 
 `Tensors` is any set of named tensors (a Fisher diagonal, a mask); `Checkpoint` is a model's: an ordinary HF folder that
-`from_pretrained` loads. Arithmetic goes through `Checkpoint.map`, tensor by tensor, and its result is a new checkpoint. Both live in
-a `Store`: a folder of folders named by content, so equal results are one folder and a damaged one is noticed by its name.
+`from_pretrained` loads. Arithmetic goes through `map`, tensor by tensor, and its result is new tensors or a new checkpoint. Both live
+in a `Store`: a folder of folders named by content, so equal results are one folder and a damaged one is noticed by its name.
 """
 
 from __future__ import annotations
@@ -77,6 +77,17 @@ class Tensors:
         for name in self.names():
             yield name, self.tensor(name)
 
+    def map(self, change: Callable[..., torch.Tensor], *others: Tensors) -> Tensors:
+        """change(name, own, *theirs) of every tensor, all of one shape, as new tensors in the same store.
+
+        ValueError where `others` lack a tensor or have it in another shape: tensors of another model.
+        """
+        return Store(self.folder.parent).add_tensors(self._changed(change, others))
+
+    def _changed(self, change: Callable[..., torch.Tensor], others: Iterable[Tensors]) -> Iterator[tuple[str, torch.Tensor]]:
+        for name, own in self.items():
+            yield name, change(name, own, *(_matching(other, name, own) for other in others))
+
     def content(self) -> str:
         """The content's hash as it is on disk now."""
         return content_hash(self.items())
@@ -98,17 +109,8 @@ class Checkpoint(Tensors):
         return content_hash(self.items(), _files_beside(self.folder))
 
     def map(self, change: Callable[..., torch.Tensor], *others: Tensors) -> Checkpoint:
-        """change(name, own, *theirs) of every tensor, all fp32 of one shape, as a new checkpoint in the same store.
-
-        ValueError where `others` lack a tensor or have it in another shape: weights of another model.
-        """
-
-        def changed() -> Iterator[tuple[str, torch.Tensor]]:
-            for name, own in self.items():
-                theirs = [_matching(other, name, own) for other in others]
-                yield name, change(name, own, *theirs)
-
-        return Store(self.folder.parent).add_checkpoint(changed(), self.folder)
+        """As `Tensors.map`; the result is a checkpoint, in fp32, with the same config and tokenizer beside it."""
+        return Store(self.folder.parent).add_checkpoint(self._changed(change, others), self.folder)
 
 
 def _files_beside(folder: Path) -> dict[str, bytes]:

@@ -192,6 +192,8 @@ class Method:
     track: ClassVar[Track] = "light"
     controls: ClassVar[bool] = False
     """Whether this is a control (shown in every table) rather than a proposal."""
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    """Values of settings that `python -m bench tune` tries: every combination, at most twelve."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

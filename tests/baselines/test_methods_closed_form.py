@@ -6,6 +6,7 @@ fp32 arithmetic is exact and results are compared bit for bit.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from baselines.cpr import CPR, NearHalf
+from baselines.ewc import EWC
 from baselines.interpolate import Interpolate
 from baselines.joint import Joint
+from baselines.kl import KL
+from baselines.l2 import L2
 from baselines.longer import Longer
+from baselines.mean_imm import MeanIMM
+from baselines.mode_imm import ModeIMM
 from baselines.none import None_
 from baselines.random import RandomCoordinates
 from baselines.refresh import Refresh
@@ -23,7 +30,10 @@ from baselines.replay import Replay
 from baselines.revert import Revert
 from baselines.rollback import Rollback
 from baselines.sharpen import Sharpen
+from baselines.task_arithmetic import TaskArithmetic
+from baselines.ties import TIES
 from bench.checkpoint import Checkpoint, Store, Tensors
+from bench.grpo import Batch, Settings, token_losses
 from bench.method import Method, Sample, Stage, Training
 
 SEQUENCE = ("code", "math", "qa", "cw")
@@ -37,6 +47,7 @@ class FakeHistory:
     store: Store
     base: Checkpoint
     stages: Mapping[str, Checkpoint] = field(default_factory=dict)
+    experts: Mapping[str, Checkpoint] = field(default_factory=dict)
     statistics: Mapping[tuple[str, str], Tensors] = field(default_factory=dict)  # (verb, domain) ->
     scored: Callable[[Checkpoint, str], float] = lambda checkpoint, domain: 0.0
     rewarded: Callable[[Checkpoint, str], Sequence[float]] = lambda checkpoint, domain: [0.0]
@@ -50,7 +61,8 @@ class FakeHistory:
         return self.stages[domain]
 
     def expert(self, domain: str) -> Checkpoint:
-        raise AssertionError("no baseline asks for an expert")
+        self.asked.append(("expert", domain))
+        return self.experts[domain]
 
     def sample(self, checkpoint: Checkpoint, domain: str, count: int) -> list[Sample]:
         self.asked.append(("sample", checkpoint, domain, count))
@@ -426,3 +438,322 @@ def test_random_where_nothing_changed_changes_nothing(house: House, math_only: F
     own = math_only.stages["math"]
     for match in ("count", "norm"):
         assert RandomCoordinates(match=match).recover(own, ("math",), math_only) == own
+
+
+# --- mean-IMM, mode-IMM
+
+FOUR = {
+    "code": (4, 0, 8, 1, 0, 0, 0, 0),
+    "math": (0, 0, 8, 2, 0, 0, 0, 4),
+    "qa": (0, 4, 8, 3, 0, 0, 0, 4),
+    "cw": (8, 4, 8, 6, 0, -4, 0, 8),
+}
+MEAN = [3, 2, 8, 3, 0, -1, 0, 4]
+
+
+@pytest.fixture
+def four_stages(house: House) -> FakeHistory:
+    return house.history(stages={domain: house.checkpoint(*values) for domain, values in FOUR.items()})
+
+
+def test_mean_imm_is_the_mean_of_all_stages(four_stages: FakeHistory) -> None:
+    assert row(MeanIMM().recover(four_stages.stages["cw"], ("math",), four_stages)) == MEAN
+    assert four_stages.asked == [("checkpoint", domain) for domain in SEQUENCE]
+
+
+def test_mean_imm_mixes_by_growing_shares(four_stages: FakeHistory) -> None:
+    four_stages.sequence = ("code", "math")
+    repaired = MeanIMM(growth=3.0).recover(four_stages.stages["math"], ("code",), four_stages)
+    assert row(repaired) == [1, 0, 8, 1.75, 0, 0, 0, 3]  # code / 4 + math 3 / 4
+
+
+def test_mode_imm_with_equal_fishers_is_mean_imm(house: House, four_stages: FakeHistory) -> None:
+    four_stages.statistics = {("fisher", domain): house.tensors(1, 2, 4, 0.5, 0, 8, 1, 16) for domain in SEQUENCE}
+    assert row(ModeIMM(prompts=8).recover(four_stages.stages["cw"], ("math",), four_stages)) == MEAN
+    fishers = [call for call in four_stages.asked if call[0] == "fisher"]
+    assert fishers == [("fisher", four_stages.stages[domain], domain, 8) for domain in SEQUENCE]
+
+
+@pytest.mark.parametrize(
+    ("growth", "expected"),
+    [
+        (1.0, [4, 3, 3, 0.5, 0, 0, 4, 0]),  # the weighted own values in the fixture; no Fisher at 6: the mean
+        (3.0, [4, 2, 3.5, 1, 0, -0.5, 4, 0]),  # math counts three times: at 1 (3 x 4 + 3 x 0) / 6, at 3 (9 x 0 + 9 x 2) / 18
+    ],
+)
+def test_mode_imm_by_hand(house: House, two_targets: FakeHistory, growth: float, expected: list[float]) -> None:
+    two_targets.sequence = ("code", "math")
+    assert row(ModeIMM(growth=growth).recover(house.checkpoint(*[1.0] * 8), ("code",), two_targets)) == expected
+
+
+# --- task arithmetic, TIES
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.5, [0.5, 0.5, 1, 3, 0.5, 5, 1, 1]), (0.0, [1] * 8), (-1.0, [2, 2, 1, -3, 2, -7, 1, 1])])
+def test_task_arithmetic_adds_up_experts(house: House, scale: float, expected: list[float]) -> None:
+    """Base 1. tau_code + ... + tau_cw = -1 -1 0 4 -1 8 0 0."""
+    experts = {
+        "code": house.checkpoint(3, 1, 1, 1, 0, 1, 1, 1),  # tau  2  0  0  0 -1  0  0  0
+        "math": house.checkpoint(2, 2, 1, 1, 1, 1, 1, 1),  #      1  1  0  0  0  0  0  0
+        "qa": house.checkpoint(1, -1, 1, 5, 1, 1, 1, 1),  #       0 -2  0  4  0  0  0  0
+        "cw": house.checkpoint(-3, 1, 1, 1, 1, 9, 1, 1),  #      -4  0  0  0  0  8  0  0
+    }
+    history = house.history(experts=experts)
+    history.base = house.checkpoint(*[1.0] * 8)
+    assert row(TaskArithmetic(scale=scale).recover(house.checkpoint(*LAST), ("math",), history)) == expected
+    assert history.asked == [("expert", domain) for domain in SEQUENCE]
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(1.0, [8, 4, 8, 6, 0, -4, 0, 8]), (0.5, [4, 2, 4, 3, 0, -2, 0, 4]), (0.0, [0] * 8)])
+def test_task_arithmetic_of_stages_leads_to_the_last_checkpoint(four_stages: FakeHistory, scale: float, expected: list[float]) -> None:
+    last = four_stages.stages["cw"]
+    assert row(TaskArithmetic(scale=scale, of="stages").recover(last, ("math",), four_stages)) == expected
+    assert four_stages.verbs() == {"checkpoint"}
+
+
+def test_experts_make_task_arithmetic_a_method_of_another_track() -> None:
+    for method in (TaskArithmetic, TIES):
+        assert method(of="stages").track == "training-free"
+        assert method().track == method.track == "open"
+
+
+@pytest.fixture
+def three_experts(house: House) -> FakeHistory:
+    """Base 1; share 1/2 keeps four coordinates of a whole task vector, of the norm's two those of qa alone.
+
+    place              0    1    2    3    4    5    6    7
+    tau_code           8   -4    2    1    6    0    0   .5    kept: 0 1 2 4
+    tau_math          -2    5   -1    8    0    4    0    0    kept: 0 1 3 5
+    tau_qa             4    6    1    0   -6    2    0    3    kept: 0 1 4 7
+    sum of the kept   10    7    2    8    0    4    0    3
+    disjoint mean      6  5.5    2    8    0    4    0    3    at 0 of 8, 4; at 1 of 5, 6
+    """
+    experts = {
+        "code": house.checkpoint(9, -3, 3, 2, 7, 1, 1, 1.5),
+        "math": house.checkpoint(-1, 6, 0, 9, 1, 5, 1, 1),
+        "qa": house.checkpoint(5, 7, 2, 1, -5, 3, 1, 4),
+    }
+    history = house.history(experts=experts, sequence=("code", "math", "qa"))
+    history.base = house.checkpoint(*[1.0] * 8)
+    return history
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"share": 0.5}, [7, 6.5, 3, 9, 1, 5, 1, 4]),
+        ({"share": 0.5, "scale": 0.5}, [4, 3.75, 2, 5, 1, 3, 1, 2.5]),
+        ({"share": 0.125}, [9, 7, 1, 9, -5, 1, 1, 1]),  # 8 at 0, 8 at 3; of qa both 6s, at 1 and (-6) at 4, which tie
+        ({"share": 1.0}, [7, 6.5, 2.5, 5.5, 1, 4, 1, 2.75]),  # at 2 of 2, 1; at 3 of 1, 8; at 5 of 4, 2; at 7 of 1/2, 3
+    ],
+    ids=str,
+)
+def test_ties_by_hand(house: House, three_experts: FakeHistory, settings: dict, expected: list[float]) -> None:
+    assert row(TIES(**settings).recover(house.checkpoint(*LAST), ("math",), three_experts)) == expected
+
+
+def test_ties_of_stages_takes_what_each_stage_changed(house: House, four_stages: FakeHistory) -> None:
+    """tau: 4 0 8 1 0 0 0 0, then -4 0 0 1 0 0 0 4, then 0 4 0 1 0 0 0 0, then 8 0 0 3 0 -4 0 4; at 0 the mean of 4, 8, at 5 of -4."""
+    assert row(TIES(share=1.0, of="stages").recover(four_stages.stages["cw"], (), four_stages)) == [6, 4, 8, 1.5, 0, -4, 0, 4]
+
+
+@pytest.fixture
+def random_experts(house: House) -> tuple[FakeHistory, list[torch.Tensor]]:
+    """A base and three experts at random whose layer changed more than their norm, and their task vectors, flat."""
+    generator = torch.Generator().manual_seed(1)
+    base = torch.randn(SIZE, generator=generator)
+    size = torch.where(torch.arange(SIZE) < 3000, 1.0, 0.25)
+    ends = [base + size * torch.randn(SIZE, generator=generator) for _ in range(3)]
+
+    def stored(flat: torch.Tensor) -> Checkpoint:
+        return house.store.add_checkpoint([(LAYER, flat[:3000].view(30, 100)), (NORM, flat[3000:])], house.like)
+
+    history = house.history(experts=dict(zip(("code", "math", "qa"), map(stored, ends), strict=True)), sequence=("code", "math", "qa"))
+    history.base = stored(base)
+    return history, [end - base for end in ends]
+
+
+def changes(history: FakeHistory, method: Method) -> torch.Tensor:
+    """What the method adds to the base, flat."""
+    repaired = method.recover(history.base, ("math",), history)
+    return torch.cat([(repaired.tensor(name) - history.base.tensor(name)).flatten() for name in (LAYER, NORM)])
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_task_arithmetic_is_pefts(random_experts: tuple[FakeHistory, list[torch.Tensor]], scale: float) -> None:
+    from peft.utils import merge_utils
+
+    history, taus = random_experts
+    theirs = merge_utils.task_arithmetic(taus, torch.full((3,), scale))
+    torch.testing.assert_close(changes(history, TaskArithmetic(scale=scale)), theirs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("share", "scale"), [(0.2, 1.0), (0.5, 1.4), (0.015625, 0.7)])
+def test_ties_is_pefts_on_the_whole_vector(random_experts: tuple[FakeHistory, list[torch.Tensor]], share: float, scale: float) -> None:
+    from peft.utils import merge_utils
+
+    history, taus = random_experts
+    theirs = merge_utils.ties(taus, torch.full((3,), scale), density=share)
+    torch.testing.assert_close(changes(history, TIES(share=share, scale=scale)), theirs, rtol=0, atol=1e-6)
+
+
+# --- EWC, L2, KL
+
+
+def penalised(training: Training, *values: float) -> tuple[float, list[float]]:
+    """The training's penalty at a row of eight numbers, and its gradient there."""
+    parameters = {name: tensor.requires_grad_() for name, tensor in House.named(values)}
+    held = {name: value for name, value in vars(training.penalty).items() if isinstance(value, Tensors)}
+    value = training.penalty(parameters, {name: dict(tensors.items()) for name, tensors in held.items()})
+    value.backward()
+    return value.item(), [part for parameter in parameters.values() for part in parameter.grad.flatten().tolist()]
+
+
+@pytest.mark.parametrize("method", [EWC(), L2(), KL(), CPR()], ids=lambda method: type(method).__name__)
+def test_the_first_stage_has_nothing_to_protect(house: House, method: Method) -> None:
+    history = house.history()
+    assert method.stage(Stage(0, "math", ("math", "qa")), history) == Training({"math": 1.0})
+    assert history.asked == []
+
+
+def test_l2_by_hand(house: House) -> None:
+    """strength / 2 x 35 and strength x delta, delta as in `rollback`'s example."""
+    history = house.history(stages={"code": house.checkpoint(*FISHER), "math": house.checkpoint(*OWN)})
+    training = L2(strength=0.5).stage(Stage(2, "qa", SEQUENCE), history)
+    assert history.asked == [("checkpoint", "math")]
+    assert training.mixture == {"qa": 1.0}
+    assert penalised(training, *LAST) == (8.75, [1, 0.5, 0, -2, 0.5, 0, -1.5, 1])
+    assert penalised(training, *OWN) == (0, [0] * 8)
+
+
+def test_ewc_with_one_earlier_domain_by_hand(house: House, math_only: FakeHistory) -> None:
+    """strength / 2 x 19 and strength x F delta = 2 8 0 -1/2 3 0 0 1."""
+    training = EWC(strength=0.5, prompts=16).stage(Stage(1, "qa", ("math", "qa")), math_only)
+    assert math_only.asked == [("checkpoint", "math"), ("fisher", math_only.stages["math"], "math", 16)]
+    assert penalised(training, *LAST) == (4.75, [1, 4, 0, -0.25, 1.5, 0, 0, 0.5])
+
+
+def test_ewc_with_two_earlier_domains_by_hand(house: House, two_targets: FakeHistory) -> None:
+    """At 0 the penalties of code and math add up to strength / 2 x 152 and pull by strength x (F_code theta_code + F_math theta_math);
+    at 4 they are strength / 2 x (200 + 160)."""
+    training = EWC(strength=0.5).stage(Stage(2, "qa", SEQUENCE), two_targets)
+    at_0, pull = penalised(training, *[0.0] * 8)
+    assert pull == [-8, -6, -3, -3, 0, 0, 0, 0]
+    at_4, _ = penalised(training, *[4.0] * 8)
+    assert at_4 - at_0 == 0.25 * (360 - 152)
+
+
+def test_kl_refers_to_the_previous_stage(house: House, four_stages: FakeHistory) -> None:
+    trainings = stages(KL(strength=0.25), four_stages)
+    previous = four_stages.stages
+    assert trainings[1:] == [
+        Training({"math": 1.0}, kl=0.25, reference=previous["code"]),
+        Training({"qa": 1.0}, kl=0.25, reference=previous["math"]),
+        Training({"cw": 1.0}, kl=0.25, reference=previous["qa"]),
+    ]
+
+
+def test_kl_adds_no_gradient_at_the_reference(four_stages: FakeHistory) -> None:
+    """Two answers of one token, no advantage; the second is half as likely as under the reference: strength x (1 - q/p) = -1/4."""
+    training = KL(strength=0.25).stage(Stage(1, "math", SEQUENCE), four_stages)
+    own = torch.tensor([[0.5], [0.25]]).log().requires_grad_()
+    batch = Batch(
+        prompts=[[1]],
+        domains=["math"],
+        tokens=torch.zeros(2, 1, dtype=torch.long),
+        mask=torch.ones(2, 1, dtype=torch.bool),
+        rewards=torch.zeros(1, 2),
+        advantages=torch.zeros(2, 1),
+        reference_log_probs=torch.tensor([[0.5], [0.5]]).log(),
+    )
+    token_losses(own, batch, Settings(), training.kl).sum().backward()
+    torch.testing.assert_close(own.grad, torch.tensor([[0.0], [-0.25]]))
+
+
+# --- CPR
+
+
+def test_cpr_shares_out_as_replay_does(house: House) -> None:
+    trainings = stages(CPR(share=0.375), house.history())
+    assert [training.mixture for training in trainings] == [training.mixture for training in stages(Replay(share=0.375), house.history())]
+    assert trainings[2].mixture == {"qa": 0.625, "code": 0.1875, "math": 0.1875}
+
+
+def near_half(house: House, **settings: object) -> NearHalf:
+    return CPR(**settings).stage(Stage(1, "math", SEQUENCE), house.history()).prompts
+
+
+def test_cpr_replays_what_is_passed_half_the_time(house: House) -> None:
+    choice = near_half(house, pool=8)
+    rates = [0.0, 0.625, 0.5, 0.25, 0.75, 1.0, 0.375, 0.125]
+    for expected in ([0, 1, 2], [3, 4, 5], [6, 7, 2]):  # each once, then by pass rate
+        assert choice.choose("code", 3, 0) == expected
+        choice.feedback("code", expected, [rates[index] for index in expected])
+    # In the band by distance 0, 1/8, 1/8, 1/4, then outside by distance 1/4, 3/8, 1/2, 1/2.
+    assert choice.choose("code", 8, 3) == [2, 1, 6, 3, 4, 7, 0, 5]
+    choice.feedback("code", [2, 5], [1.0, 0.5])  # one is learned, one forgotten
+    assert choice.choose("code", 2, 4) == [5, 1]
+
+
+def test_cpr_keeps_to_its_band(house: House) -> None:
+    choice = near_half(house, pool=3, low=0.5, high=0.9)
+    choice.feedback("code", choice.choose("code", 3, 0), [0.4375, 0.875, 1.0])
+    assert choice.choose("code", 3, 1) == [1, 0, 2], "0 is nearer to one half, but outside"
+
+
+def test_cpr_takes_fresh_prompts_of_the_current_domain(house: House) -> None:
+    choice = near_half(house)
+    assert choice.choose("math", 3, 0) == [0, 1, 2]
+    choice.feedback("math", [0, 1, 2], [0.5, 0.5, 0.5])
+    assert choice.choose("math", 2, 1) == [3, 4]
+
+
+def test_cpr_goes_on_after_a_resume(house: House) -> None:
+    whole = near_half(house, pool=4)
+    whole.choose("math", 5, 0)
+    whole.feedback("code", whole.choose("code", 4, 0), [0.0, 0.625, 1.0, 0.5])
+    file = io.BytesIO()
+    torch.save(whole.state, file)
+    file.seek(0)
+    resumed = near_half(house, pool=4)
+    resumed.state = torch.load(file, weights_only=True)
+    for choice in (whole, resumed):
+        assert choice.choose("code", 2, 1) == [3, 1]
+        assert choice.choose("math", 2, 1) == [5, 6]
+
+
+def test_cpr_names_a_pool_that_is_too_small(house: House) -> None:
+    with pytest.raises(ValueError, match="pool=4: a step replays 5 prompts of code"):
+        near_half(house, pool=4).choose("code", 5, 0)
+
+
+# --- settings
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        (MeanIMM, {"growth": 0.0}),
+        (ModeIMM, {"growth": float("inf")}),
+        (ModeIMM, {"prompts": 0}),
+        (TaskArithmetic, {"scale": float("nan")}),
+        (TIES, {"share": 0.0}),
+        (TIES, {"share": 1.5}),
+        (TIES, {"scale": float("inf")}),
+        (EWC, {"strength": -1.0}),
+        (EWC, {"prompts": 0}),
+        (L2, {"strength": 0.0}),
+        (KL, {"strength": float("nan")}),
+        (Replay, {"share": 1.0}),
+        (CPR, {"share": 0.0}),
+        (CPR, {"pool": 0}),
+        (CPR, {"low": 0.8}),
+        (CPR, {"high": 1.5}),
+    ],
+    ids=str,
+)
+def test_a_setting_out_of_range_is_named(method: type[Method], settings: dict) -> None:
+    ((name, value),) = settings.items()
+    with pytest.raises(ValueError, match=f"{name}={value}") as error:
+        method(**settings)
+    assert "\n" not in str(error.value)

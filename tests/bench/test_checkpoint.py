@@ -312,6 +312,15 @@ def test_map_to_the_same_is_the_same(checkpoint: Checkpoint) -> None:
     assert checkpoint.map(lambda _, own: own.clone()).folder == checkpoint.folder
 
 
+def test_map_of_tensors_gives_tensors(store: Store, checkpoint: Checkpoint) -> None:
+    ones = store.add_tensors([("weight", torch.ones(2, 2)), ("bias", torch.ones(2))])
+    summed = ones.map(lambda name, own, theirs: own + theirs, checkpoint)
+    assert type(summed) is Tensors
+    assert [path.name for path in summed.folder.iterdir()] == [WEIGHTS], "a model's config is no part of it"
+    assert summed.tensor("weight").tolist() == [[2.0, 3.0], [4.0, 5.0]]
+    assert summed.tensor("bias").tolist() == [1.5, 0.5]
+
+
 def test_map_refuses_another_models_tensors(store: Store, checkpoint: Checkpoint) -> None:
     before = listing(store)
     without = Store(store.folder.parent / "others").add_tensors([("weight", WEIGHT)])

@@ -1,56 +1,21 @@
 """The interface carries methods it was not made for. Each below is written against it as a user would write it, and stays short:
-CPR, A-GEM, one LoRA a stage, distillation from experts, mode-IMM. They run on the ten-step suite; what they do to the weights is checked,
-not how well they do."""
+A-GEM, one LoRA a stage, distillation from experts. They and the baselines run on the ten-step suite; what they do to the weights is
+checked, not how well they do."""
 
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
 import torch
 
 from bench.history import RunHistory
 from bench.method import LoRA, Method, Stage, Training
+from bench.methods import make_method, method_names
 from tasks.source import text_hash
 
 SEQUENCE = ("code", "math", "qa")
-
-
-@dataclass
-class NearHalf:
-    """Old prompts whose pass rate lies in a band, nearest one half first; new ones of the current domain as they come."""
-
-    current: str
-    pool: int = 12
-    low: float = 0.24
-    high: float = 0.70
-    state: dict[str, Any] = field(default_factory=dict)
-
-    def choose(self, domain: str, count: int, step: int) -> list[int]:
-        if domain == self.current:
-            return [step * 100 + place for place in range(count)]
-        rates = self.state.setdefault(domain, [0.5] * self.pool)
-        return sorted(range(self.pool), key=lambda i: (not self.low <= rates[i] <= self.high, abs(rates[i] - 0.5)))[:count]
-
-    def feedback(self, domain: str, indices: list[int], pass_rates: list[float]) -> None:
-        if domain != self.current:
-            for index, rate in zip(indices, pass_rates, strict=True):
-                self.state[domain][index] = rate
-
-
-class CPR(Method):
-    """Replay of old prompts that the current policy passes about half the time (2608.18574)."""
-
-    track = "during"
-    share: float = 0.25
-
-    def stage(self, stage, history):
-        if not stage.earlier:
-            return Training.on(stage.domain)
-        old = {domain: self.share / len(stage.earlier) for domain in stage.earlier}
-        return Training({stage.domain: 1 - self.share, **old}, prompts=NearHalf(stage.domain))
 
 
 @dataclass(frozen=True)
@@ -112,23 +77,6 @@ class Distill(Method):
         return history.train(checkpoint, Training.on(*targets, steps=self.steps, advantages=ReverseKL(), reference=experts))
 
 
-class ModeIMM(Method):
-    """theta = sum_d F_d theta_d / sum_d F_d over the stages' checkpoints (1703.08475, eq. 8)."""
-
-    track = "training-free"
-    prompts: int = 8
-
-    def recover(self, checkpoint, targets, history):
-        thetas = [history.checkpoint(domain) for domain in history.sequence]
-        fishers = [history.fisher(theta, domain, self.prompts) for theta, domain in zip(thetas, history.sequence, strict=True)]
-
-        def merge(name, last, *rest):
-            values, weights = rest[: len(thetas)], [weight + 1e-12 for weight in rest[len(thetas) :]]
-            return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
-
-        return checkpoint.map(merge, *thetas, *fishers)
-
-
 def run(method, bench, *, targets=("math",)):
     """The method's checkpoints by stage, the repaired one, and the last history."""
     stages, previous = {}, bench.base
@@ -147,25 +95,11 @@ def plain(tiny_bench):
     return run(Method(), tiny_bench)[0]
 
 
-@pytest.mark.parametrize("method", [CPR, AGEM, LoRAStages, Distill, ModeIMM])
+@pytest.mark.parametrize("method", [AGEM, LoRAStages, Distill])
 def test_the_interface_keeps_each_method_short(method):
     source = inspect.getsource(method)
     assert len(source.splitlines()) <= 20
     assert text_hash(source)
-
-
-def test_cpr_chooses_old_prompts_near_one_half():
-    choice = NearHalf("math", pool=4)
-    choice.choose("code", 2, 0)
-    choice.feedback("code", [0, 1, 2, 3], [0.0, 0.6, 0.5, 1.0])
-    assert choice.choose("code", 2, 1) == [2, 1]
-    assert choice.choose("math", 2, 3) == [300, 301]
-
-
-def test_cpr_changes_later_stages_and_resumes_to_the_same(tiny_bench, plain):
-    stages, _, _ = run(CPR(), tiny_bench)
-    assert stages["code"] == plain["code"]  # the first stage is the plain one, taken from the cache
-    assert stages["math"] != plain["math"]
 
 
 def test_agem_leaves_nothing_along_a_conflict():
@@ -198,14 +132,16 @@ def test_distillation_pulls_towards_the_expert(tiny_bench):
     assert tiny_bench.train(tiny_bench.base, Training.on("math"), seed=100).value["checkpoint"] == expert.hash
 
 
-def test_mode_imm_lies_between_the_checkpoints(tiny_bench):
-    stages, merged, _ = run(ModeIMM(), tiny_bench)
-    name = "model.layers.1.self_attn.q_proj.weight"
-    corners = torch.stack([stages[domain].tensor(name) for domain in SEQUENCE])
-    inside = merged.tensor(name)
-    slack = 1e-6
-    assert (inside >= corners.min(0).values - slack).all()
-    assert (inside <= corners.max(0).values + slack).all()
+@pytest.mark.parametrize("name", method_names())
+def test_every_baseline_runs(name, tiny_bench, plain):
+    method = make_method(name, {"prompts": 8} if "prompts" in make_method(name, {}).settings() else {})
+    stages, repaired, _ = run(method, tiny_bench)
+    assert (stages == plain) == method.plain_stages()
+    if not method.controls and method.track != "reference":
+        assert stages["code"] == plain["code"], "every proposal shares the first stage"
+        assert (repaired != stages["qa"]) == method.repairs()
+    assert repaired.names() == tiny_bench.base.names()
+    assert all(tensor.isfinite().all() for _, tensor in repaired.items())
 
 
 def test_what_is_asked_for_is_charged_once(tiny_bench, plain):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +13,10 @@ from bench.method import Method, Stage, Track, Training
 from bench.methods import make_method, method_class, method_identity, method_names
 from bench.suite import UserError
 
-NAMES = ["interpolate", "joint", "longer", "none", "random", "refresh", "replay", "revert", "rollback", "sharpen"]
+CONTROLS = ["interpolate", "longer", "none", "random", "revert", "sharpen"]
+STAGES = ["cpr", "ewc", "kl", "l2", "replay"]
+REPAIRS = ["mean_imm", "mode_imm", "refresh", "rollback", "task_arithmetic", "ties"]
+NAMES = ["joint", *CONTROLS, *STAGES, *REPAIRS]
 
 OWN = '''
 """A method of my own."""
@@ -47,7 +51,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def test_names_are_the_files_of_baselines() -> None:
-    assert set(NAMES) <= set(method_names())
+    assert sorted(NAMES) == method_names()
     assert method_names() == sorted(method_names())
 
 
@@ -64,15 +68,30 @@ def test_every_name_is_a_method_with_working_defaults(name: str) -> None:
 def test_which_baselines_are_controls() -> None:
     """DESIGN's controls in every table; `joint` is a reference line and no method."""
     controls = {name for name in NAMES if method_class(name).controls}
-    assert controls == {"none", "revert", "interpolate", "random", "sharpen", "longer"}
+    assert controls == set(CONTROLS)
     assert {name for name in NAMES if method_class(name).track == "reference"} == {"joint"}
 
 
 def test_what_each_baseline_alters() -> None:
     altered = {name for name in NAMES if not method_class(name).plain_stages()}
-    assert altered == {"joint", "longer", "replay"}
+    assert altered == {"joint", "longer", *STAGES}
     repairing = {name for name in NAMES if method_class(name).repairs()}
-    assert repairing == {"interpolate", "random", "refresh", "revert", "rollback", "sharpen"}
+    assert repairing == {"interpolate", "random", "revert", "sharpen", *REPAIRS}
+
+
+@pytest.mark.parametrize("name", [*STAGES, *REPAIRS])
+def test_every_proposal_says_where_to_search(name: str) -> None:
+    """About as many combinations each, so that none is tuned harder than the others."""
+    search = method_class(name).search
+    combinations = [dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())]
+    assert 6 <= len(combinations) <= 12
+    found = [make_method(name, chosen).settings() for chosen in combinations]
+    assert all(found[0].keys() >= chosen.keys() for chosen in combinations)
+    assert all(found.count(settings) == 1 for settings in found)
+
+
+def test_controls_and_references_are_not_tuned() -> None:
+    assert all(not method_class(name).search for name in [*CONTROLS, "joint"])
 
 
 def test_a_method_of_defaults_is_the_plain_run() -> None:
@@ -163,6 +182,8 @@ def test_a_mistyped_setting_gives_the_nearest() -> None:
         ("rollback", "rank", "fishr", "'fisher', 'magnitude' or 'gradient'"),
         ("random", "match", "both", "'count' or 'norm'"),
         ("interpolate", "alphas", ["x"], "number"),
+        ("task_arithmetic", "of", "all", "'experts' or 'stages'"),
+        ("ties", "share", "1.5", "(0, 1]"),
     ],
 )
 def test_a_bad_value_is_told_in_one_line(name: str, key: str, value: Any, said: str) -> None:
@@ -180,7 +201,7 @@ def test_a_setting_for_a_method_without_any_is_refused() -> None:
     assert "none" in one_line(error)
 
 
-@pytest.mark.parametrize("key", ["track", "controls"])
+@pytest.mark.parametrize("key", ["track", "controls", "search"])
 def test_a_class_variable_is_no_setting(key: str) -> None:
     with pytest.raises(UserError):
         make_method("refresh", {key: "open"})
@@ -206,7 +227,7 @@ def test_imported_methods_are_not_a_files_own(tmp_path: Path) -> None:
     path.write_text("from baselines.rollback import Rollback\n\n\nclass Child(Rollback):\n    more: int = 1\n")
     method = make_method(str(path), {"share": "0.5"})
     assert type(method).__name__ == "Child"
-    assert method.settings() == {"share": 0.5, "step": 1.0, "rank": "fisher", "prompts": 64, "more": 1}
+    assert method.settings() == {"share": 0.5, "step": 1.0, "rank": "fisher", "prompts": 32, "more": 1}
 
 
 def test_an_edited_file_is_read_again(own: Path) -> None:

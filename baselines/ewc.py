@@ -1,0 +1,36 @@
+"""Elastic weight consolidation (1612.00796, eq. 3): hold each weight back as much as it mattered to the earlier domains.
+
+    loss = L_s(theta) + strength / 2 * sum_d sum_i F_d,i (theta_i - theta_d,i)^2
+
+d: the earlier domains; F_d: the diagonal Fisher at theta_d, the checkpoint after d's own stage. As the paper notes, a sum of such penalties
+is one such penalty: of stiffness F = sum_d F_d, around sum_d F_d theta_d / F, up to a constant that moves nothing and is left out here.
+The first stage has nothing to protect and is the plain one.
+"""
+
+from baselines.l2 import Pull
+from baselines.mode_imm import fisher_mean
+from bench.method import History, Method, Stage, Training
+
+
+class EWC(Method):
+    """strength: the paper's lambda, above 0; prompts: answers a domain for its Fisher."""
+
+    track = "during"
+    strength: float = 300.0
+    prompts: int = 64
+    search = {"strength": (10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4)}  # on micro the mean of F is 1e-3, its median 1e-6 to 1e-5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.strength < float("inf"):
+            raise ValueError(f"strength={self.strength}: must be above 0")
+        if self.prompts < 1:
+            raise ValueError(f"prompts={self.prompts}: a Fisher needs one answer at least")
+
+    def stage(self, stage: Stage, history: History) -> Training:
+        if not stage.earlier:
+            return Training.on(stage.domain)
+        thetas = [history.checkpoint(domain) for domain in stage.earlier]
+        fishers = [history.fisher(theta, domain, self.prompts) for theta, domain in zip(thetas, stage.earlier, strict=True)]
+        stiffness = fishers[0].map(lambda _, *stats: sum(stats), *fishers[1:])
+        centre = fisher_mean(thetas, fishers, [1.0] * len(thetas))
+        return Training.on(stage.domain, penalty=Pull(self.strength, centre, stiffness))

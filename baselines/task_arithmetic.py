@@ -1,0 +1,58 @@
+"""Task arithmetic (2212.04089): add up what each domain's training changed, on top of the base.
+
+    theta = theta_0 + scale * sum_k tau_k,    tau_k = theta_k - theta_0
+
+theta_k is the expert of domain k, trained from the base on k alone; the paper chooses `scale` on validation data, and TIES-merging
+(2306.01708) takes 0.4 for it where there is none. Training the experts makes this a method of the open track. With of="stages", which is
+ours and training-free, tau_k is what stage k changed: these sum up to theta_T - theta_0, so scale 1 is the last checkpoint and less goes
+back towards the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+
+from bench.checkpoint import Checkpoint
+from bench.method import History, Method
+
+Merge = Callable[[Sequence[torch.Tensor]], torch.Tensor]
+"""One tensor's task vectors as one."""
+
+
+class TaskArithmetic(Method):
+    """scale: of the summed task vectors; of: whose changes they are, single-domain experts' or the sequence's own stages'."""
+
+    track = "open"
+    scale: float = 0.4
+    of: Literal["experts", "stages"] = "experts"
+    search = {"scale": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)}
+
+    def __post_init__(self) -> None:
+        if not abs(self.scale) < float("inf"):
+            raise ValueError(f"scale={self.scale}: must be a finite number")
+        if self.of == "stages":
+            self.track = "training-free"  # of this instance: nothing is trained
+
+    def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
+        pairs = self.pairs(history)
+        merge = self.merger(pairs)
+
+        def change(name: str, base: torch.Tensor, *ends: torch.Tensor) -> torch.Tensor:
+            return base + self.scale * merge([after - before for before, after in zip(ends[::2], ends[1::2], strict=True)])
+
+        return history.base.map(change, *(end for pair in pairs for end in pair))
+
+    def pairs(self, history: History) -> list[tuple[Checkpoint, Checkpoint]]:
+        """Each task vector's two ends, before and after."""
+        if self.of == "experts":
+            return [(history.base, history.expert(domain)) for domain in history.sequence]
+        ends = [history.base, *(history.checkpoint(domain) for domain in history.sequence)]
+        return list(pairwise(ends))
+
+    def merger(self, pairs: Sequence[tuple[Checkpoint, Checkpoint]]) -> Merge:
+        """How the task vectors become one."""
+        return sum
