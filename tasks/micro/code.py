@@ -18,9 +18,11 @@ from tasks.task import Item, Task, rng
 EXAMPLES = 2
 _OUTPUTS = (2, 3, 4, 4)
 _OFFSETS = (1, 2, 3)
-_KINDS = ("copy", "offset", "sum")
-_KIND_WEIGHTS = (15, 4, 1)
-_EXERCISE_WEIGHTS = (12, 5, 3)
+_OPERATORS = (1, 5, 13, 1)
+"""Weights of programs with 0, 1, 2 and 3 elements that are no bare variable: about as they fall among pairwise different test programs,
+of which the easy ones are soon exhausted, so that a stage trains on what it is tested on."""
+_OPERATOR_KINDS = {"offset": 4, "sum": 1}
+_EXERCISE_KINDS = {"copy": 12, "offset": 5, "sum": 3}
 
 Element = tuple[int, int, int, int]
 """Coefficients of a, b, c and the constant, each modulo 10."""
@@ -62,6 +64,10 @@ def _determined(program: list[Element], examples: list[Inputs]) -> bool:
     return all(shown[tuple(_value(element, x) for x in examples)] == 1 for element in program)
 
 
+def _chosen(rng: random.Random, weights: dict[str, int], count: int) -> list[str]:
+    return rng.choices(list(weights), list(weights.values()), k=count)
+
+
 def _named(inputs: Inputs) -> str:
     return "".join(str(digit) + variable for variable, digit in zip(VARIABLES, inputs, strict=True))
 
@@ -77,17 +83,20 @@ _HIDDEN: tuple[Inputs, ...] = tuple(
 
 class Code(Task):
     domain = "code"
-    version = 1
+    version = 2
     answer_tokens = 20
 
     def draw(self, rng: random.Random) -> Item:
-        return self._draw(rng, _KIND_WEIGHTS)
+        outputs = rng.choice(_OUTPUTS)
+        operators = min(outputs, rng.choices(range(len(_OPERATORS)), _OPERATORS)[0])
+        kinds = ["copy"] * (outputs - operators) + _chosen(rng, _OPERATOR_KINDS, operators)
+        rng.shuffle(kinds)
+        return self._item(rng, kinds)
 
     def exercise(self, rng: random.Random) -> Item:
-        return self._draw(rng, _EXERCISE_WEIGHTS)
+        return self._item(rng, _chosen(rng, _EXERCISE_KINDS, rng.choice(_OUTPUTS)))
 
-    def _draw(self, rng: random.Random, weights: tuple[int, ...]) -> Item:
-        kinds = rng.choices(_KINDS, weights, k=rng.choice(_OUTPUTS))
+    def _item(self, rng: random.Random, kinds: list[str]) -> Item:
         program = [rng.choice(_ELEMENTS[kind]) for kind in kinds]
         while True:
             examples = [_inputs(rng) for _ in range(EXAMPLES)]
