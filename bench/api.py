@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from bench.methods import tuned_settings
 from bench.results import Run
 from bench.runner import execute
 from bench.spec import RunSpec
+from bench.suite import load_suite
 
 
 @overload
@@ -29,16 +31,19 @@ def run(
     null: bool = False,
     out: str | Path = "runs",
     cache: str | Path | None = None,
-    workers: int | None = None,
+    jobs: int | None = None,
     display: bool = True,
+    log_to: str | None = None,
 ) -> Run | list[Run]:
     """Train a sequence, repair it, score it; the run, or with `seeds` a list of them.
 
     method: a name (`refresh`) or "path/to/file.py:Class"; settings: the method's; seeds: how many from `seed` on, or which; targets:
     `single` or `all`; quick: a minute, not comparable; null: permuted rewards in every stage; out: where run folders go; cache: where
-    checkpoints go ($BENCH_CACHE or the user's cache folder). Raises `bench.suite.UserError` with one line that says what to do.
+    checkpoints go ($BENCH_CACHE or the user's cache folder); jobs: worker processes; log_to: "tensorboard". Tuned settings of the
+    method are used where there are any, as on the command line. Raises `bench.suite.UserError` with one line that says what to do.
     """
     chosen = [seed] if seeds is None else list(range(seed, seed + seeds)) if isinstance(seeds, int) else list(seeds)
+    tuned = tuned_settings(method, load_suite(suite, quick=quick).id, targets)
     specs = [
         RunSpec(
             suite=suite,
@@ -46,12 +51,12 @@ def run(
             sequence=sequence,
             targets=targets,
             method=method,
-            settings=dict(settings or {}),
+            settings=tuned | dict(settings or {}),
             seed=each,
             device=device,
             null=null,
         )
         for each in chosen
     ]
-    runs = execute(specs, out=Path(out), cache=Path(cache) if cache else None, workers=workers, display=display)
+    runs = execute(specs, out=Path(out), cache=Path(cache) if cache else None, jobs=jobs, display=display, log_to=log_to)
     return runs[0] if seeds is None else runs

@@ -7,6 +7,7 @@ so damage is noticed on reading, and the entry is made again. Its cost stands th
     <cache>/checkpoints/<content>/   tensors and models, named by content
     <cache>/entries/<key>/           entry.json and its files
     <cache>/work/<key>/              what an unfinished maker wants to find again
+    <cache>/jobs.jsonl               how long jobs took (bench.ledger)
 """
 
 from __future__ import annotations
@@ -51,12 +52,13 @@ class Made:
 
 
 class Cache:
-    """A cache in a folder, made on first use."""
+    """A cache in a folder, made on first use. `made` counts the entries that this object had to make."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = Path(folder) if folder is not None else default_cache()
         self.store = Store(self.folder / "checkpoints")
         self._verified: set[str] = set()
+        self.made = 0
 
     def checkpoint(self, content: str) -> Checkpoint:
         """The checkpoint of a content hash."""
@@ -111,6 +113,7 @@ class Cache:
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
             shutil.rmtree(work, ignore_errors=True)
+            self.made += 1
             return self._read(name, entries / name)
 
     def _read(self, name: str, folder: Path) -> Entry:
@@ -160,6 +163,7 @@ class Cache:
                 except Timeout as error:
                     raise UserError(f"cache {self.folder} is in use by a running command: wait for it to end") from error
             freed = 0
+            (self.folder / "jobs.jsonl").unlink(missing_ok=True)
             for part in ("entries", "checkpoints", "work", "logs", "locks"):
                 freed += _folder_bytes(self.folder / part)
                 shutil.rmtree(self.folder / part, ignore_errors=True)

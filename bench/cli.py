@@ -41,6 +41,12 @@ Out = Annotated[Path, typer.Option(help="Where run folders go.")]
 CacheFolder = Annotated[
     Path | None, typer.Option("--cache", help="Where checkpoints go (default: $BENCH_CACHE or the user's cache folder).")
 ]
+JobCount = Annotated[
+    int | None, typer.Option(help="Worker processes, one thread each (default: the cores, on CUDA what fits the cards).", min=1)
+]
+LogTo = Annotated[str | None, typer.Option(help="tensorboard: training curves into the run folders, as they grow.")]
+DeviceName = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A minute; not comparable with anything.")]
 SuiteName = Annotated[str, typer.Option(help="Suite, by name or .yaml file.")]
 
 
@@ -54,50 +60,37 @@ def run(
     seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
     seeds: Annotated[int, typer.Option(help="How many seeds, from --seed on; side by side.", min=1)] = 1,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the method, key=value; key=a,b,c runs each.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    quick: Annotated[bool, typer.Option("--quick", help="A minute; not comparable with anything.")] = False,
+    device: DeviceName = "auto",
+    quick: Quick = False,
     null: Annotated[bool, typer.Option("--null", help="Null stages: rewards permuted within groups.")] = False,
     source: Annotated[Path | None, typer.Option("--from", help="A run whose checkpoints to repair instead of training stages.")] = None,
     out: Out = Path("runs"),
     cache: CacheFolder = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes, one thread each (default: the cores).", min=1)] = None,
+    jobs: JobCount = None,
+    log_to: LogTo = None,
 ) -> None:
     """Train a sequence, repair it with a method, score everything, say how much was damaged and won back."""
+    from bench.compare import settings_of
+    from bench.methods import tuned_settings
     from bench.report.tables import summary
     from bench.runner import execute
     from bench.spec import RunSpec
+    from bench.suite import load_suite
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"--device {device}: choose auto, cpu or cuda")
     given: dict[str, Any] = {"suite": suite, "quick": quick, "sequence": sequence} | (_imported(source) if source else {})
+    tuned = tuned_settings(method, load_suite(given["suite"], quick=given["quick"]).id, targets)
     variants = [
         [
-            RunSpec(**given, targets=targets, method=method, settings=chosen, seed=each, device=device, null=null)
+            RunSpec(**given, targets=targets, method=method, settings=tuned | chosen, seed=each, device=device, null=null)
             for each in range(seed, seed + seeds)
         ]
-        for chosen in _settings(settings or [], method)
+        for chosen in settings_of(settings or [], method)
     ]
-    runs = execute([spec for variant in variants for spec in variant], out=out, cache=cache, workers=workers)
+    runs = execute([spec for variant in variants for spec in variant], out=out, cache=cache, jobs=jobs, log_to=log_to)
     for number in range(len(variants)):
         part = runs[number * seeds : (number + 1) * seeds]
         typer.echo("\n" + summary(part))
         typer.echo("run       " + "\n          ".join(str(done.folder) for done in part))
-
-
-def _settings(words: list[str], method: str) -> list[dict[str, Any]]:
-    """Every combination of --set words; a,b,c runs each, a:b is one value of two parts (a: of one)."""
-    from bench.methods import make_method
-
-    keys, choices = [], []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise UserError(f"--set {word}: write key=value")
-        keys.append(key)
-        choices.append([[part for part in each.split(":") if part] if ":" in each else each for each in value.split(",")])
-    found = [dict(zip(keys, values, strict=True)) for values in product(*choices)]
-    made = [make_method(method, chosen).settings() for chosen in found]
-    return [{key: settings[key] for key in keys} for settings in made]
 
 
 def _imported(folder: Path) -> dict[str, Any]:
@@ -113,6 +106,83 @@ def _imported(folder: Path) -> dict[str, Any]:
         "imported": chain,
         "imported_sequence": tuple(manifest["sequence"]),
     }
+
+
+@app.command()
+@_one_line_errors
+def compare(
+    methods: Annotated[
+        str, typer.Option(help="Methods, as in refresh[steps=5,30],rollback,mine.py:Mine; `controls` and `all` stand for many.")
+    ] = "refresh,rollback,replay,controls",
+    suite: SuiteName = "micro",
+    sequence: Annotated[str, typer.Option(help="Sequence, or a design of several (balanced).")] = "paper",
+    targets: Annotated[str, typer.Option(help="Domains to win back: single (math) or all (every one but the last).")] = "single",
+    seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
+    seeds: Annotated[int, typer.Option(help="How many seeds, from --seed on.", min=1)] = 5,
+    device: DeviceName = "auto",
+    quick: Quick = False,
+    shard: Annotated[str, typer.Option(help="i/n: part i of n, for machines that share --cache and --out.")] = "1/1",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")] = False,
+    out: Out = Path("runs"),
+    cache: CacheFolder = None,
+    jobs: JobCount = None,
+    log_to: LogTo = None,
+) -> None:
+    """Run methods on the same stages and seeds, and say which is better. The plain run is always among them."""
+    from bench.compare import comparison, forecast
+    from bench.runner import FailedRunsError, execute
+
+    specs = comparison(
+        methods,
+        seeds=range(seed, seed + seeds),
+        suite=suite,
+        quick=quick,
+        sequence=sequence,
+        targets=targets,
+        device=device,
+        shard=shard,
+    )
+    if not specs:
+        typer.echo("nothing falls to this shard")
+        return
+    typer.echo(forecast(specs, cache=cache, jobs=jobs))
+    if dry_run:
+        return
+    failed = None
+    try:
+        runs = execute(specs, out=out, cache=cache, jobs=jobs, log_to=log_to)
+    except FailedRunsError as error:
+        runs, failed = error.done, error
+    if runs:
+        from bench.report.content import content
+        from bench.report.text import terminal
+
+        typer.echo("\n" + terminal(content(runs)), nl=False)
+        typer.echo(f"\nthe whole report: python -m bench report {out} --out report")
+    if failed is not None:
+        raise failed
+
+
+@app.command()
+@_one_line_errors
+def tune(
+    method: Annotated[str, typer.Option(help="Method: a name or path/to/file.py:Class, with a search space of its own.")],
+    suite: SuiteName = "micro",
+    sequence: Annotated[str, typer.Option(help="Sequence of domains.")] = "paper",
+    targets: Annotated[str, typer.Option(help="single or all.")] = "single",
+    device: DeviceName = "auto",
+    quick: Annotated[bool, typer.Option("--quick", help="A try-out: the record is shown and not kept.")] = False,
+    cache: CacheFolder = None,
+    jobs: JobCount = None,
+) -> None:
+    """Choose a method's settings on validation items and development seeds, and keep the record beside the method."""
+    from bench.methods import tuned_file
+    from bench.tuning import table
+    from bench.tuning import tune as try_all
+
+    record = try_all(method, suite=suite, quick=quick, sequence=sequence, targets=targets, device=device, cache=cache, jobs=jobs)
+    typer.echo("\n" + table(record))
+    typer.echo("\n--quick: not kept" if quick else f"\nkept in {tuned_file(method)}")
 
 
 @app.command("import")
@@ -183,6 +253,25 @@ def show(
     else:
         for run, name in product(runs, [domain] if domain else runs[0].sequence):
             typer.echo((flips_text if flips else answers_text)(run, name, count))
+
+
+@app.command()
+@_one_line_errors
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders of them (runs).")],
+    out: Annotated[Path | None, typer.Option(help="Folder for report.html, .md, .json, entries.csv and cells.csv.")] = None,
+) -> None:
+    """Compare finished runs: boards with intervals; with --out also a page to read, and files to compute with."""
+    from bench.report.content import collect, content
+
+    told = content(*collect(folders))
+    if out is not None:
+        from bench.report.page import write_report
+
+        typer.echo("\n".join(f"written {path}" for path in write_report(told, out)) + "\n")
+    from bench.report.text import terminal
+
+    typer.echo(terminal(told), nl=False)
 
 
 @app.command()

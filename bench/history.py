@@ -39,13 +39,14 @@ class Access:
 
 class RunHistory:
     """`bench.method.History` of one run. stages: the checkpoints so far, by domain; `charged` holds the FLOPs of each distinct
-    computation asked for, by cache key (asking twice costs once)."""
+    computation asked for, by cache key (asking twice costs once); `logs` the domains and the log of each training."""
 
     def __init__(self, bench: Workbench, sequence: tuple[str, ...], seed: int, stages: Mapping[str, Checkpoint]) -> None:
         self.sequence = sequence
         self.seed = seed
         self.charged: dict[str, float] = {}
         self.access = Access()
+        self.logs: list[tuple[str, str]] = []
         self._bench = bench
         self._stages = dict(stages)
 
@@ -90,6 +91,7 @@ class RunHistory:
 
     def train(self, checkpoint: Checkpoint, training: Training) -> Checkpoint:
         entry = self._charge(self._bench.train(checkpoint, training, seed=self.seed, purpose="repair"))
+        self.logs.append(("+".join(sorted(training.mixture)), str(entry.folder / "log.jsonl")))
         for domain, share in training.mixture.items():
             self.access.drew(domain, round(share * entry.value["steps"] * self._bench.settings.prompts))
         return self._checkpoint(entry)

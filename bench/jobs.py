@@ -11,6 +11,7 @@ from bench.method import Method, Stage
 from bench.methods import make_method
 from bench.spec import RunSpec
 from bench.workbench import Numerics, Workbench
+from tasks.task import Split
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -39,19 +40,20 @@ class Jobs:
         run = RunSpec(**spec)
         bench = self._bench(run)
         if plain and run.imported:
-            return {"checkpoint": run.imported[index + 1], "flops": bench.suite.stage_flops, "verbs": 0.0, "log": ""}
+            return {"checkpoint": run.imported[index + 1], "flops": bench.suite.stage_flops, "charged": {}, "logs": []}
         sequence = run.domains()
         stage = Stage(index, sequence[index], sequence)
         history = self._history(run, bench, previous)
         method = Method() if plain else make_method(run.method, run.settings)
-        entry = bench.train(bench.cache.checkpoint(previous[-1]), method.stage(stage, history), seed=run.seed, null=run.null)
+        training = method.stage(stage, history)
+        entry = bench.train(bench.cache.checkpoint(previous[-1]), training, seed=run.seed, null=run.null)
         checkpoint = method.after_stage(stage, bench.cache.checkpoint(entry.value["checkpoint"]), history)
         return {
             "checkpoint": checkpoint.hash,
             "flops": entry.flops,
-            "verbs": history.spent,
+            "charged": history.charged,
             "access": history.access.described(),
-            "log": str(entry.folder / "log.jsonl"),
+            "logs": [("+".join(sorted(training.mixture)), str(entry.folder / "log.jsonl")), *history.logs],
         }
 
     def recover(self, spec: dict[str, Any], previous: list[str]) -> dict[str, Any]:
@@ -61,13 +63,19 @@ class Jobs:
         history = self._history(run, bench, previous)
         method = make_method(run.method, run.settings)
         repaired = method.recover(bench.cache.checkpoint(previous[-1]), run.target_domains(), history)
-        return {"checkpoint": repaired.hash, "verbs": history.spent, "access": history.access.described()}
+        return {"checkpoint": repaired.hash, "charged": history.charged, "access": history.access.described(), "logs": history.logs}
 
-    def score(self, spec: dict[str, Any], checkpoint: str, domain: str) -> dict[str, Any]:
-        """Every answer of a checkpoint on a domain's test items."""
+    def score(self, spec: dict[str, Any], checkpoint: str, domain: str, split: Split) -> dict[str, Any]:
+        """Every answer of a checkpoint on a domain's items of a split."""
         bench = self._bench(RunSpec(**spec))
-        entry = bench.answers(bench.cache.checkpoint(checkpoint), domain)
+        entry = bench.answers(bench.cache.checkpoint(checkpoint), domain, split)
         return {"answers": str(entry.folder / "answers.jsonl.gz"), **entry.value}
+
+    def distances(self, spec: dict[str, Any], rows: dict[str, str], anchors: list[str]) -> dict[str, Any]:
+        """Norm of the difference between each row's checkpoint and each anchor's: {anchor: {row: norm}}."""
+        bench = self._bench(RunSpec(**spec))
+        found = {key: bench.cache.checkpoint(content) for key, content in rows.items()}
+        return {"distances": {anchor: {row: bench.distance(found[anchor], found[row]) for row in rows} for anchor in anchors}}
 
     def _bench(self, run: RunSpec) -> Workbench:
         key = (run.suite, run.quick, run.device)

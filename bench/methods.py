@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib
 import importlib.util
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,7 +50,32 @@ def make_method(name: str, settings: Mapping[str, Any]) -> Method:
             values[key] = TypeAdapter(_type_of(cls, key)).validate_python(value)
         except ValidationError as error:
             raise UserError(f"--set {key}={value}: {error.errors()[0]['msg']} (method {name})") from error
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise UserError(f"--set {error} (method {name})") from error
+
+
+def tuned_file(name: str) -> Path:
+    """Where `python -m bench tune` keeps the record of a method's trials: beside the method, tuned/<name>.json."""
+    if ".py" in name:
+        return Path(name.partition(":")[0]).parent / "tuned" / f"{method_class(name).__name__}.json"
+    return Path(baselines.__file__).parent / "tuned" / f"{name}.json"
+
+
+def tuned_settings(name: str, suite_id: str, targets: str) -> dict[str, Any]:
+    """The settings that tuning chose for a method on a suite's board; empty where it was not tuned there. `UserError` for a record that
+    cannot be read or names settings that the method does not have."""
+    file = tuned_file(name)
+    if not file.exists():
+        return {}
+    try:
+        record = json.loads(file.read_text(encoding="utf-8")).get(f"{suite_id} {targets}")
+        chosen = {} if record is None else record["chosen"]
+        make_method(name, chosen)
+    except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
+        raise UserError(f"{file}: no record of tuning that fits method {name} ({error}): tune it again or remove the file") from error
+    return chosen
 
 
 def _type_of(cls: type[Method], setting: str) -> Any:

@@ -16,10 +16,12 @@ import numpy as np
 MEANING = {
     "damage": "what the plain run lost on the targets since their own stage (A - end), in points; higher is worse",
     "recovery ratio": "share of that damage which the repair won back; 1 is all of it, 0 none; undefined where damage is not significant",
+    "net recovery": "the recovery ratio with every point that another domain lost to the repair taken off; ranks board `single`",
     "collateral": "what the repair cost the domains that are no target, their mean, in points; lower is better",
     "collateral, worst": "the same for the domain that lost most",
     "collateral, last": "the same for the last-trained domain, the one a step back would lose",
-    "kept": "share of all that the stages won which the end still has (gains beyond a domain's own stage not counted)",
+    "kept": "share of all that the stages won which the end still has (gains beyond a domain's own stage not counted); ranks board `all`",
+    "kept, worst": "points that the end lacks of a domain's own-stage score, for the domain that lacks most",
     "surplus": "points won beyond each domain's own stage, summed",
     "normalized forgetting": "damage of all domains but the last, over what they had won; undefined where they won nothing",
     "BWT": "backward transfer (GEM, 1706.08840): mean of end - own stage over all domains but the last",
@@ -74,6 +76,27 @@ def recovery_ratio(outcome: Outcome) -> np.ndarray:
     return _ratio(won, lost)
 
 
+def harmed(outcome: Outcome) -> np.ndarray:
+    """(..., T) bool: domains that are no target and end below R0[T][d]."""
+    others = np.isin(np.arange(outcome.end.shape[-1]), outcome.others)
+    return others & (recovered(outcome) < 0)
+
+
+def net_recovered(outcome: Outcome, harmed: np.ndarray) -> np.ndarray:
+    """sum of R[end][d] - R0[T][d] over the targets and the domains that are `harmed`: linear in the scores once those are fixed."""
+    counted = harmed | np.isin(np.arange(outcome.end.shape[-1]), outcome.targets)
+    return (recovered(outcome) * counted).sum(-1)
+
+
+def net_recovery(outcome: Outcome) -> np.ndarray:
+    """(points won back on the targets - points lost by other domains) / damage of the targets; nan where that is not above 0.
+
+    A recovery ratio alone rewards going back to an earlier checkpoint (2605.20296). Others' gains do not count: they may come from
+    more training, and would buy off harm done elsewhere.
+    """
+    return _ratio(net_recovered(outcome, harmed(outcome)), damage(outcome)[..., outcome.targets].sum(-1))
+
+
 def collateral(outcome: Outcome) -> np.ndarray:
     """Mean over the domains that are no target of R0[T][d] - R[end][d], signed; nan without such a domain."""
     if not outcome.others:
@@ -88,11 +111,24 @@ def worst_collateral(outcome: Outcome) -> np.ndarray:
     return -recovered(outcome)[..., outcome.others].min(-1)
 
 
+def capped(outcome: Outcome) -> np.ndarray:
+    """(..., T) bool: domains that end above their own stage, R[end][d] > A_d."""
+    return outcome.end > outcome.own
+
+
+def kept_points(outcome: Outcome, capped: np.ndarray) -> np.ndarray:
+    """sum_d (min(R[end][d], A_d) - R[0][d]), A_d taken where `capped`: linear in the scores once those are fixed."""
+    return (np.where(capped, outcome.own, outcome.end) - outcome.plain[..., 0, :]).sum(-1)
+
+
 def kept(outcome: Outcome) -> np.ndarray:
     """sum_d (min(R[end][d], A_d) - R[0][d]) / sum_d (A_d - R[0][d]); nan where nothing was won."""
-    won = gain(outcome).sum(-1)
-    still = (np.minimum(outcome.end, outcome.own) - outcome.plain[..., 0, :]).sum(-1)
-    return _ratio(still, won)
+    return _ratio(kept_points(outcome, capped(outcome)), gain(outcome).sum(-1))
+
+
+def worst_kept(outcome: Outcome) -> np.ndarray:
+    """The largest A_d - R[end][d]; negative where every domain ends above its own stage."""
+    return (outcome.own - outcome.end).max(-1)
 
 
 def surplus(outcome: Outcome) -> np.ndarray:
@@ -104,6 +140,11 @@ def normalized_forgetting(outcome: Outcome) -> np.ndarray:
     """sum_d damage_d / sum_d (A_d - R[0][d]) over all domains but the last, of the plain run; nan where nothing was won."""
     won = gain(outcome)[..., :-1].sum(-1)
     return _ratio(damage(outcome)[..., :-1].sum(-1), won)
+
+
+def intransigence(expert: np.ndarray, outcome: Outcome) -> np.ndarray:
+    """(..., T): E_d - R[own(d)][d] of the method; E (..., T) the score of domain d after its stage trained straight from the base."""
+    return expert - np.diagonal(outcome.method[..., 1:, :], axis1=-2, axis2=-1)
 
 
 def backward_transfer(outcome: Outcome) -> np.ndarray:
@@ -121,11 +162,6 @@ def forward_transfer(outcome: Outcome) -> np.ndarray:
 def final_average(outcome: Outcome) -> np.ndarray:
     """Mean over domains of R[end][d]."""
     return outcome.end.mean(-1)
-
-
-def flips(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
-    """(items lost, items won) between two score vectors of the same items: 1 -> 0 and 0 -> 1, or falls and rises where graded."""
-    return int((after < before).sum()), int((after > before).sum())
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

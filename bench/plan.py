@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.files import key_hash
 from bench.method import Method
 from bench.methods import make_method, method_identity
 from bench.pool import Job
 from bench.spec import RunSpec
+from bench.suite import UserError
+from tasks.task import Split
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass
@@ -20,8 +25,21 @@ class Plan:
     spec: RunSpec
     method: Method
     sequence: tuple[str, ...]
+    split: Split
     jobs: dict[str, Job] = field(default_factory=dict)
     rows: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The method, with the settings that were given for it."""
+        name = method_identity(self.spec.method, self.method)["name"]
+        words = [f"{key}={value}" for key, value in sorted(self.spec.settings.items())]
+        return " ".join([*(["null"] if self.spec.null else []), name, *words])
+
+    def anchors(self) -> list[str]:
+        """The rows that distances are measured from: the plain run's end, and after each target's own stage."""
+        plain = [name for name, _ in self.rows["plain"]]
+        return [plain[-1], *(plain[self.sequence.index(target) + 1] for target in self.spec.target_domains())]
 
     def scorings(self) -> list[tuple[str, str]]:
         """(row's job, domain) of every cell, each once."""
@@ -29,14 +47,18 @@ class Plan:
         return [(job, domain) for job in jobs for domain in self.sequence]
 
 
-def plan(spec: RunSpec) -> Plan:
-    """The jobs of one run; ids are equal where the work is, so that runs share stages. `UserError` for a bad spec."""
+def plan(spec: RunSpec, split: Split = "test") -> Plan:
+    """The jobs of one run, scored on a split; ids are equal where the work is, so that runs share stages. `UserError` for a bad spec."""
+    if spec.device not in DEVICES:
+        raise UserError(f"device {spec.device!r}: choose {', '.join(DEVICES)}")
     sequence = spec.domains()
     spec.target_domains()
     method = make_method(spec.method, spec.settings)
-    planned = Plan(spec, method, sequence)
+    planned = Plan(spec, method, sequence, split)
     dumped = spec.model_dump(mode="json")
     common = json.dumps([spec.suite, spec.quick, spec.device, spec.imported])
+    stamps = {True: spec.load_suite().fingerprint()}
+    stamps[False] = key_hash({"suite": stamps[True], "method": method_identity(spec.method, method)})
     start = f"start/{common}"
     planned.jobs[start] = Job(start, lambda results: {"do": "start", "spec": dumped}, rank=-1)
 
@@ -50,7 +72,8 @@ def plan(spec: RunSpec) -> Plan:
                 previous = [results[job]["checkpoint"] for job in before]
                 return {"do": "stage", "spec": dumped, "plain": plain, "index": index, "previous": previous}
 
-            planned.jobs[own] = Job(own, payload, before)
+            kind = "stage" if plain else f"stage {spec.method}"
+            planned.jobs[own] = Job(own, payload, before, kind=kind, stamp=stamps[plain])
             ids.append(own)
         return ids
 
@@ -71,17 +94,32 @@ def plan(spec: RunSpec) -> Plan:
         def payload(results: Mapping[str, Any]) -> dict[str, Any]:
             return {"do": "recover", "spec": dumped, "previous": [results[job]["checkpoint"] for job in own_ids]}
 
-        planned.jobs[repair] = Job(repair, payload, tuple(own_ids))
+        planned.jobs[repair] = Job(repair, payload, tuple(own_ids), kind=f"recover {spec.method}", stamp=stamps[False])
         planned.rows["end"] = [("repaired", repair)]
+    rows = {name: job for part in planned.rows.values() for name, job in part}
+
+    def measured(results: Mapping[str, Any]) -> dict[str, Any]:
+        made = {name: results[job]["checkpoint"] for name, job in rows.items()}
+        return {"do": "distances", "spec": dumped, "rows": made, "anchors": planned.anchors()}
+
+    measuring = distances_id(planned)
+    planned.jobs[measuring] = Job(measuring, measured, tuple(rows.values()), rank=2, kind="distances", stamp=stamps[False])
     for job, domain in planned.scorings():
 
         def payload(results: Mapping[str, Any], job: str = job, domain: str = domain) -> dict[str, Any]:
-            return {"do": "score", "spec": dumped, "checkpoint": results[job]["checkpoint"], "domain": domain}
+            return {"do": "score", "spec": dumped, "checkpoint": results[job]["checkpoint"], "domain": domain, "split": split}
 
-        planned.jobs[scoring_id(job, domain)] = Job(scoring_id(job, domain), payload, (job,), rank=1)
+        own = scoring_id(job, domain, split)
+        planned.jobs[own] = Job(own, payload, (job,), rank=1, kind=f"score {domain}", stamp=planned.jobs[job].stamp)
     return planned
 
 
-def scoring_id(job: str, domain: str) -> str:
+def distances_id(planned: Plan) -> str:
+    """Id of the job that measures how far a run's checkpoints lie from one another."""
+    rows = {name: job for part in planned.rows.values() for name, job in part}
+    return f"distances/{key_hash({'rows': rows, 'anchors': planned.anchors()})}"
+
+
+def scoring_id(job: str, domain: str, split: Split = "test") -> str:
     """Id of the job that scores what `job` makes on a domain."""
-    return f"score/{domain}/{job}"
+    return f"score/{domain}/{job}" if split == "test" else f"score/{domain}:{split}/{job}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from bench.machine import card_of
 from bench.threads import THREADS
 
 RETRIES = 1
@@ -21,13 +22,21 @@ RETRIES = 1
 
 @dataclass
 class Job:
-    """A node: `payload(results)` makes the job from the results of `needs`. Lower `rank` goes first."""
+    """A node: `payload(results)` makes the job from the results of `needs`. Lower `rank` goes first. kind: what jobs that take about as
+    long share; stamp: hash of the code and settings behind it, for the forecast."""
 
     id: str
     payload: Callable[[Mapping[str, dict[str, Any]]], dict[str, Any]]
     needs: tuple[str, ...] = ()
     rank: int = 0
+    kind: str = ""
+    stamp: str = ""
     tries: int = 0
+
+    @property
+    def sort(self) -> str:
+        """start, stage, recover or score."""
+        return self.id.partition("/")[0]
 
 
 @dataclass
@@ -50,12 +59,14 @@ class _Worker:
 
 @dataclass
 class Pool:
-    """Runs a graph on `size` workers. `listen(event)` hears every event; `logs` takes the workers' standard error."""
+    """Runs a graph on `size` workers. `listen(event)` hears every event; `logs` takes the workers' standard error; `device` places them
+    on cards."""
 
     size: int
     cache: Path
     logs: Path
     listen: Callable[[dict[str, Any]], None]
+    device: str = "cpu"
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     _workers: list[_Worker] = field(default_factory=list)
@@ -74,6 +85,8 @@ class Pool:
             self.close()
 
     def _hand_out(self, waiting: dict[str, Job]) -> None:
+        if len(self._workers) >= self.size and all(worker.job for worker in self._workers):
+            return
         ready = [job for job in waiting.values() if all(need in self.results for need in job.needs)]
         for job in sorted(ready, key=lambda job: job.rank):
             worker = next((worker for worker in self._workers if worker.job is None), None)
@@ -92,14 +105,15 @@ class Pool:
 
     def _start(self) -> _Worker:
         self.logs.mkdir(parents=True, exist_ok=True)
-        log = self.logs / f"worker-{len(list(self.logs.glob('worker-*.log'))) + 1}.log"
+        number = len(list(self.logs.glob("worker-*.log")))
+        log = self.logs / f"worker-{number + 1}.log"
         stream = log.open("wb")
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bench", "worker", "--cache", str(self.cache)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stream,
-            env=os.environ | THREADS,
+            env=os.environ | THREADS | card_of(number, self.device),
         )
         worker = _Worker(process, log, stream)
         self._workers.append(worker)

@@ -4,7 +4,7 @@ manifest.json     what the run is and what it used; written last, so a folder wi
 matrix.json       mean scores: plain rows, method rows, the end; both decodings
 metrics.json      every metric, both decodings, with intervals
 samples/*.gz      every answer of every scoring, one file a row of the matrix
-training/*.jsonl  one line a step of every stage
+training/*.jsonl  one line a step of every stage, and of what the repair trained
 timing.json       wall time; the one file that differs between two runs of the same command
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,12 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import metrics
-from bench.metrics import Outcome
-from bench.stats import Interval, crossed_interval, ratio_interval, resampled_interval
+from bench.files import file_hash
 from bench.suite import UserError
 
-FORMAT = 1
+FORMAT = 2
 DECODINGS = ("greedy", "sampled")
 
 
@@ -50,6 +48,10 @@ class Run:
         return self.folder.name
 
     @property
+    def seed(self) -> int:
+        return self.manifest["spec"]["seed"]
+
+    @property
     def sequence(self) -> tuple[str, ...]:
         return tuple(self.manifest["sequence"])
 
@@ -63,22 +65,41 @@ class Run:
         return self.manifest["rows"]
 
     def answers(self, row: str) -> Iterator[dict[str, Any]]:
-        """The answers of a row: domain, decoding, item, prompt, answer, score, parsed."""
-        with gzip.open(self.folder / "samples" / f"{row}.jsonl.gz", "rt", encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
+        """The answers of a row, as `read_answers` gives them."""
+        return read_answers(self.folder / "samples" / f"{row}.jsonl.gz")
+
+    @cached_property
+    def tables(self) -> dict[str, dict[tuple[str, str], np.ndarray]]:
+        """Row -> (domain, decoding) -> (I, 2) by item: score, and 1 where the answer could be parsed."""
+        needed = dict.fromkeys([*self.rows["plain"], *self.rows["method"], *self.rows["end"]])
+        return {row: read_table(self.folder / "samples" / f"{row}.jsonl.gz") for row in needed}
 
     def scores(self, decoding: str) -> dict[str, np.ndarray]:
         """Domain -> (R, I): the rows of the plain matrix, of the method's, then the end, by item."""
         needed = [*self.rows["plain"], *self.rows["method"], *self.rows["end"]]
-        by_row = {row: self._row_scores(row) for row in dict.fromkeys(needed)}
-        return {domain: np.stack([by_row[row][domain, decoding] for row in needed]) for domain in self.sequence}
+        return {domain: np.stack([self.tables[row][domain, decoding][:, 0] for row in needed]) for domain in self.sequence}
 
-    def _row_scores(self, row: str) -> dict[tuple[str, str], np.ndarray]:
-        found: dict[tuple[str, str], list[float]] = {}
-        for answer in sorted(self.answers(row), key=lambda answer: answer["item"]):
-            found.setdefault((answer["domain"], answer["decoding"]), []).append(answer["score"])
-        return {key: np.array(values) for key, values in found.items()}
+
+def read_answers(file: Path) -> Iterator[dict[str, Any]]:
+    """The answers of a file of samples: domain, decoding, item, prompt, answer, score, parsed."""
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+_TABLES: dict[str, dict[tuple[str, str], np.ndarray]] = {}
+"""Tables already read, by the file's hash: the runs of a comparison share their plain rows."""
+
+
+def read_table(file: Path) -> dict[tuple[str, str], np.ndarray]:
+    """(domain, decoding) -> (I, 2) by item, of a file of samples: score, and 1 where the answer could be parsed. Not to be written to."""
+    content = file_hash(file)
+    if content not in _TABLES:
+        found: dict[tuple[str, str], list[tuple[float, bool]]] = {}
+        for answer in sorted(read_answers(file), key=lambda answer: answer["item"]):
+            found.setdefault((answer["domain"], answer["decoding"]), []).append((answer["score"], answer["parsed"]))
+        _TABLES[content] = {key: np.array(values, dtype=float) for key, values in found.items()}
+    return _TABLES[content]
 
 
 def load_run(folder: str | Path) -> Run:
@@ -103,91 +124,3 @@ def find_runs(folder: Path) -> list[Run]:
         with suppress(UserError):
             found.append(load_run(path.parent))
     return found
-
-
-def outcome(scores: Sequence[np.ndarray], targets: Sequence[int]) -> Outcome:
-    """The outcome of per-domain means: scores[d] (..., R), R = plain rows, method rows, end."""
-    table = np.stack(scores, -1)  # (..., R, T)
-    rows = (table.shape[-2] - 1) // 2
-    return Outcome(table[..., :rows, :], table[..., rows : 2 * rows, :], table[..., -1, :], tuple(targets))
-
-
-def measure(runs: Sequence[Run], decoding: str) -> dict[str, dict[str, Any]]:
-    """Every metric of one or more runs that differ in their seed alone: name -> estimate, low, high, seeds (and why, where undefined).
-
-    Points (0 to 100) for damage, collateral, transfer, average and surplus; shares for the ratios.
-    """
-    first = runs[0]
-    targets = [first.sequence.index(target) for target in first.targets]
-    loaded = [run.scores(decoding) for run in runs]
-    cells = [np.stack([scores[domain] for scores in loaded]) for domain in first.sequence]  # (S, R, I) a domain
-    mean = outcome([cell.mean((0, 2)) for cell in cells], targets)
-    lost = linear_interval(cells, targets, metrics.damage, targets)
-    found = {"damage": _shown(lost, 100)}
-    significant = lost.low > 0
-
-    def undefined(name: str, why: str) -> None:
-        found[name] = {"estimate": None, "why": why, "seeds": len(runs)}
-
-    def weighted(metric: Any, columns: Sequence[int]) -> list[np.ndarray]:
-        return _strata(cells, targets, metric, columns)
-
-    if significant:
-        ends = ratio_interval(weighted(metrics.recovered, targets), weighted(metrics.damage, targets))
-        found["recovery ratio"] = _shown(Interval(float(metrics.recovery_ratio(mean)), *ends, len(runs)), 1)
-    else:
-        undefined("recovery ratio", "the damage is not significant")
-    if mean.others:
-        found["collateral"] = _shown(linear_interval(cells, targets, metrics.collateral), 100)
-        found["collateral, worst"] = {"estimate": 100 * float(metrics.worst_collateral(mean)), "seeds": len(runs)}
-        last = len(first.sequence) - 1
-        found["collateral, last"] = _shown(linear_interval(cells, targets, lambda o: -metrics.recovered(o)[..., last]), 100)
-    columns = range(len(first.sequence))
-    why = "the stages' gain is not significant"
-    if crossed_interval(weighted(metrics.gain, columns)).low > 0:
-        ends = resampled_interval(lambda means: metrics.kept(outcome(means, targets)), cells)
-        found["kept"] = _shown(Interval(float(metrics.kept(mean)), *ends, len(runs)), 1)
-    else:
-        undefined("kept", why)
-    found["surplus"] = {"estimate": 100 * float(metrics.surplus(mean)), "seeds": len(runs)}
-    earlier = weighted(metrics.gain, columns[:-1])
-    if crossed_interval(earlier).low > 0:
-        ends = ratio_interval(weighted(metrics.damage, columns[:-1]), earlier)
-        found["normalized forgetting"] = _shown(Interval(float(metrics.normalized_forgetting(mean)), *ends, len(runs)), 1)
-    else:
-        undefined("normalized forgetting", why)
-    found["BWT"] = _shown(linear_interval(cells, targets, metrics.backward_transfer), 100)
-    found["FWT"] = _shown(linear_interval(cells, targets, metrics.forward_transfer), 100)
-    found["final average"] = _shown(linear_interval(cells, targets, metrics.final_average), 100)
-    return found
-
-
-def linear_interval(cells: Sequence[np.ndarray], targets: Sequence[int], metric: Any, columns: Sequence[int] | None = None) -> Interval:
-    """Interval of a metric that is linear in the scores; the mean over `columns` where it gives one value a domain."""
-    return crossed_interval(_strata(cells, targets, metric, columns))
-
-
-def _strata(cells: Sequence[np.ndarray], targets: Sequence[int], metric: Any, columns: Sequence[int] | None) -> list[np.ndarray]:
-    """(S, I) a domain, whose means add up to the metric.
-
-    The weights are read off by applying the metric to unit matrices, so that rules and intervals have one source.
-    """
-    rows, width = cells[0].shape[1], len(cells)
-    units = np.eye(rows * width).reshape(rows * width, rows, width)
-    values = metric(outcome([units[:, :, d] for d in range(width)], targets))
-    if columns is not None:
-        values = values[..., list(columns)].mean(-1)
-    weights = values.reshape(rows, width)
-    return [np.einsum("r,sri->si", weights[:, d], cells[d]) for d in range(width)]
-
-
-def _shown(interval: Interval, scale: float) -> dict[str, Any]:
-    def plain(value: float) -> float | None:
-        return None if np.isnan(value) else scale * value
-
-    return {
-        "estimate": plain(interval.estimate),
-        "low": plain(interval.low),
-        "high": plain(interval.high),
-        "seeds": interval.seeds,
-    }

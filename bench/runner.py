@@ -17,13 +17,36 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bench.files import default_cache, write_bytes, write_json
+from bench.ledger import Ledger
+from bench.machine import default_jobs
+from bench.measures import measure
 from bench.methods import method_identity
-from bench.plan import Plan, plan, scoring_id
-from bench.pool import Pool
+from bench.plan import Plan, distances_id, plan, scoring_id
+from bench.pool import Failure, Job, Pool
+from bench.report.curves import curves
 from bench.report.live import Display
-from bench.results import DECODINGS, FORMAT, Run, measure
+from bench.results import DECODINGS, FORMAT, Run
 from bench.spec import RunSpec
 from bench.suite import UserError
+
+RECORDED = {"title", "base", "tasks", "rl", "test_items", "validation_items", "stage_flops"}
+"""Settings of the suite that a manifest repeats."""
+
+
+class FailedRunsError(UserError):
+    """Some runs failed; `done` are the others, finished and written."""
+
+    def __init__(self, failed: Sequence[tuple[Plan, Failure]], done: Sequence[Run]) -> None:
+        self.done = list(done)
+        parts = [f"{failure.job.split('/')[0]} failed: {failure.error}" for _, failure in failed]
+        hints = ["" if failure.user else f" (log: {failure.log})" for _, failure in failed]
+        if len(failed) + len(done) == 1:
+            super().__init__(f"{parts[0]}{hints[0]}{'' if failed[0][1].user else '; the same command goes on where this one stopped'}")
+            return
+        named = [f"  {planned.spec.folder_name()}: {part}{hint}" for (planned, _), part, hint in zip(failed, parts, hints, strict=True)]
+        total = len(failed) + len(done)
+        head = f"{len(failed)} of {total} runs failed, {len(done)} of {total} runs are finished; the same command goes on with the failed"
+        super().__init__("\n".join([f"{head}:", *named]))
 
 
 def execute(
@@ -31,35 +54,53 @@ def execute(
     *,
     out: Path,
     cache: Path | None = None,
-    workers: int | None = None,
+    jobs: int | None = None,
     display: bool = True,
+    log_to: str | None = None,
 ) -> list[Run]:
     """Run all specs as one graph and write a folder each below `out`.
 
-    workers: processes, one thread each (None: the machine's cores, two at least where it has two). Raises `UserError` where a run
-    folder is in use, or, with all that could be finished written, where a job failed.
+    jobs: worker processes, one thread each (None: what the machine has cores for, or its cards memory); log_to: "tensorboard" writes
+    training curves into the run folders as they grow. Raises `UserError` where a run folder is in use, or, with all that could be
+    finished written, `FailedRunsError` where a job failed.
     """
     cache = cache or default_cache()
     plans = [plan(spec) for spec in specs]
-    jobs = {job.id: job for planned in plans for job in planned.jobs.values()}
+    graph = graph_of(plans)
+    suite = specs[0].load_suite()
     began = time.time()
     with ExitStack() as held:
         for planned in plans:
             _hold(out / planned.spec.folder_name(), held)
-        shown = held.enter_context(Display(plans, enabled=display))
+        listeners = [held.enter_context(Display(plans, enabled=display)).hear, Ledger(cache, graph.values()).hear]
+        if log_to is not None:
+            listeners.append(held.enter_context(curves(log_to, plans, out)).hear)
+
+        def listen(event: dict[str, Any]) -> None:
+            for hear in listeners:
+                hear(event)
+
         logs = cache / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        pool = Pool(workers or os.cpu_count() or 1, cache, logs, shown.hear)
-        pool.run(jobs)
+        device = specs[0].device
+        pool = Pool(jobs or default_jobs(device, suite.gpu_memory_gb), cache, logs, listen, device)
+        pool.run(graph)
         done = []
         for planned in plans:
-            if all(job in pool.results for job in planned.jobs):
+            if _whole(planned, pool):
                 done.append(_write(planned, pool.results, out, time.time() - began))
-    if pool.failures:
-        first = pool.failures[0]
-        finished = f"; {len(done)} of {len(plans)} runs are finished" if len(plans) > 1 else ""
-        hint = "" if first.user else f" (log: {first.log}); the same command goes on where this one stopped"
-        raise UserError(f"{first.job.split('/')[0]} failed: {first.error}{finished}{hint}")
+    failed = [(planned, next(f for f in pool.failures if f.job in planned.jobs)) for planned in plans if not _whole(planned, pool)]
+    if failed:
+        raise FailedRunsError(failed, done)
     return done
+
+
+def graph_of(plans: Iterable[Plan]) -> dict[str, Job]:
+    """The jobs of all plans, each once."""
+    return {job.id: job for planned in plans for job in planned.jobs.values()}
+
+
+def _whole(planned: Plan, pool: Pool) -> bool:
+    return all(job in pool.results for job in planned.jobs)
 
 
 def _hold(folder: Path, held: ExitStack) -> None:
@@ -82,25 +123,33 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
         write_bytes(folder / "samples" / f"{name}.jsonl.gz", _merged(Path(score["answers"]) for score in scored))
         files.add(f"{name}.jsonl.gz")
         means[name] = {decoding: [score[decoding] for score in scored] for decoding in DECODINGS}
-        if results[job].get("log"):
-            write_bytes(folder / "training" / f"{name}.jsonl", Path(results[job]["log"]).read_bytes())
-    for stale in (folder / "samples").iterdir():
+        for number, (_, log) in enumerate(results[job].get("logs", ())):
+            own = f"{name}.jsonl" if number == 0 else f"{name}-{number + 1}.jsonl"
+            write_bytes(folder / "training" / own, Path(log).read_bytes())
+            files.add(own)
+    for stale in (*(folder / "samples").iterdir(), *(folder / "training").glob("*")):
         if stale.name not in files:
             stale.unlink()
-    matrix = {"sequence": list(planned.sequence), "rows": rows}
+    matrix: dict[str, Any] = {"sequence": list(planned.sequence), "rows": rows}
     for decoding in DECODINGS:
         matrix[decoding] = {part: [means[name][decoding] for name in names] for part, names in rows.items()}
     write_json(folder / "matrix.json", matrix)
     manifest = {
         "format": FORMAT,
         "spec": spec.model_dump(mode="json"),
-        "suite": {"id": suite.id, "fingerprint": suite.fingerprint(), "comparable": suite.comparable},
+        "suite": {
+            "id": suite.id,
+            "fingerprint": suite.fingerprint(),
+            "comparable": suite.comparable,
+            "settings": suite.model_dump(mode="json", include=RECORDED),
+        },
         "method": method_identity(spec.method, planned.method),
         "sequence": list(planned.sequence),
         "targets": list(spec.target_domains()),
         "rows": rows,
         "checkpoints": {name: results[job]["checkpoint"] for pairs in planned.rows.values() for name, job in pairs},
-        "cost": _cost(planned, results, suite.stage_flops),
+        "distances": results[distances_id(planned)]["distances"],
+        "cost": cost_of(planned, results, suite.stage_flops),
         "numerics": results[planned.rows["plain"][0][1]]["numerics"],
         "versions": {"interference-bench": version("interference-bench"), "python": platform.python_version()},
     }
@@ -111,13 +160,14 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
     return run
 
 
-def _cost(planned: Plan, results: Mapping[str, dict[str, Any]], stage_flops: float) -> dict[str, Any]:
+def cost_of(planned: Plan, results: Mapping[str, dict[str, Any]], stage_flops: float) -> dict[str, Any]:
     """Shares of the plain sequence's FLOPs, a constant of the suite: stages (1 where they are plain), repair (every verb), total."""
     whole = stage_flops * len(planned.sequence)
     stages = [results[job] for _, job in planned.rows["method"][1:]]
     own = 1.0 if planned.method.plain_stages() else sum(stage["flops"] for stage in stages) / whole
     verbs = [*stages, *(results[job] for _, job in planned.rows["end"])] if planned.method.repairs() else stages
-    repair = sum(result.get("verbs", 0.0) for result in verbs) / whole
+    charged = {key: flops for result in verbs for key, flops in result.get("charged", {}).items()}  # what two stages ask for costs once
+    repair = sum(charged.values()) / whole
     access: dict[str, Any] = {"checkpoints": set(), "experts": set(), "prompts": {}}
     for result in verbs:
         for kind in ("checkpoints", "experts"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,18 +85,3 @@ def write_answers(path: Path, answers: Iterable[Answer]) -> None:
         for answer in answers:
             file.write(json.dumps(asdict(answer), separators=(",", ":")).encode() + b"\n")
     path.write_bytes(buffer.getvalue())
-
-
-def read_answers(path: Path) -> Iterator[Answer]:
-    """What `write_answers` wrote."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            yield Answer(**json.loads(line))
-
-
-def cells(answers: Iterable[Answer]) -> Mapping[tuple[str, Decoding], list[Answer]]:
-    """Answers by (domain, decoding), each in order of the items."""
-    found: dict[tuple[str, Decoding], list[Answer]] = {}
-    for answer in answers:
-        found.setdefault((answer.domain, answer.decoding), []).append(answer)
-    return {key: sorted(cell, key=lambda answer: answer.item) for key, cell in found.items()}

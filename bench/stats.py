@@ -5,12 +5,13 @@ X[s, i] = mu + seed_s + item_i + rest_si. The variance of the grand mean is esti
     V = (MS_seed + MS_item - MS_rest) / (S I),   never below MS_rest / (S I),
 
 and its degrees of freedom by Satterthwaite (1946): V^2 over the sum of its parts squared over their own degrees of freedom. Several
-domains, whose items are different ones, are strata: their item parts add, while the seed part is that of the weighted sum.
+domains, whose items are different ones, are strata: their item parts add, while the seed part is that of the weighted sum. Several
+orders of the domains are no sample of anything: their scores are averaged item by item before they come here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,47 +31,101 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def crossed_interval(strata: Sequence[np.ndarray], level: float = 0.95) -> Interval:
-    """Interval of sum_k mean(X_k), X_k (S, I_k) with the same S seeds and stratum k's own items; weights go into X.
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, the variance of that mean and its degrees of freedom; each (...), one table or many at once."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    freedom: np.ndarray
+
+    def half_width(self, level: float = 0.95) -> np.ndarray:
+        """Half the width of the t interval."""
+        from scipy.special import stdtrit
+
+        return stdtrit(self.freedom, (1 + level) / 2) * self.variance**0.5
+
+    def p_value(self) -> np.ndarray:
+        """Two-sided, of a true mean of 0; 1 where mean and variance both are 0."""
+        from scipy.special import stdtr
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = np.where(self.mean == 0, 0.0, np.abs(self.mean) / self.variance**0.5)
+        return 2 * stdtr(self.freedom, -distance)
+
+
+def crossed(strata: Sequence[np.ndarray]) -> Estimate:
+    """sum_k mean(X_k), X_k (..., S, I_k) with the same S seeds and stratum k's own items; weights go into X.
 
     ValueError for strata of different seeds or with fewer than two items.
     """
-    seeds = {stratum.shape[0] for stratum in strata}
-    if len(seeds) != 1 or min(stratum.shape[1] for stratum in strata) < 2:
-        raise ValueError(f"strata must share their seeds and have two items or more: {[s.shape for s in strata]}")
+    return _parts(strata, strata).estimate(sum(stratum.mean((-2, -1)) for stratum in strata))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of a variance, or of a covariance of two tables: (part, degrees of freedom) of each stratum's items, of the seeds (none
+    where there is one), of each stratum's rest. Bilinear in the two tables."""
+
+    items: list[tuple[np.ndarray, int]]
+    seeds: list[tuple[np.ndarray, int]]
+    rest: list[tuple[np.ndarray, int]]
+
+    def estimate(self, mean: np.ndarray) -> Estimate:
+        """`mean` with the variance that the parts make up, and its degrees of freedom."""
+        rest = sum(part for part, _ in self.rest)
+        # The parts of items and seeds hold the rest once each: it is taken off once.
+        variance = np.maximum(sum(part for part, _ in self.items + self.seeds) - rest, rest)
+        variance = np.maximum(variance, 0.0)  # a - ratio b may vanish, and rounding would leave it below 0
+        spread = sum(part**2 / freedom for part, freedom in self.items + self.seeds + self.rest)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            freedom = np.where(spread > 0, np.minimum(variance**2 / spread, 1e9), 1e9)
+        return Estimate(np.asarray(mean), np.asarray(variance), freedom)
+
+    def minus(self, ratio: float, mixed: _Parts, below: _Parts) -> _Parts:
+        """The parts of a - ratio b, from those of (a, a), of (a, b) and of (b, b)."""
+
+        def of(own: list, both: list, other: list) -> list[tuple[np.ndarray, int]]:
+            return [
+                (aa - 2 * ratio * ab + ratio**2 * bb, freedom) for (aa, freedom), (ab, _), (bb, _) in zip(own, both, other, strict=True)
+            ]
+
+        return _Parts(
+            of(self.items, mixed.items, below.items), of(self.seeds, mixed.seeds, below.seeds), of(self.rest, mixed.rest, below.rest)
+        )
+
+
+def _parts(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> _Parts:
+    seeds = {stratum.shape[-2] for stratum in (*one, *other)}
+    if len(seeds) != 1 or min(stratum.shape[-1] for stratum in one) < 2:
+        raise ValueError(f"strata must share their seeds and have two items or more: {[s.shape for s in one]}")
     count = seeds.pop()
-    estimate = float(sum(stratum.mean() for stratum in strata))
-    parts: list[tuple[float, float]] = []  # (variance part, degrees of freedom)
-    for stratum in strata:
-        items = stratum.shape[1]
-        means = stratum.mean(0)
-        parts.append((float(means.var(ddof=1)) / items, items - 1))
-    if count > 1:
-        by_seed = sum(stratum.mean(1) for stratum in strata)
-        parts.append((float(by_seed.var(ddof=1)) / count, count - 1))
-        rest, rest_parts = 0.0, []
-        for stratum in strata:
-            items = stratum.shape[1]
-            residual = stratum - stratum.mean(0) - stratum.mean(1, keepdims=True) + stratum.mean()
+    found = _Parts([], [], [])
+    for x, y in zip(one, other, strict=True):
+        items = x.shape[-1]
+        over_seeds = [table.mean(-2, keepdims=True) for table in (x, y)]
+        item = _product(*(mean - mean.mean(-1, keepdims=True) for mean in over_seeds)) / (items - 1) / items
+        found.items.append((item, items - 1))
+        if count > 1:
             freedom = (count - 1) * (items - 1)
-            share = float((residual**2).sum()) / freedom / (count * items)
-            rest += share
-            rest_parts.append((-share, freedom))
-        # Both parts above hold the rest once: it is taken off once.
-        variance = max(sum(part for part, _ in parts) - rest, rest)
-        parts += rest_parts
-    else:
-        variance = sum(part for part, _ in parts)
-    spread = sum(part**2 / freedom for part, freedom in parts if freedom > 0)
-    freedom = variance**2 / spread if spread > 0 else np.inf
-    half = _t_quantile((1 + level) / 2, freedom) * variance**0.5
-    return Interval(estimate, estimate - half, estimate + half, count)
+            residuals = [table - mean for table, mean in zip((x, y), over_seeds, strict=True)]
+            rest = _product(*(residual - residual.mean(-1, keepdims=True) for residual in residuals)) / freedom / (count * items)
+            found.rest.append((rest, freedom))
+    if count > 1:
+        by_seed = [sum(stratum.mean(-1, keepdims=True) for stratum in strata) for strata in (one, other)]
+        found.seeds.append((_product(*(mean - mean.mean(-2, keepdims=True) for mean in by_seed)) / (count - 1) / count, count - 1))
+    return found
 
 
-def _t_quantile(probability: float, freedom: float) -> float:
-    from scipy.special import stdtrit
+def _product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.einsum("...si,...si->...", x, y)
 
-    return float(stdtrit(min(freedom, 1e9), probability))
+
+def crossed_interval(strata: Sequence[np.ndarray], level: float = 0.95) -> Interval:
+    """The interval of one table's `crossed` mean, strata (S, I_k)."""
+    found = crossed(strata)
+    mean, half = float(found.mean), float(found.half_width(level))
+    return Interval(mean, mean - half, mean + half, strata[0].shape[-2])
 
 
 def ratio_interval(above: Sequence[np.ndarray], below: Sequence[np.ndarray], level: float = 0.95) -> tuple[float, float]:
@@ -78,12 +133,14 @@ def ratio_interval(above: Sequence[np.ndarray], below: Sequence[np.ndarray], lev
     above - rho below includes 0. Strata as in `crossed_interval`; (nan, nan) where the denominator's own interval includes 0."""
     if not crossed_interval(below, level).excludes_zero:
         return float("nan"), float("nan")
+    parts, mixed, lower = _parts(above, above), _parts(above, below), _parts(below, below)
+    mean_above, mean_below = (sum(stratum.mean() for stratum in strata) for strata in (above, below))
 
     def includes(rho: float) -> bool:
-        interval = crossed_interval([a - rho * b for a, b in zip(above, below, strict=True)], level)
-        return interval.low <= 0 <= interval.high
+        found = parts.minus(rho, mixed, lower).estimate(mean_above - rho * mean_below)
+        return bool(abs(found.mean) <= found.half_width(level))
 
-    ratio = sum(a.mean() for a in above) / sum(b.mean() for b in below)
+    ratio = mean_above / mean_below
     ends = []
     for direction in (-1, 1):
         step = 0.05
@@ -97,30 +154,11 @@ def ratio_interval(above: Sequence[np.ndarray], below: Sequence[np.ndarray], lev
     return ends[0], ends[1]
 
 
-def resampled_interval(
-    statistic: Callable[[Sequence[np.ndarray]], np.ndarray],
-    cells: Sequence[np.ndarray],
-    *,
-    draws: int = 2000,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile interval of a ratio of means by joint resampling of seeds and items (the pigeonhole bootstrap of Owen, 2007).
-
-    cells: domain k's scores as (S, R, I_k), R quantities on the same seeds and items; statistic: maps their means over seeds and items,
-    one (draws, R) array a domain, to (draws,). Draws where it is not finite are left out; (nan, nan) where more than a tenth is.
-    """
-    generator = np.random.Generator(np.random.Philox(key=20262))
-    seeds = cells[0].shape[0]
-    seed_weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
-    means = []
-    for cell in cells:
-        items = cell.shape[2]
-        item_weights = generator.multinomial(items, np.full(items, 1 / items), size=draws) / items
-        means.append(np.einsum("bs,srb->br", seed_weights, cell @ item_weights.T))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = statistic(means)
-    finite = values[np.isfinite(values)]
-    if len(finite) < 0.9 * draws:
-        return float("nan"), float("nan")
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's (1979) adjusted p-values of a family of tests, in the order given: reject where at most the level."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted, largest = [0.0] * len(order), 0.0
+    for place, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - place) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

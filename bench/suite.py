@@ -47,9 +47,10 @@ class BaseModelSource(_Strict):
 class Suite(_Strict):
     """One suite.
 
-    tasks: domain -> "module:Class"; sequences: name -> domains in order; rl: the settings of
+    tasks: domain -> "module:Class"; sequences: name -> domains in order; designs: name -> sequences that are run and reported
+    together (orders of the same domains, each a stratum); rl: the settings of
     `bench.grpo.Settings`; stage_flops: FLOPs of one plain stage (the mean over the stages of `paper` and
-    five development seeds), the constant that costs are shares of.
+    five development seeds), the constant that costs are shares of; gpu_memory_gb: of a card, that one worker process needs.
     """
 
     name: str
@@ -58,11 +59,13 @@ class Suite(_Strict):
     base: BaseModelSource
     tasks: dict[str, str]
     sequences: dict[str, tuple[str, ...]]
+    designs: dict[str, tuple[str, ...]] = {}
     test_items: int = Field(gt=0)
     validation_items: int = Field(gt=0)
     rl: dict[str, Any]
     stage_flops: float = Field(gt=0)
     snapshot_every: int = Field(gt=0, default=25)
+    gpu_memory_gb: float = Field(gt=0, default=2.0)
     comparable: bool = True
 
     @model_validator(mode="after")
@@ -71,6 +74,9 @@ class Suite(_Strict):
             unknown = [domain for domain in sequence if domain not in self.tasks]
             if unknown or len(set(sequence)) != len(sequence) or len(sequence) < 2:
                 raise ValueError(f"sequence {name!r}: needs two or more different domains among {', '.join(self.tasks)}")
+        for name, members in self.designs.items():
+            if name in self.sequences or len({frozenset(self.sequences.get(member, ())) for member in members}) != 1:
+                raise ValueError(f"design {name!r}: needs sequences of the same domains and a name of its own")
         return self
 
     @property
@@ -107,6 +113,14 @@ class Suite(_Strict):
         if name not in self.sequences:
             raise nearest("sequence", name, self.sequences)
         return self.sequences[name]
+
+    def orders(self, name: str) -> tuple[str, ...]:
+        """The sequences behind a name: a design's, or the one of that name; `UserError` with the nearest names."""
+        if name in self.designs:
+            return self.designs[name]
+        if name not in self.sequences:
+            raise nearest("sequence or design", name, (*self.sequences, *self.designs))
+        return (name,)
 
     def targets(self, sequence: tuple[str, ...], choice: str) -> tuple[str, ...]:
         """The domains to win back: `single` is math (or the first domain, where math is last or absent), `all` every one but the last."""

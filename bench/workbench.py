@@ -219,6 +219,18 @@ class Workbench:
         trained = self.cache.store.add_model(trainer.finished(), parent.folder)
         return Made({"checkpoint": trained.hash, "steps": trainer.total}, meter.flops)
 
+    def distance(self, one: Checkpoint, other: Checkpoint) -> float:
+        """Norm of the difference of two checkpoints' weights."""
+        first, second = sorted([one, other], key=lambda checkpoint: checkpoint.hash)
+        if first == second:
+            return 0.0
+
+        def make(files: Path, work: Path) -> Made:
+            squares = ((first.tensor(name) - tensor).double().square().sum().item() for name, tensor in second.items())
+            return Made({"norm": sum(squares) ** 0.5})
+
+        return self.cache.remember("distance", {"one": first.hash, "other": second.hash}, make).value["norm"]
+
     # --- scoring ---
     def answers(self, checkpoint: Checkpoint, domain: str, split: Split = "test") -> Entry:
         """Every answer of a checkpoint on a split of a domain: value {decoding: mean score}, file answers.jsonl.gz.

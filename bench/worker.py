@@ -14,6 +14,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,17 @@ def main(cache_folder: str) -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    worker = Jobs(Cache(Path(cache_folder)), lambda event: send({"job": current, **event}))
+    cache = Cache(Path(cache_folder))
+    worker = Jobs(cache, lambda event: send({"job": current, **event}))
     current = ""
     while True:
         job = jobs.get()
         current = job.pop("id")
+        began, made = time.monotonic(), cache.made
         try:
-            send({"job": current, "event": "done", "result": worker.do(job)})
+            result = worker.do(job)
+            took = {"seconds": time.monotonic() - began, "fresh": cache.made > made}
+            send({"job": current, "event": "done", "result": result, **took})
         except (UserError, DivergedError) as error:
             send({"job": current, "event": "failed", "error": str(error), "user": True})
         except Exception as error:

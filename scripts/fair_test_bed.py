@@ -8,8 +8,6 @@ Development seeds alone. Everything trained is cached, so the command goes on wh
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import os
 import platform
 import sys
@@ -22,7 +20,7 @@ from tabulate import tabulate
 from bench.files import default_cache
 from bench.plan import plan, scoring_id
 from bench.pool import Pool
-from bench.results import DECODINGS, Run
+from bench.results import DECODINGS, Run, read_table
 from bench.runner import execute
 from bench.spec import RunSpec
 from bench.stats import Interval, crossed_interval
@@ -32,13 +30,6 @@ LEAST_GAIN = {"greedy": 4, "sampled": 8}
 LEAST_DAMAGE = {"greedy": 6, "sampled": 8}
 """Points of 100 that a fair test bed shows at least."""
 TITLES = {"greedy": "greedy", "sampled": "at temperature 1"}
-
-
-def item_scores(file: str, decoding: str) -> np.ndarray:
-    """Scores by item of one answers.jsonl.gz."""
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
-        answers = [json.loads(line) for line in lines]
-    return np.array([answer["score"] for answer in answers if answer["decoding"] == decoding])
 
 
 def single_stages(suite: str, seeds: list[int], cache: Path, device: str) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
@@ -59,7 +50,10 @@ def single_stages(suite: str, seeds: list[int], cache: Path, device: str) -> dic
     for domain in first_of:
         files = [[pool.results[job]["answers"] for job in ends[domain, seed]] for seed in seeds]
         found[domain] = {
-            decoding: (item_scores(files[0][0], decoding), np.stack([item_scores(after, decoding) for _, after in files]))
+            decoding: (
+                read_table(Path(files[0][0]))[domain, decoding][:, 0],
+                np.stack([read_table(Path(after))[domain, decoding][:, 0] for _, after in files]),
+            )
             for decoding in DECODINGS
         }
     return found
@@ -77,15 +71,9 @@ def damages(runs: list[Run], domain: str, decoding: str) -> Interval:
     return crossed_interval([100 * (scores[:, column + 1] - scores[:, rows - 1])])
 
 
-def weight_changes(runs: list[Run], cache: Path) -> float:
+def weight_changes(runs: list[Run]) -> float:
     """Mean over seeds of the norm of all that happened to the weights after the math stage."""
-    from bench.checkpoint import Checkpoint
-
-    norms = []
-    for run in runs:
-        own, last = (Checkpoint(cache / "checkpoints" / run.manifest["checkpoints"][run.rows["plain"][i]]) for i in (2, -1))
-        norms.append(sum((last.tensor(n) - t).double().square().sum().item() for n, t in own.items()) ** 0.5)
-    return float(np.mean(norms))
+    return float(np.mean([run.manifest["distances"][run.rows["plain"][-1]][run.rows["plain"][2]] for run in runs]))
 
 
 def main() -> None:
@@ -121,7 +109,7 @@ def main() -> None:
         verdicts.append((f"math: damaged by {least} points {TITLES[decoding]}", harm.estimate >= least and harm.low > 0, shown(harm)))
         header = ["domain", "base", "a stage from the base wins", "code-math-qa-cw damages", "null stages damage"]
         parts.append(f"**{TITLES[decoding].capitalize()}**\n\n" + tabulate(rows, header, tablefmt="github", disable_numparse=True))
-    moved = [weight_changes(runs, cache) for runs in (real, null)]
+    moved = [weight_changes(runs) for runs in (real, null)]
     parts.append(f"Weights moved after the math stage by {moved[0]:.2f} (norm of the change), under null stages by {moved[1]:.2f}.")
     table = [[what, "yes" if met else "NO", found] for what, met, found in verdicts]
     parts.append("**What was wanted**\n\n" + tabulate(table, ["wanted", "met", "found"], tablefmt="github", disable_numparse=True))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench.report.doctor import find_browser
 from bench.suite import FOLDER, load_suite
 
 TINY = {"test_items": 16, "validation_items": 8, "snapshot_every": 4}
@@ -29,6 +30,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
         if not torch.cuda.is_available():
             missing["gpu"] = "needs a CUDA device; torch sees none here"
+    if find_browser() is None:
+        missing["browser"] = "needs Chromium or Chrome; none is on the PATH here"
     for item in items:
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):

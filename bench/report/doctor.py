@@ -30,6 +30,11 @@ def _version(package: str) -> str | None:
         return None
 
 
+def find_browser() -> str | None:
+    """Where Chromium or Chrome is, or None."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+
 def findings(cache: Path | None) -> str:
     """A table a kind of thing; nothing is changed."""
     import torch
@@ -44,6 +49,8 @@ def findings(cache: Path | None) -> str:
     rows.append(["CPU capability", torch.backends.cpu.get_cpu_capability(), "bit-identical results need the same one"])
     sandbox = shutil.which("bwrap")
     rows.append(["bubblewrap", sandbox or "not here", "" if sandbox else "would enable: tasks that execute generated programs"])
+    browser = find_browser()
+    rows.append(["chromium", browser or "not here", "" if browser else "would enable: the test that opens the report, and its screenshot"])
     rows.append(["cache", str(cache or default_cache()), ""])
     rows.append(["base of micro", *_base()])
     return tabulate(rows, tablefmt="plain", disable_numparse=True)

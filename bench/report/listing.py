@@ -8,6 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.methods import make_method, method_class, method_names
+from bench.report.answers import flip_rows, flipped, texts
 from bench.results import Run, find_runs
 from bench.suite import load_suite, nearest, suite_names
 
@@ -52,10 +53,11 @@ def _methods(suite: str) -> str:
     rows = []
     for name in method_names():
         cls = method_class(name)
-        settings = " ".join(f"{key}={value}" for key, value in make_method(name, {}).settings().items())
+        method = make_method(name, {})
+        settings = " ".join(f"{key}={value}" for key, value in method.settings().items())
         module = inspect.getmodule(cls)
         first = (module.__doc__ or "").strip().partition("\n")[0] if module else ""
-        rows.append([name, "control" if cls.controls else cls.track, settings, first])
+        rows.append([name, "control" if cls.controls else method.track, settings, first])
     return tabulate(rows, tablefmt="plain")
 
 
@@ -80,21 +82,19 @@ def answers_text(run: Run, domain: str, count: int) -> str:
 
 def flips_text(run: Run, domain: str, count: int) -> str:
     """Items lost since the domain's own stage in the plain run, and of all items those the end won or lost against the last stage."""
-    rows = _answers_by_row(run, domain)
-    base, own, last, *end = list(rows)
-    lost = [i for i, a in enumerate(rows[own]) if rows[last][i]["score"] < a["score"]]
-    parts = [_flip_table(f"{domain}: {len(lost)} items lost between {own} and {last}", rows, own, last, lost[:count])]
-    if end:
-        won = [i for i, a in enumerate(rows[last]) if rows[end[0]][i]["score"] > a["score"]]
-        fell = [i for i, a in enumerate(rows[last]) if rows[end[0]][i]["score"] < a["score"]]
-        parts.append(_flip_table(f"{domain}: {len(won)} items won between {last} and {end[0]}", rows, last, end[0], won[:count]))
-        parts.append(_flip_table(f"{domain}: {len(fell)} items lost between {last} and {end[0]}", rows, last, end[0], fell[:count]))
-    del base
+    found = flipped(run, domain)
+    own, last, end = flip_rows(run, domain)
+    parts = [_flip_table(run, domain, found["lost"], count, "lost", own, last)]
+    if end != last:
+        parts.append(_flip_table(run, domain, found["won"], count, "won", last, end))
+        parts.append(_flip_table(run, domain, found["fell"], count, "lost", last, end))
     return "\n\n".join(parts) + "\n"
 
 
-def _flip_table(title: str, rows: dict[str, list[dict]], before: str, after: str, items: list[int]) -> str:
-    lines = [[i, rows[before][i]["prompt"], rows[before][i]["answer"], rows[after][i]["answer"]] for i in items]
+def _flip_table(run: Run, domain: str, items: list[int], count: int, what: str, before: str, after: str) -> str:
+    names = dict(zip(flip_rows(run, domain), ("own", "plain", "end"), strict=True))
+    lines = [[text["item"], text["prompt"], text[names[before]], text[names[after]]] for text in texts(run, domain, items[:count])]
+    title = f"{domain}: {len(items)} items {what} between {before} and {after}"
     return title + "\n" + tabulate(lines, ["item", "prompt", before, after], tablefmt="simple", disable_numparse=True)
 
 

@@ -31,6 +31,8 @@ class Display(AbstractContextManager):
         self._drawn = enabled and self._console.is_terminal
         self._scores: dict[str, dict[str, float]] = {}
         self._told: set[str] = set()
+        self._ended: set[str] = set()
+        self._failed: set[str] = set()
         self._active: dict[str, dict[str, Any]] = {}
         self._done_steps = 0.0
         steps = plans[0].spec.load_suite().rl.get("steps", 100)
@@ -67,6 +69,7 @@ class Display(AbstractContextManager):
             self._finish(job, event["result"])
         elif kind == "failed":
             self._active.pop(job, None)
+            self._failed.add(job)
             self._console.print(f"failed: {event['error']}", style="red")
         elif kind == "died" and job:
             self._active.pop(job, None)
@@ -79,13 +82,14 @@ class Display(AbstractContextManager):
 
     def _finish(self, job: str, result: dict[str, Any]) -> None:
         ended = self._active.pop(job, None)
+        self._ended.add(job)
         self._done_steps += self._weights.get(job, 0)
         if ended is not None and not self._drawn:
             reward = " ".join(f"{name} {value:.3f}" for name, value in ended["reward"].items())
             self._console.print(f"trained {ended['what']}: {ended['of']} steps, last reward {reward}")
         if job.startswith("score/"):
             _, domain, maker = job.split("/", 2)
-            self._scores.setdefault(maker, {})[domain] = result["greedy"]
+            self._scores.setdefault(maker, {})[domain.partition(":")[0]] = result["greedy"]
             if not self._drawn:
                 self._tell_rows()
 
@@ -95,7 +99,8 @@ class Display(AbstractContextManager):
             if len(cells) == len(plan.sequence) and maker not in self._told:
                 self._told.add(maker)
                 scores = "  ".join(f"{domain} {100 * cells[domain]:5.1f}" for domain in plan.sequence)
-                self._console.print(f"seed {plan.spec.seed}  {name:<18} {scores}")
+                what = name if name.startswith("plain") or len(self._plans) == 1 else f"{name} ({plan.label})"
+                self._console.print(f"seed {plan.spec.seed}  {what:<18} {scores}")
 
     def _rows(self) -> list[tuple[Plan, str, str]]:
         found = {}
@@ -110,12 +115,29 @@ class Display(AbstractContextManager):
         for event in self._active.values():
             reward = " ".join(f"{name} {value:.2f}" for name, value in event["reward"].items())
             working.add_row("training", event["what"], f"step {event['step']}/{event['of']}", f"reward {reward}")
-        parts: list[Any] = [self._bar, working]
-        if len(self._plans) == 1:
-            plan = self._plans[0]
-            table = Table("greedy, %", *plan.sequence, title=plan.spec.folder_name())
-            for _, name, maker in self._rows():
-                cells = self._scores.get(maker, {})
-                table.add_row(name, *(f"{100 * cells[d]:.1f}" if d in cells else "·" for d in plan.sequence))
-            parts.append(table)
-        return Group(*parts)
+        return Group(self._bar, working, self._matrix(self._plans[0]) if len(self._plans) == 1 else self._overview())
+
+    def _matrix(self, plan: Plan) -> Table:
+        """The one run's scores as they are known."""
+        table = Table("greedy, %", *plan.sequence, title=plan.spec.folder_name())
+        for _, name, maker in self._rows():
+            cells = self._scores.get(maker, {})
+            table.add_row(name, *(f"{100 * cells[d]:.1f}" if d in cells else "·" for d in plan.sequence))
+        return table
+
+    def _overview(self) -> Table:
+        """A line a method, a column a seed: the share of a run's jobs that are done, once for every order."""
+        seeds = list(dict.fromkeys(plan.spec.seed for plan in self._plans))
+        by_label: dict[str, dict[int, list[str]]] = {}
+        for plan in self._plans:
+            by_label.setdefault(plan.label, {}).setdefault(plan.spec.seed, []).append(self._state(plan))
+        table = Table("run", *(f"seed {seed}" for seed in seeds))
+        for label, states in by_label.items():
+            table.add_row(label, *(" ".join(states.get(seed, ())) for seed in seeds))
+        return table
+
+    def _state(self, plan: Plan) -> str:
+        if any(job in self._failed for job in plan.jobs):
+            return "failed"
+        done = sum(job in self._ended for job in plan.jobs)
+        return "done" if done == len(plan.jobs) else f"{100 * done // len(plan.jobs)} %" if done else "·"

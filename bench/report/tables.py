@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from tabulate import tabulate
 
+from bench.measures import measure
 from bench.method import TRACK_LIMITS
 from bench.metrics import MEANING
-from bench.results import DECODINGS, Run, measure
-
-TITLES = {"greedy": "greedy", "sampled": "at temperature 1"}
-_SHARES = ("recovery ratio", "kept", "normalized forgetting")
+from bench.report.words import TITLES, access_words, row_title, shown
+from bench.results import DECODINGS, Run
 
 
 def matrix_table(runs: Sequence[Run]) -> str:
@@ -31,20 +29,10 @@ def matrix_table(runs: Sequence[Run]) -> str:
             for decoding in DECODINGS:
                 row = np.mean([run.matrix[decoding][part][place] for run in runs], 0)
                 cells += [f"{100 * value:.1f}" for value in (*row, row.mean())]
-            lines.append([_row_title(name), *cells])
+            lines.append([row_title(name), *cells])
     domains = [f"{domain}*" if domain in first.targets else domain for domain in first.sequence]
     header = ["%", *domains, "mean", *(f"{domain} (t=1)" for domain in first.sequence), "mean (t=1)"]
     return tabulate(lines, header, tablefmt="simple", stralign="right", colalign=("left",))
-
-
-def _row_title(name: str) -> str:
-    part, _, rest = name.partition("-")
-    if part == "repaired":
-        return "repaired"
-    place, _, domain = rest.partition("-")
-    if place == "0":
-        return "base"
-    return f"after {domain}" if part == "plain" else f"after {domain} (method)"
 
 
 def metrics_table(runs: Sequence[Run]) -> str:
@@ -52,33 +40,15 @@ def metrics_table(runs: Sequence[Run]) -> str:
     found = {decoding: runs[0].metrics[decoding] if len(runs) == 1 else measure(runs, decoding) for decoding in DECODINGS}
     lines = []
     for name in (name for name in MEANING if name in found[DECODINGS[0]]):
-        cells = [_shown(name, found[decoding][name]) for decoding in DECODINGS]
+        cells = [textwrap.fill(shown(name, found[decoding][name]), 24) for decoding in DECODINGS]
         lines.append([name, *cells, textwrap.fill(MEANING[name], 60)])
     return tabulate(lines, ["metric", *(TITLES[d] for d in DECODINGS), "what it means"], tablefmt="simple")
-
-
-def _shown(name: str, value: dict[str, Any]) -> str:
-    if value["estimate"] is None:
-        return textwrap.fill(f"undefined: {value['why']}", 24)
-    digits = 2 if name in _SHARES else 1
-    text = f"{value['estimate']:.{digits}f}"
-    if value.get("low") is not None:
-        text += f" [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
-    return text
 
 
 def cost_lines(runs: Sequence[Run]) -> str:
     """What the method cost, as a share of the plain sequence's FLOPs, and what it looked at."""
     costs = [run.manifest["cost"] for run in runs]
     stages, repair = (100 * float(np.mean([cost[name] for cost in costs])) for name in ("stages", "repair"))
-    access = costs[0]["access"]
-    looked = []
-    if access["checkpoints"]:
-        looked.append(f"checkpoints of {', '.join(access['checkpoints'])}")
-    if access["experts"]:
-        looked.append(f"experts of {', '.join(access['experts'])}")
-    if access["prompts"]:
-        looked.append("prompts: " + ", ".join(f"{count} of {domain}" for domain, count in access["prompts"].items()))
     method = runs[0].manifest["method"]
     limit = TRACK_LIMITS.get(method["track"])
     within = "no limit" if limit is None else f"up to {100 * limit:.0f} %"
@@ -87,7 +57,7 @@ def cost_lines(runs: Sequence[Run]) -> str:
         [
             f"cost      repair {repair:.1f} % of the plain sequence's FLOPs, stages {stages:.1f} % "
             f"(track {method['track']}, {within} in all{over})",
-            f"access    {'; '.join(looked) or 'nothing beside the last checkpoint'}",
+            f"access    {access_words(costs[0]['access'])}",
         ]
     )
 

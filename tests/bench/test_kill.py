@@ -52,7 +52,7 @@ if plan:
 def command(suite: Path, out: Path, cache: Path, method: str = "refresh") -> list[str]:
     settings = ["--set", "steps=6"] if method == "refresh" else ["--set", "prompts=8"]
     words = ["run", "--suite", str(suite), "--sequence", "math-qa", "--method", method, *settings, "--device", "cpu"]
-    return [sys.executable, "-P", "-m", "bench", *words, "--out", str(out), "--cache", str(cache), "--workers", "1"]
+    return [sys.executable, "-P", "-m", "bench", *words, "--out", str(out), "--cache", str(cache), "--jobs", "1"]
 
 
 def environment(tmp_path: Path, plan: str, hash_seed: int) -> dict[str, str]:

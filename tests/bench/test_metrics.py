@@ -76,6 +76,27 @@ def test_recovery_ratio_of_the_trivial_repairs() -> None:
     assert metrics.recovery_ratio(replace(ALL, end=own)) == pytest.approx(1.0)
 
 
+def test_net_recovery_takes_off_what_others_lost() -> None:
+    # Target 1 wins .16; others .10 (no credit), -.04, -.09: (.16 - .04 - .09) / .14
+    np.testing.assert_array_equal(metrics.harmed(SINGLE), [False, False, True, True])
+    assert metrics.net_recovery(SINGLE) == pytest.approx(0.03 / 0.14)
+    # Targets 0, 1, 2 win .10 + .16 - .04 (a target's own loss counts already), the last loses .09: .13 / .36
+    np.testing.assert_array_equal(metrics.harmed(ALL), [False, False, False, True])
+    assert metrics.net_recovery(ALL) == pytest.approx(0.13 / 0.36)
+
+
+def test_net_recovery_is_the_recovery_ratio_where_nobody_is_harmed() -> None:
+    kind = replace(SINGLE, end=np.array([0.54, 0.72, 0.74, 0.60]))
+    assert metrics.net_recovery(kind) == pytest.approx(metrics.recovery_ratio(kind))
+
+
+def test_going_back_has_no_net_recovery() -> None:
+    # Back to the checkpoint after domain 1: .70 - .56 = .14 won on it; .66 - .44 won on domain 0; .74 - .36 and .50 - .14 lost.
+    back = replace(SINGLE, end=PLAIN[2])
+    assert metrics.recovery_ratio(back) == pytest.approx(1.0)
+    assert metrics.net_recovery(back) == pytest.approx((0.14 - 0.38 - 0.36) / 0.14)
+
+
 def test_collateral() -> None:
     # Others are 0, 2, 3 with losses -.10, .04, .09: mean .03 / 3 = .01, the worst .09
     assert metrics.collateral(SINGLE) == pytest.approx(0.01)
@@ -90,6 +111,24 @@ def test_kept_does_not_count_surplus() -> None:
     assert metrics.kept(ALL) == pytest.approx(1.25 / 1.50)
     more = replace(ALL, end=np.array([0.54, 0.99, 0.70, 0.41]))
     assert metrics.kept(more) == pytest.approx(1.25 / 1.50)
+
+
+def test_the_worst_kept_domain() -> None:
+    # own - end = .60 - .54, .70 - .72, .80 - .70, .50 - .41 = .06, -.02, .10, .09
+    assert metrics.worst_kept(ALL) == pytest.approx(0.10)
+    assert metrics.worst_kept(replace(ALL, end=np.array([0.7, 0.75, 0.81, 0.6]))) == pytest.approx(-0.01)
+
+
+def test_a_cap_stays_where_it_was_put() -> None:
+    # min(end, own) as it is: domain 1 is capped. Elsewhere the side is held, so that the sum is linear.
+    np.testing.assert_array_equal(metrics.capped(ALL), [False, True, False, False])
+    assert metrics.kept_points(ALL, metrics.capped(ALL)) == pytest.approx(1.25)
+    assert metrics.kept_points(ALL, np.zeros(4, bool)) == pytest.approx(1.27)
+
+
+def test_intransigence_compares_with_the_expert() -> None:
+    # The method's own-stage scores are .58 .66 .78 .46.
+    np.testing.assert_allclose(metrics.intransigence(np.array([0.60, 0.70, 0.75, 0.50]), ALL), [0.02, 0.04, -0.03, 0.04], atol=1e-12)
 
 
 def test_surplus_is_what_lies_beyond_the_own_stage() -> None:
@@ -117,11 +156,6 @@ def test_final_average() -> None:
     assert metrics.final_average(ALL) == pytest.approx(2.37 / 4)
 
 
-def test_flips() -> None:
-    assert metrics.flips(np.array([1, 1, 1, 0, 0, 0]), np.array([1, 0, 0, 0, 1, 0])) == (2, 1)
-    assert metrics.flips(np.array([0.5, 0.5, 1.0, 0.25]), np.array([0.25, 0.75, 1.0, 0.5])) == (1, 2)
-
-
 # --- undefined stays undefined
 
 
@@ -130,6 +164,7 @@ def test_recovery_without_damage_is_undefined(lost: float) -> None:
     plain = PLAIN.copy()
     plain[4] = np.diagonal(PLAIN[1:]) - lost
     assert np.isnan(metrics.recovery_ratio(replace(ALL, plain=plain)))
+    assert np.isnan(metrics.net_recovery(replace(ALL, plain=plain)))
 
 
 def test_shares_of_nothing_won_are_undefined() -> None:
@@ -168,9 +203,11 @@ def test_aggregate_first_then_divide() -> None:
         metrics.damage,
         metrics.recovered,
         metrics.recovery_ratio,
+        metrics.net_recovery,
         metrics.collateral,
         metrics.worst_collateral,
         metrics.kept,
+        metrics.worst_kept,
         metrics.surplus,
         metrics.normalized_forgetting,
         metrics.backward_transfer,
@@ -208,7 +245,7 @@ def test_transfer_and_learning_add_up_to_the_final_average(matrix: np.ndarray) -
 
 
 def test_metrics_and_statistics_load_without_torch() -> None:
-    code = "import sys, bench.metrics, bench.stats; print([m for m in ('torch', 'pandas', 'scipy') if m in sys.modules])"
+    code = "import sys, bench.metrics, bench.stats, bench.boards; print([m for m in ('torch', 'pandas', 'scipy') if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True
     )

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from bench import load_run
-from bench.results import Run, outcome
+from bench.measures import outcome
+from bench.results import Run
 from bench.suite import UserError
 
 
