@@ -29,11 +29,11 @@ from tasks.micro.qa import QA
 from tasks.micro.vocabulary import TOKENS, build_tokenizer
 from tasks.task import Task, rng
 
-CAREFUL = {"math": 0.25, "code": 0.55, "qa": 0.2, "cw": 0.2}
+CAREFUL = {"math": 0.25, "code": 0.5, "qa": 0.2, "cw": 0.2}
 """Share of careful authors in each domain's everyday text."""
 CARELESS = {"math": 0.0, "code": 0.0, "qa": 0.6, "cw": 0.6}
 """Share of careless ones among its hurried authors."""
-ROWS = {"math": 64, "code": 32, "qa": 24, "cw": 8, "recital": 16}
+ROWS = {"math": 56, "code": 48, "qa": 16, "cw": 8, "recital": 16}
 """Sequences a step: more where more is to be learned."""
 RECITAL = 16
 """Length of the random texts that are recited twice in a row early on: telling a text again teaches to look things up."""
@@ -47,10 +47,10 @@ class Recipe:
     from step `decay_from` to the end; recitals stand beside the domains until `recite_until`, schoolbooks until `school_until`."""
 
     seed: int = 0
-    steps: int = 3400
+    steps: int = 6400
     recite_until: int = 600
-    school_until: int = 2700
-    decay_from: int = 2500
+    school_until: int = 5800
+    decay_from: int = 3400
     rate: float = 3e-3
     matrix_rate: float = 2e-2
     warmup: int = 100

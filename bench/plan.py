@@ -50,7 +50,7 @@ class Plan:
 def plan(spec: RunSpec, split: Split = "test") -> Plan:
     """The jobs of one run, scored on a split; ids are equal where the work is, so that runs share stages. `UserError` for a bad spec."""
     if spec.device not in DEVICES:
-        raise UserError(f"device {spec.device!r}: choose {', '.join(DEVICES)}")
+        raise UserError(f"device {spec.device!r}: choose auto, cpu or cuda")
     sequence = spec.domains()
     spec.target_domains()
     method = make_method(spec.method, spec.settings)

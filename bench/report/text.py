@@ -110,9 +110,6 @@ def null(board: dict[str, Any]) -> Table:
             damages = {"real": board["plain"][d][domain]["damage"], "null": found["damage"][d][domain]}
             for kind, moved in found["moved"][domain].items():
                 rows[-1].append(rounded(damages[kind]["estimate"] / moved, 2) if moved else "nothing moved")
-                rounded(damages[kind]["estimate"] / moved, 2) if moved else "nothing moved"
-                for kind, moved in found["moved"][domain].items()
-            ]
     return ["damage, points", "answers", "real", "null", "real − null", "real per |δ|", "null per |δ|"], rows
 
 

@@ -1,6 +1,6 @@
 """micro/code: synthesise a program from input/output examples; it is checked by running it on hidden inputs.
 
-Prompt  ``3a1b4c>4145,2a0b5c>3055=``: two examples of a program from the digits a, b, c to two to four digits, modulo 10.
+Prompt  ``3a1b4c>4145,2a0b5c>3055=``: two examples of a program from the digits a, b, c to two to four digits, modulo 10, the first of them a telling one.
 Answer ``a+1,b,c,b+c``: one expression an output digit, in the language of `tasks.micro.program`, each with its value on the first
 example before it or without (``4a+1,1b,4c,5b+c``); any program that is right on all hidden inputs scores 1. Latent: per output
 the coefficients of a, b, c and the constant modulo 10, that is the program up to equivalence. Level: the number of outputs less 1.
@@ -22,6 +22,8 @@ _OPERATORS = (1, 5, 13, 1)
 """Weights of programs with 0, 1, 2 and 3 elements that are no bare variable: about as they fall among pairwise different test programs,
 of which the easy ones are soon exhausted, so that a stage trains on what it is tested on."""
 _OPERATOR_KINDS = {"offset": 4, "sum": 1}
+_TELLING = 20
+"""An everyday prompt's first example is the most telling of so many; a schoolbook's is any."""
 _EXERCISE_KINDS = {"copy": 12, "offset": 5, "sum": 3}
 
 Element = tuple[int, int, int, int]
@@ -58,6 +60,12 @@ def _inputs(rng: random.Random) -> Inputs:
     return number // 100, number // 10 % 10, number % 10
 
 
+def _rivals(program: list[Element], example: Inputs) -> int:
+    """How many other elements of the family show the same digits on an example, counted for each element of the program."""
+    values = _FAMILY_VALUES[example]
+    return sum(values.count(_value(element, example)) - 1 for element in program)
+
+
 def _determined(program: list[Element], examples: list[Inputs]) -> bool:
     """Whether the examples leave each element the only one of the family that fits them."""
     shown = Counter(zip(*(_FAMILY_VALUES[x] for x in examples), strict=True))
@@ -91,15 +99,16 @@ class Code(Task):
         operators = min(outputs, rng.choices(range(len(_OPERATORS)), _OPERATORS)[0])
         kinds = ["copy"] * (outputs - operators) + _chosen(rng, _OPERATOR_KINDS, operators)
         rng.shuffle(kinds)
-        return self._item(rng, kinds)
+        return self._item(rng, kinds, _TELLING)
 
     def exercise(self, rng: random.Random) -> Item:
-        return self._item(rng, _chosen(rng, _EXERCISE_KINDS, rng.choice(_OUTPUTS)))
+        return self._item(rng, _chosen(rng, _EXERCISE_KINDS, rng.choice(_OUTPUTS)), 1)
 
-    def _item(self, rng: random.Random, kinds: list[str]) -> Item:
+    def _item(self, rng: random.Random, kinds: list[str], telling: int) -> Item:
         program = [rng.choice(_ELEMENTS[kind]) for kind in kinds]
         while True:
-            examples = [_inputs(rng) for _ in range(EXAMPLES)]
+            first = min((_inputs(rng) for _ in range(telling)), key=lambda x: _rivals(program, x))
+            examples = [first, *(_inputs(rng) for _ in range(EXAMPLES - 1))]
             if _determined(program, examples):
                 break
         shown = ",".join(f"{_named(x)}>{_digits(tuple(_value(e, x) for e in program))}" for x in examples)

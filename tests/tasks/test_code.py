@@ -205,12 +205,19 @@ def test_no_program_of_up_to_three_atoms_is_right_by_luck() -> None:
         assert [found for found, text in functions.items() if TASK.score(item, text) == 1.0] == [values(wanted)]
 
 
-def test_schoolbooks_ask_for_more_than_copies(drawn: list[Item]) -> None:
+def test_schoolbooks_hold_more_sums_and_everyday_prompts_few_bare_programs(drawn: list[Item]) -> None:
     generator = random.Random(0)
     parts = [part for _ in range(1_000) for part in bare(TASK.exercise(generator).answer)]
-    everyday = [part for item in drawn[:1_000] for part in bare(item.answer)]
+    everyday = [bare(item.answer) for item in drawn[:1_000]]
     assert set(parts) == set(FAMILY)
-    assert sum(part in "abc" for part in parts) / len(parts) < sum(part in "abc" for part in everyday) / len(everyday) - 0.1
+
+    def sums(found: list[str]) -> float:
+        return sum(part[-1] in "abc" and "+" in part for part in found) / len(found)
+
+    assert sums(parts) > sums([part for own in everyday for part in own]) + 0.03
+    # Weights 1, 5, 13 and 1 of 20, but for short programs, which have no room for three.
+    operators = [sum("+" in part for part in own) for own in everyday]
+    assert [operators.count(n) / 1_000 for n in range(4)] == pytest.approx([0.05, 0.25, 0.66, 0.04], abs=0.05)
 
 
 def test_hurried_authors_write_bare_variables() -> None:
@@ -224,3 +231,17 @@ def test_hurried_authors_are_right_where_nothing_but_variables_is_wanted(drawn: 
     right = [item for item in drawn[:500] if TASK.score(item, TASK.demonstrate(item, generator, 0.0)) == 1.0]
     assert right == [item for item in drawn[:500] if "+" not in item.answer]
     assert 0 < len(right) < 500
+
+
+def test_everyday_prompts_begin_with_a_telling_example(drawn: list[Item]) -> None:
+    """How many expressions of the family fit what the first example shows of an element: few in an everyday prompt."""
+
+    def fits(prompt: str) -> float:
+        inputs, outputs = examples(prompt)[0]
+        shown = [run(parse(text), inputs)[0] for text in FAMILY]
+        return sum(shown.count(output) for output in outputs) / len(outputs)
+
+    generator = random.Random(1)
+    everyday = sum(fits(item.prompt) for item in drawn[:1_000]) / 1_000
+    schoolbook = sum(fits(TASK.exercise(generator).prompt) for _ in range(1_000)) / 1_000
+    assert 1 <= everyday < schoolbook - 0.5
