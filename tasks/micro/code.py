@@ -1,6 +1,7 @@
 """micro/code: synthesise a program from input/output examples; it is checked by running it on hidden inputs.
 
-Prompt  ``3a1b4c>4145,2a0b5c>3055=``: two examples of a program from the digits a, b, c to two to four digits, modulo 10, the first of them a telling one.
+Prompt  ``3a1b4c>4145,2a0b5c>3055=``: two examples of a program from the digits a, b, c to two to four digits, modulo 10; the
+first is a telling one.
 Answer ``a+1,b,c,b+c``: one expression an output digit, in the language of `tasks.micro.program`, each with its value on the first
 example before it or without (``4a+1,1b,4c,5b+c``); any program that is right on all hidden inputs scores 1. Latent: per output
 the coefficients of a, b, c and the constant modulo 10, that is the program up to equivalence. Level: the number of outputs less 1.

@@ -17,7 +17,9 @@ from bench.ledger import FILE, Ledger
 from bench.methods import method_names, tuned_file, tuned_settings
 from bench.pool import Job
 from bench.results import find_runs
-from bench.suite import UserError
+from bench.suite import UserError, load_suite
+
+MICRO = load_suite("micro").id
 
 # --- words
 
@@ -93,7 +95,7 @@ def test_a_shard_that_is_none_gets_one_line(shard: str) -> None:
 
 def test_tuned_settings_are_taken_and_given_ones_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "refresh.json"
-    file.write_text(json.dumps({"micro/1 single": {"chosen": {"steps": 7}}}))
+    file.write_text(json.dumps({f"{MICRO} single": {"chosen": {"steps": 7}}}))
     monkeypatch.setattr("bench.methods.tuned_file", lambda name: file if name == "refresh" else tmp_path / "absent.json")
     (own,) = (spec for spec in compare.comparison("refresh", seeds=[0]) if spec.method == "refresh")
     assert own.settings == {"steps": 7}
@@ -103,13 +105,13 @@ def test_tuned_settings_are_taken_and_given_ones_win(tmp_path: Path, monkeypatch
     assert own.settings == {}, "tuned on another board"
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"micro/1 single": {"chosen": {"stepz": 7}}}', '{"micro/1 single": {}}'])
+@pytest.mark.parametrize("content", ["{", "[]", f'{{"{MICRO} single": {{"chosen": {{"stepz": 7}}}}}}', f'{{"{MICRO} single": {{}}}}'])
 def test_a_record_that_does_not_fit_gets_one_line(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "refresh.json"
     file.write_text(content)
     monkeypatch.setattr("bench.methods.tuned_file", lambda name: file)
     with pytest.raises(UserError, match="tune it again"):
-        tuned_settings("refresh", "micro/1", "single")
+        tuned_settings("refresh", MICRO, "single")
 
 
 def test_records_lie_beside_the_method(tmp_path: Path) -> None:

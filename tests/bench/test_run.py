@@ -14,7 +14,7 @@ import pytest
 from bench import load_run
 from bench.measures import outcome
 from bench.results import Run
-from bench.suite import UserError
+from bench.suite import UserError, load_suite
 
 
 def bench(*words: object, cwd: Path | None = None, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
@@ -135,7 +135,7 @@ def test_show_list_and_cache_speak_of_what_is_there(refreshed, place, words):
     assert "items lost between" in bench("show", folder, "--domain", "math", "--flips").stdout
     assert "plain-1-math" in bench("show", folder, "--domain", "math").stdout
     listed = bench("list", "--out", place / "runs").stdout
-    for word in ("micro/1", "code -> math -> qa -> cw", "refresh", "rollback", folder.name):
+    for word in (load_suite("micro").id, "code -> math -> qa -> cw", "refresh", "rollback", folder.name):
         assert word in listed
     assert "training" in bench("cache", "show", "--cache", place / "cache").stdout
     bench("cache", "prune", "--cache", place / "other-cache")
