@@ -8,6 +8,7 @@ class Longer(Method):
 
     track = "during"
     controls = True
+    follows = "refresh"
     steps: int = 15
 
     def stage(self, stage: Stage, history: History) -> Training:

@@ -22,7 +22,8 @@ def weighted_mean(thetas: Sequence[torch.Tensor], weights: Sequence[torch.Tensor
     """sum w theta / sum w of each coordinate, weights >= 0; the plain mean where all of them are 0."""
     total = sum(weights)
     weighted = sum(w * theta for w, theta in zip(weights, thetas, strict=True))
-    return torch.where(total > 0, weighted / total.clamp(min=torch.finfo(torch.float32).tiny), sum(thetas) / len(thetas))
+    least = torch.finfo(torch.float32).tiny  # below it a quotient loses its digits
+    return torch.where(total >= least, weighted / total.clamp(min=least), sum(thetas) / len(thetas))
 
 
 def fisher_mean(thetas: Sequence[Checkpoint], fishers: Sequence[Tensors], alphas: Sequence[float]) -> Checkpoint:

@@ -18,6 +18,7 @@ class RandomCoordinates(Rollback):
     """match: what is equal to `rollback`'s with the same settings, the count of coordinates or the norm removed."""
 
     controls = True
+    follows = "rollback"
     match: Literal["count", "norm"] = "norm"
     search = {}  # a control follows `rollback`'s settings
 

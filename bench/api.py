@@ -28,7 +28,7 @@ def run(
     seeds: int | Sequence[int] | None = None,
     device: str = "auto",
     quick: bool = False,
-    null: bool = False,
+    null: str = "",
     out: str | Path = "runs",
     cache: str | Path | None = None,
     jobs: int | None = None,
@@ -38,12 +38,13 @@ def run(
     """Train a sequence, repair it, score it; the run, or with `seeds` a list of them.
 
     method: a name (`refresh`) or "path/to/file.py:Class"; settings: the method's; seeds: how many from `seed` on, or which; targets:
-    `single` or `all`; quick: a minute, not comparable; null: permuted rewards in every stage; out: where run folders go; cache: where
-    checkpoints go ($BENCH_CACHE or the user's cache folder); jobs: worker processes; log_to: "tensorboard". Tuned settings of the
-    method are used where there are any, as on the command line. Raises `bench.suite.UserError` with one line that says what to do.
+    `single` or `all`; quick: a minute, not comparable; null: a domain, after whose stage rewards are permuted; out: where run folders
+    go; cache: where checkpoints go ($BENCH_CACHE or the user's cache folder); jobs: worker processes; log_to: "tensorboard". Tuned
+    settings of the method are used where there are any, as on the command line. Raises `bench.suite.UserError` with one line that says
+    what to do.
     """
     chosen = [seed] if seeds is None else list(range(seed, seed + seeds)) if isinstance(seeds, int) else list(seeds)
-    tuned = tuned_settings(method, load_suite(suite, quick=quick).id, targets)
+    tuned = tuned_settings(method, f"{load_suite(suite, quick=quick).id} {sequence} {targets}")
     specs = [
         RunSpec(
             suite=suite,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -114,7 +114,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class Board:
-    """entries: in order of standing, those whose metric is undefined last. null: plain runs with permuted rewards, where there are any."""
+    """entries: in order of standing, those whose metric is undefined last. null: domain -> plain runs with null
+    stages after it, where there are any."""
 
     suite: str
     sequence: str
@@ -122,7 +123,7 @@ class Board:
     device: str
     comparable: bool
     entries: tuple[Entry, ...]
-    null: tuple[Run, ...] = ()
+    null: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -201,7 +202,8 @@ def boards(runs: Sequence[Run], designs: Mapping[str, Sequence[str]] | None = No
                 board = _board(_name(key, design), comparable, together, _null_of(key, sequences, null), len(sequences))
                 if board.entries:
                     found.append(board)
-                    hidden |= set(sequences[1:])
+                    shown = {_identity(run) for entry in board.entries for run in entry.runs}
+                    hidden |= {name for name in sequences[1:] if all(_identity(run) in shown for run in by_sequence[name])}
         for sequence, part in by_sequence.items():
             if sequence not in hidden:
                 name = f"imported {'-'.join(part[0].sequence)}" if key[-1] else sequence
@@ -221,9 +223,15 @@ def _name(key: tuple[str, ...], sequence: str) -> tuple[str, str, str, str]:
     return suite_id, f"{sequence} {imported}".strip(), targets, device
 
 
-def _null_of(key: tuple[str, ...], sequences: Sequence[str], null: Sequence[Run]) -> list[Run]:
+def _null_of(key: tuple[str, ...], sequences: Sequence[str], null: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
     """Null runs of a board's sequences; what their stages damage does not depend on anybody's targets."""
-    return one_each([run for run in null if _key(run)[:3] == key[:3] and run.manifest["spec"]["sequence"] in sequences])
+    fitting = [run for run in null if _key(run)[:3] == key[:3] and run.manifest["spec"]["sequence"] in sequences]
+    after = {domain: one_each([run for run in fitting if run.manifest["spec"]["null"] == domain]) for domain in _null_domains(fitting)}
+    return {domain: tuple(found) for domain, found in after.items()}
+
+
+def _null_domains(null: Sequence[Run]) -> list[str]:
+    return list(dict.fromkeys(run.manifest["spec"]["null"] for run in null))
 
 
 def _designs(by_sequence: Mapping[str, Sequence[Run]]) -> Mapping[str, Sequence[str]]:
@@ -237,22 +245,30 @@ def _designs(by_sequence: Mapping[str, Sequence[Run]]) -> Mapping[str, Sequence[
         return {}
 
 
-def _board(name: tuple[str, str, str, str], comparable: bool, runs: Sequence[Run], null: Sequence[Run], orders: int) -> Board:
+def _board(
+    name: tuple[str, str, str, str], comparable: bool, runs: Sequence[Run], null: Mapping[str, tuple[Run, ...]], orders: int
+) -> Board:
     grouped: dict[str, list[Run]] = {}
     for run in runs:
-        grouped.setdefault(repr((run.manifest["method"]["name"], run.manifest["method"]["settings"])), []).append(run)
+        grouped.setdefault(_identity(run), []).append(run)
     whole = [part for part in grouped.values() if len({run.sequence for run in part}) == orders and one_each(part)]
     entries = []
     for label, part in zip(_labels(whole), whole, strict=True):
         counted = one_each(part)
         entries.append(Entry(label, tuple(counted), tuple(run for run in part if run not in counted)))
-    board = Board(*name, comparable, (), tuple(null))
+    board = Board(*name, comparable, (), null)
 
     def key(entry: Entry) -> tuple[bool, float, str]:
         standing = board.standing(entry)
         return standing is None, -(standing or 0.0), entry.label
 
     return Board(*name, comparable, tuple(sorted(entries, key=key)), board.null)
+
+
+def _identity(run: Run) -> str:
+    """What runs of one entry have in common: the method's name, settings, track and source."""
+    method = run.manifest["method"]
+    return repr([method[part] for part in ("name", "settings", "track", "source")])
 
 
 def one_each(runs: Sequence[Run]) -> list[Run]:
@@ -273,7 +289,8 @@ def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
         siblings = [other["settings"] for other in identities if other["name"] == own["name"]]
         differing = [key for key in own["settings"] if len({repr(settings.get(key)) for settings in siblings}) > 1]
         labels.append(" ".join([own["name"], *(f"{key}={_plain(own['settings'][key])}" for key in differing)]))
-    return labels
+    # The same name and settings, and other code behind them.
+    return [f"{label} ({own['source'][:6]})" if labels.count(label) > 1 else label for label, own in zip(labels, identities, strict=True)]
 
 
 def _plain(value: Any) -> str:

@@ -62,7 +62,9 @@ def run(
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the method, key=value; key=a,b,c runs each.")] = None,
     device: DeviceName = "auto",
     quick: Quick = False,
-    null: Annotated[bool, typer.Option("--null", help="Null stages: rewards permuted within groups.")] = False,
+    null: Annotated[
+        bool, typer.Option("--null", help="After each target's own stage, null stages: rewards permuted within groups.")
+    ] = False,
     source: Annotated[Path | None, typer.Option("--from", help="A run whose checkpoints to repair instead of training stages.")] = None,
     out: Out = Path("runs"),
     cache: CacheFolder = None,
@@ -78,13 +80,15 @@ def run(
     from bench.suite import load_suite
 
     given: dict[str, Any] = {"suite": suite, "quick": quick, "sequence": sequence} | (_imported(source) if source else {})
-    tuned = tuned_settings(method, load_suite(given["suite"], quick=given["quick"]).id, targets)
+    tuned = tuned_settings(method, f"{load_suite(given['suite'], quick=given['quick']).id} {given['sequence']} {targets}")
+    first = RunSpec(**given, targets=targets)
     variants = [
         [
-            RunSpec(**given, targets=targets, method=method, settings=tuned | chosen, seed=each, device=device, null=null)
+            RunSpec(**given, targets=targets, method=method, settings=tuned | chosen, seed=each, device=device, null=after)
             for each in range(seed, seed + seeds)
         ]
         for chosen in settings_of(settings or [], method)
+        for after in (first.target_domains() if null else ("",))
     ]
     runs = execute([spec for variant in variants for spec in variant], out=out, cache=cache, jobs=jobs, log_to=log_to)
     for number in range(len(variants)):

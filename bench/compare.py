@@ -77,8 +77,9 @@ def comparison(
         chosen.insert(0, (PLAIN, []))
     variants = []
     for name, words in chosen:
-        tuned = tuned_settings(name, loaded.id, targets)
+        tuned = tuned_settings(name, f"{loaded.id} {loaded.orders(sequence)[0]} {targets}")
         variants += [(name, tuned | own) for own in settings_of(words, name)]
+    variants = list({repr((name, make_method(name, own).settings())): (name, own) for name, own in reversed(variants)}.values())[::-1]
     specs = [
         RunSpec(suite=suite, quick=quick, sequence=order, targets=targets, method=name, settings=settings, seed=seed, device=device)
         for order in loaded.orders(sequence)

@@ -18,22 +18,29 @@ from bench.workbench import Workbench
 
 @dataclass
 class Access:
-    """What a method looked at beside the checkpoint it was given: checkpoints (domains, "base"), experts, and for each domain the most
-    prompts that one verb drew."""
+    """What a method looked at beside the checkpoint it was given: checkpoints (domains, "base"), experts, and the prompts it drew of each
+    domain: the most that each verb did (a verb draws the same ones again), added up over the verbs (whose prompts are different ones).
+    A stage's prompts of its own domain are everybody's and do not count."""
 
     checkpoints: set[str] = field(default_factory=set)
     experts: set[str] = field(default_factory=set)
-    prompts: dict[str, int] = field(default_factory=dict)
+    drawn: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def drew(self, domain: str, count: int) -> None:
-        self.prompts[domain] = max(count, self.prompts.get(domain, 0))
+    @property
+    def prompts(self) -> dict[str, int]:
+        """Prompts by domain."""
+        domains = sorted({domain for _, domain in self.drawn})
+        return {domain: sum(count for (_, own), count in self.drawn.items() if own == domain) for domain in domains}
+
+    def drew(self, verb: str, domain: str, count: int) -> None:
+        self.drawn[verb, domain] = max(count, self.drawn.get((verb, domain), 0))
 
     def described(self) -> dict[str, Any]:
         """For results: sorted, plain values."""
         return {
             "checkpoints": sorted(self.checkpoints),
             "experts": sorted(self.experts),
-            "prompts": dict(sorted(self.prompts.items())),
+            "prompts": self.prompts,
         }
 
 
@@ -80,27 +87,33 @@ class RunHistory:
 
     def sample(self, checkpoint: Checkpoint, domain: str, count: int) -> list[Sample]:
         entry = self._charge(self._bench.sample(checkpoint, domain, count, seed=self.seed))
-        self.access.drew(domain, count)
+        self.access.drew("sample", domain, count)
         rows = json.loads((entry.folder / "samples.json").read_text(encoding="utf-8"))
         return [Sample(domain, *row) for row in rows]
 
     def score(self, checkpoint: Checkpoint, domain: str) -> float:
         entry = self._charge(self._bench.answers(checkpoint, domain, "validation"))
-        self.access.drew(domain, self._bench.suite.validation_items)
+        self.access.drew("score", domain, self._bench.suite.validation_items)
         return entry.value["greedy"]
 
     def train(self, checkpoint: Checkpoint, training: Training) -> Checkpoint:
         entry = self._charge(self._bench.train(checkpoint, training, seed=self.seed, purpose="repair"))
         self.logs.append(("+".join(sorted(training.mixture)), str(entry.folder / "log.jsonl")))
-        for domain, share in training.mixture.items():
-            self.access.drew(domain, round(share * entry.value["steps"] * self._bench.settings.prompts))
+        self.trains(training)
         return self._checkpoint(entry)
 
+    def trains(self, training: Training, own: str = "") -> None:
+        """Count the prompts of a training, but for a stage's own domain."""
+        steps = training.steps or self._bench.settings.steps
+        for domain, share in training.mixture.items():
+            if domain != own:
+                self.access.drew("train", domain, round(share * steps * self._bench.settings.prompts))
+
     def fisher(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
-        return self._tensors(self._bench.fisher(checkpoint, domain, count, seed=self.seed), domain, count)
+        return self._tensors("fisher", self._bench.fisher(checkpoint, domain, count, seed=self.seed), domain, count)
 
     def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
-        return self._tensors(self._bench.gradient(checkpoint, domain, count, seed=self.seed), domain, count)
+        return self._tensors("gradient", self._bench.gradient(checkpoint, domain, count, seed=self.seed), domain, count)
 
     def _charge(self, entry: Entry) -> Entry:
         self.charged[entry.key] = entry.flops
@@ -109,7 +122,7 @@ class RunHistory:
     def _checkpoint(self, entry: Entry) -> Checkpoint:
         return self._bench.cache.checkpoint(entry.value["checkpoint"])
 
-    def _tensors(self, entry: Entry, domain: str, count: int) -> Tensors:
+    def _tensors(self, verb: str, entry: Entry, domain: str, count: int) -> Tensors:
         self._charge(entry)
-        self.access.drew(domain, count)
+        self.access.drew(verb, domain, count)
         return self._bench.cache.tensors(entry.value["tensors"])

@@ -22,7 +22,7 @@ class Jobs:
     def __init__(self, cache: Cache, report: Report) -> None:
         self._cache = cache
         self._report = report
-        self._benches: dict[tuple[str, bool, str], Workbench] = {}
+        self._benches: dict[tuple[str, bool, str, tuple[str, ...]], Workbench] = {}
 
     def do(self, job: dict[str, Any]) -> dict[str, Any]:
         """Run a job by its "do" and return its result."""
@@ -40,13 +40,19 @@ class Jobs:
         run = RunSpec(**spec)
         bench = self._bench(run)
         if plain and run.imported:
-            return {"checkpoint": run.imported[index + 1], "flops": bench.suite.stage_flops, "charged": {}, "logs": []}
+            return {
+                "checkpoint": run.imported[index + 1],
+                "flops": bench.suite.stage_flops[run.domains()[index]],
+                "charged": {},
+                "logs": [],
+            }
         sequence = run.domains()
         stage = Stage(index, sequence[index], sequence)
         history = self._history(run, bench, previous)
         method = Method() if plain else make_method(run.method, run.settings)
         training = method.stage(stage, history)
-        entry = bench.train(bench.cache.checkpoint(previous[-1]), training, seed=run.seed, null=run.null)
+        history.trains(training, own=stage.domain)
+        entry = bench.train(bench.cache.checkpoint(previous[-1]), training, seed=run.seed, null=run.null in stage.earlier)
         checkpoint = method.after_stage(stage, bench.cache.checkpoint(entry.value["checkpoint"]), history)
         return {
             "checkpoint": checkpoint.hash,
@@ -78,7 +84,7 @@ class Jobs:
         return {"distances": {anchor: {row: bench.distance(found[anchor], found[row]) for row in rows} for anchor in anchors}}
 
     def _bench(self, run: RunSpec) -> Workbench:
-        key = (run.suite, run.quick, run.device)
+        key = (run.suite, run.quick, run.device, run.imported[:1])
         if key not in self._benches:
             numerics = Numerics.choose(run.device)
             self._benches[key] = Workbench(run.load_suite(), self._cache, numerics, self._report)

@@ -10,18 +10,18 @@ from functools import cache
 
 @cache
 def cards() -> tuple[tuple[str, float], ...]:
-    """(index, free memory in GB) of every NVIDIA card that $CUDA_VISIBLE_DEVICES leaves visible; empty without `nvidia-smi`."""
+    """(uuid, free memory in GB) of every NVIDIA card that $CUDA_VISIBLE_DEVICES leaves visible; empty without `nvidia-smi`."""
     if shutil.which("nvidia-smi") is None:
         return ()
     asked = ["nvidia-smi", "--query-gpu=index,uuid,memory.free", "--format=csv,noheader,nounits"]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    allowed = None if visible is None else visible.split(",")
+    allowed = None if visible is None else [part.strip() for part in visible.split(",")]
     found = []
     for line in done.stdout.splitlines() if done.returncode == 0 else []:
         index, uuid, free = (part.strip() for part in line.split(","))
         if (allowed is None or index in allowed or uuid in allowed) and free.isdigit():
-            found.append((index, int(free) * 2**20 / 1e9))
+            found.append((uuid, int(free) * 2**20 / 1e9))
     return tuple(found)
 
 
@@ -29,7 +29,7 @@ def default_jobs(device: str, gpu_memory_gb: float) -> int:
     """Worker processes that fit: one a core, and on CUDA (`auto` takes it where it is) no more than the cards' free memory holds."""
     cores = os.cpu_count() or 1
     if device == "cpu" or not cards():
-        return cores
+        return 1 if device == "cuda" else cores  # a card that cannot be asked holds one for sure
     return max(1, min(cores, sum(int(free // gpu_memory_gb) for _, free in cards())))
 
 

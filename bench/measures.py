@@ -110,8 +110,8 @@ class Measured:
         """The same less what other domains lost."""
 
         def metric(order: Order) -> Linear:
-            harmed = metrics.harmed(order.mean)
-            return lambda o: metrics.net_recovered(o, harmed)
+            harmed, capped = metrics.harmed(order.mean), metrics.capped(order.mean)
+            return lambda o: metrics.net_recovered(o, harmed, capped)
 
         return self.strata(metric)
 

@@ -190,6 +190,8 @@ class Method:
     ``--set name=value`` changes. Override one or more of the three steps; the defaults leave the plain run as it is."""
 
     track: ClassVar[Track] = "light"
+    follows: ClassVar[str] = ""
+    """The method whose tuned settings this control takes, where it has settings of the same names."""
     controls: ClassVar[bool] = False
     """Whether this is a control (shown in every table) rather than a proposal."""
     search: ClassVar[Mapping[str, Sequence[Any]]] = {}

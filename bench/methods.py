@@ -10,12 +10,12 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 import baselines
-from bench.method import Method
+from bench.method import Method, Track
 from bench.suite import UserError, nearest
 from tasks.source import class_hash
 
@@ -40,6 +40,8 @@ def make_method(name: str, settings: Mapping[str, Any]) -> Method:
     """The method with settings; text is converted to each setting's type. `UserError` for an unknown setting or a bad value."""
     cls = method_class(name)
     known = {setting.name for setting in dataclasses.fields(cls)}
+    if cls.track not in get_args(Track):
+        raise nearest(f"track of method {name}", cls.track, get_args(Track))
     values = {}
     for key, value in settings.items():
         if not known:
@@ -51,9 +53,13 @@ def make_method(name: str, settings: Mapping[str, Any]) -> Method:
         except ValidationError as error:
             raise UserError(f"--set {key}={value}: {error.errors()[0]['msg']} (method {name})") from error
     try:
-        return cls(**values)
+        made = cls(**values)
+        json.dumps(made.settings())
     except ValueError as error:
         raise UserError(f"--set {error} (method {name})") from error
+    except TypeError as error:
+        raise UserError(f"method {name}: {error}; every setting needs a default, and plain values alone") from error
+    return made
 
 
 def tuned_file(name: str) -> Path:
@@ -63,14 +69,18 @@ def tuned_file(name: str) -> Path:
     return Path(baselines.__file__).parent / "tuned" / f"{name}.json"
 
 
-def tuned_settings(name: str, suite_id: str, targets: str) -> dict[str, Any]:
-    """The settings that tuning chose for a method on a suite's board; empty where it was not tuned there. `UserError` for a record that
-    cannot be read or names settings that the method does not have."""
+def tuned_settings(name: str, board: str) -> dict[str, Any]:
+    """The settings that tuning chose for a method on a board ("micro/2 paper single"), or for the one that it follows; empty where it was
+    not tuned there. `UserError` for a record that cannot be read or names settings that the method does not have."""
+    cls = method_class(name)
+    if cls.follows:
+        known = {setting.name for setting in dataclasses.fields(cls)}
+        return {key: value for key, value in tuned_settings(cls.follows, board).items() if key in known}
     file = tuned_file(name)
     if not file.exists():
         return {}
     try:
-        record = json.loads(file.read_text(encoding="utf-8")).get(f"{suite_id} {targets}")
+        record = json.loads(file.read_text(encoding="utf-8")).get(board)
         chosen = {} if record is None else record["chosen"]
         make_method(name, chosen)
     except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:

@@ -16,7 +16,8 @@ import numpy as np
 MEANING = {
     "damage": "what the plain run lost on the targets since their own stage (A - end), in points; higher is worse",
     "recovery ratio": "share of that damage which the repair won back; 1 is all of it, 0 none; undefined where damage is not significant",
-    "net recovery": "the recovery ratio with every point that another domain lost to the repair taken off; ranks board `single`",
+    "net recovery": "the recovery ratio, targets counted up to their own stage, with every point that another domain lost to the repair "
+    "taken off; ranks board `single`",
     "collateral": "what the repair cost the domains that are no target, their mean, in points; lower is better",
     "collateral, worst": "the same for the domain that lost most",
     "collateral, last": "the same for the last-trained domain, the one a step back would lose",
@@ -82,19 +83,21 @@ def harmed(outcome: Outcome) -> np.ndarray:
     return others & (recovered(outcome) < 0)
 
 
-def net_recovered(outcome: Outcome, harmed: np.ndarray) -> np.ndarray:
-    """sum of R[end][d] - R0[T][d] over the targets and the domains that are `harmed`: linear in the scores once those are fixed."""
-    counted = harmed | np.isin(np.arange(outcome.end.shape[-1]), outcome.targets)
-    return (recovered(outcome) * counted).sum(-1)
+def net_recovered(outcome: Outcome, harmed: np.ndarray, capped: np.ndarray) -> np.ndarray:
+    """sum of R[end][d] - R0[T][d] over the targets and the domains that are `harmed`, A_d taken for the end of targets that are `capped`:
+    linear in the scores once those are fixed."""
+    target = np.isin(np.arange(outcome.end.shape[-1]), outcome.targets)
+    end = np.where(target & capped, outcome.own, outcome.end)
+    return ((end - outcome.plain[..., -1, :]) * (harmed | target)).sum(-1)
 
 
 def net_recovery(outcome: Outcome) -> np.ndarray:
     """(points won back on the targets - points lost by other domains) / damage of the targets; nan where that is not above 0.
 
-    A recovery ratio alone rewards going back to an earlier checkpoint (2605.20296). Others' gains do not count: they may come from
-    more training, and would buy off harm done elsewhere.
+    A recovery ratio alone rewards going back to an earlier checkpoint (2605.20296). Others' gains do not count, nor what a target gains
+    beyond its own stage: they may come from more training, and would buy off harm done elsewhere.
     """
-    return _ratio(net_recovered(outcome, harmed(outcome)), damage(outcome)[..., outcome.targets].sum(-1))
+    return _ratio(net_recovered(outcome, harmed(outcome), capped(outcome)), damage(outcome)[..., outcome.targets].sum(-1))
 
 
 def collateral(outcome: Outcome) -> np.ndarray:

@@ -34,7 +34,7 @@ class Plan:
         """The method, with the settings that were given for it."""
         name = method_identity(self.spec.method, self.method)["name"]
         words = [f"{key}={value}" for key, value in sorted(self.spec.settings.items())]
-        return " ".join([*(["null"] if self.spec.null else []), name, *words])
+        return " ".join([*([f"null after {self.spec.null}"] if self.spec.null else []), name, *words])
 
     def anchors(self) -> list[str]:
         """The rows that distances are measured from: the plain run's end, and after each target's own stage."""
@@ -53,6 +53,8 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
         raise UserError(f"device {spec.device!r}: choose auto, cpu or cuda")
     sequence = spec.domains()
     spec.target_domains()
+    if spec.null and spec.null not in sequence[:-1]:
+        raise UserError(f"null stages after {spec.null!r}: choose one of {', '.join(sequence[:-1])}")
     method = make_method(spec.method, spec.settings)
     planned = Plan(spec, method, sequence, split)
     dumped = spec.model_dump(mode="json")
@@ -65,7 +67,8 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
     def chain(label: str, plain: bool) -> list[str]:
         ids = [start]
         for index in range(len(sequence)):
-            own = f"stage/{common}/{label}/{spec.seed}/{spec.null}/{'>'.join(sequence[: index + 1])}"
+            null = spec.null if spec.null in sequence[:index] else ""
+            own = f"stage/{common}/{label}/{spec.seed}/{null}/{'>'.join(sequence[: index + 1])}"
             before = tuple(ids)
 
             def payload(results: Mapping[str, Any], index: int = index, before: tuple[str, ...] = before) -> dict[str, Any]:

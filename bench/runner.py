@@ -9,7 +9,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from bench.plan import Plan, distances_id, plan, scoring_id
 from bench.pool import Failure, Job, Pool
 from bench.report.curves import curves
 from bench.report.live import Display
-from bench.results import DECODINGS, FORMAT, Run
+from bench.results import DECODINGS, FORMAT, Run, load_run
 from bench.spec import RunSpec
 from bench.suite import UserError
 
@@ -66,6 +66,7 @@ def execute(
     """
     cache = cache or default_cache()
     plans = [plan(spec) for spec in specs]
+    _check_folders(specs, out)
     graph = graph_of(plans)
     suite = specs[0].load_suite()
     began = time.time()
@@ -101,6 +102,34 @@ def graph_of(plans: Iterable[Plan]) -> dict[str, Job]:
 
 def _whole(planned: Plan, pool: Pool) -> bool:
     return all(job in pool.results for job in planned.jobs)
+
+
+def _check_folders(specs: Sequence[RunSpec], out: Path) -> None:
+    """`UserError` where two runs would go to one folder, or one over the run of another method of that name."""
+    taken: dict[Path, RunSpec] = {}
+    for spec in specs:
+        folder = out / spec.folder_name()
+        other = taken.setdefault(folder, spec)
+        if other == spec and other is not spec:
+            raise UserError(f"{folder} is asked for twice")
+        held = other.method if other is not spec else _method_in(folder)
+        if held and not _same_method(held, spec.method):
+            raise UserError(f"{folder} is the folder of {held} too: choose another --out for {spec.method}")
+
+
+def _method_in(folder: Path) -> str:
+    """The method whose run lies in a folder; empty without a run."""
+    with suppress(UserError):
+        return load_run(folder).manifest["spec"]["method"]
+    return ""
+
+
+def _same_method(one: str, other: str) -> bool:
+    """Whether two names mean one method; a file that is gone may have been the other one."""
+    if ".py" not in one or ".py" not in other:
+        return one == other
+    files = [Path(name.partition(":")[0]) for name in (one, other)]
+    return not all(file.exists() for file in files) or files[0].samefile(files[1])
 
 
 def _hold(folder: Path, held: ExitStack) -> None:
@@ -149,7 +178,7 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
         "rows": rows,
         "checkpoints": {name: results[job]["checkpoint"] for pairs in planned.rows.values() for name, job in pairs},
         "distances": results[distances_id(planned)]["distances"],
-        "cost": cost_of(planned, results, suite.stage_flops),
+        "cost": cost_of(planned, results),
         "numerics": results[planned.rows["plain"][0][1]]["numerics"],
         "versions": {"interference-bench": version("interference-bench"), "python": platform.python_version()},
     }
@@ -160,9 +189,9 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
     return run
 
 
-def cost_of(planned: Plan, results: Mapping[str, dict[str, Any]], stage_flops: float) -> dict[str, Any]:
+def cost_of(planned: Plan, results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Shares of the plain sequence's FLOPs, a constant of the suite: stages (1 where they are plain), repair (every verb), total."""
-    whole = stage_flops * len(planned.sequence)
+    whole = planned.spec.load_suite().sequence_flops(planned.sequence)
     stages = [results[job] for _, job in planned.rows["method"][1:]]
     own = 1.0 if planned.method.plain_stages() else sum(stage["flops"] for stage in stages) / whole
     verbs = [*stages, *(results[job] for _, job in planned.rows["end"])] if planned.method.repairs() else stages

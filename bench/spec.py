@@ -14,7 +14,8 @@ from bench.suite import Suite, load_suite
 
 class RunSpec(BaseModel):
     """One run. imported: checkpoints to take for the base and the stages (in order) instead of training them, by content hash;
-    null: rewards of every stage permuted within groups."""
+    null: a domain, after whose own stage the rewards of every stage are permuted within their groups ("": of none); the stages up to there
+    are the real ones, so that real and null damage to that domain start from the same peak."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,7 +27,7 @@ class RunSpec(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
     device: str = "cpu"
-    null: bool = False
+    null: str = ""
     imported: tuple[str, ...] = ()
     """Domains' checkpoints in order, the base's first; the sequence is then `imported_sequence`."""
     imported_sequence: tuple[str, ...] = ()
@@ -46,7 +47,8 @@ class RunSpec(BaseModel):
         method = self.method.rpartition(":")[2] if ".py" in self.method else self.method
         method = Path(method).stem if method.endswith(".py") else method
         parts = [Path(self.suite).stem + ("-quick" if self.quick else ""), self.sequence, self.targets]
-        parts.append("null" if self.null else method)
+        parts += [f"null-after-{self.null}"] if self.null else []
+        parts += [method] if self.method != "none" or not self.null else []
         parts += [f"{key}={value}" for key, value in sorted(self.settings.items())]
         if self.imported:
             parts.append(hashlib.sha256("".join(self.imported).encode()).hexdigest()[:8])

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -48,9 +48,9 @@ class Suite(_Strict):
     """One suite.
 
     tasks: domain -> "module:Class"; sequences: name -> domains in order; designs: name -> sequences that are run and reported
-    together (orders of the same domains, each a stratum); rl: the settings of
-    `bench.grpo.Settings`; stage_flops: FLOPs of one plain stage (the mean over the stages of `paper` and
-    five development seeds), the constant that costs are shares of; gpu_memory_gb: of a card, that one worker process needs.
+    together (orders of the same domains, each a stratum); rl: the settings of `bench.grpo.Settings`; stage_flops: domain -> FLOPs of
+    its plain stage (the mean over five development seeds of `paper`), whose sums are the constants that costs are shares of;
+    gpu_memory_gb: of a card, that one worker process needs.
     """
 
     name: str
@@ -63,13 +63,15 @@ class Suite(_Strict):
     test_items: int = Field(gt=0)
     validation_items: int = Field(gt=0)
     rl: dict[str, Any]
-    stage_flops: float = Field(gt=0)
+    stage_flops: dict[str, Annotated[float, Field(gt=0)]]
     snapshot_every: int = Field(gt=0, default=25)
     gpu_memory_gb: float = Field(gt=0, default=2.0)
     comparable: bool = True
 
     @model_validator(mode="after")
     def _known_domains(self) -> Suite:
+        if set(self.stage_flops) != set(self.tasks):
+            raise ValueError(f"stage_flops: one for each of {', '.join(self.tasks)}")
         for name, sequence in self.sequences.items():
             unknown = [domain for domain in sequence if domain not in self.tasks]
             if unknown or len(set(sequence)) != len(sequence) or len(sequence) < 2:
@@ -121,6 +123,10 @@ class Suite(_Strict):
         if name not in self.sequences:
             raise nearest("sequence or design", name, (*self.sequences, *self.designs))
         return (name,)
+
+    def sequence_flops(self, sequence: Iterable[str]) -> float:
+        """FLOPs of the plain stages of a sequence: what costs are shares of."""
+        return sum(self.stage_flops[domain] for domain in sequence)
 
     def targets(self, sequence: tuple[str, ...], choice: str) -> tuple[str, ...]:
         """The domains to win back: `single` is math (or the first domain, where math is last or absent), `all` every one but the last."""

@@ -7,6 +7,7 @@ is kept beside the method, and `run` and `compare` take the chosen settings from
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from tabulate import tabulate
 
 from bench.boards import RANKED_BY
@@ -39,7 +41,7 @@ MAX_TRIALS = 12
 def trials_of(method: str) -> list[dict[str, Any]]:
     """Every combination of a method's declared search space. `UserError` where it declares none, or too many."""
     search = method_class(method).search
-    if not search:
+    if not search or not all(search.values()):
         raise UserError(f'method {method} declares no search space: give its class search = {{"setting": (value, value)}}')
     found = [dict(zip(search, values, strict=True)) for values in product(*search.values())]
     if len(found) > MAX_TRIALS:
@@ -68,6 +70,8 @@ def tune(
     loaded = load_suite(suite, quick=quick)
     given = {"suite": suite, "quick": quick, "sequence": sequence, "targets": targets, "method": method, "device": device}
     trials = trials_of(method)
+    board = f"{loaded.id} {sequence} {targets}"
+    _records(method)  # what cannot be kept is not begun
     plans = [[plan(RunSpec(**given, settings=trial, seed=seed), "validation") for seed in SEEDS] for trial in trials]
     flat = [planned for part in plans for planned in part]
     with Display(flat, enabled=display) as shown:
@@ -78,14 +82,10 @@ def tune(
     for trial, part in zip(trials, plans, strict=True):
         failure = next((f for f in pool.failures for planned in part if f.job in planned.jobs), None)
         if failure is not None:
-            if not failure.user:
-                raise UserError(f"{failure.job.partition('/')[0]} failed: {failure.error} (log: {failure.log})")
             rows.append({"settings": _plain(trial), "verdict": f"failed: {failure.error}"})
         else:
             rows.append({"settings": _plain(trial)} | _judged(part, pool.results, loaded))
     allowed = [row for row in rows if row["verdict"] == "allowed"]
-    if not allowed:
-        raise UserError(f"method {method}: no trial stayed within its track; the last one: {rows[-1]['verdict']}")
     record = {
         "method": method_identity(method, make_method(method, {})),
         "suite": {"id": loaded.id, "fingerprint": loaded.fingerprint()},
@@ -98,19 +98,33 @@ def tune(
         "split": "validation",
         "items": loaded.validation_items,
         "trials": rows,
-        "chosen": max(allowed, key=lambda row: (row["points"], -row["cost"]))["settings"],
+        "chosen": max(allowed, key=lambda row: (row["points"], -row["cost"]))["settings"] if allowed else {},
     }
     if not quick:
-        keep(method, f"{loaded.id} {targets}", record)
+        keep(method, board, record)
+    if not allowed:
+        raise UserError(f"method {method}: no trial came through within its track; the last one: {rows[-1]['verdict']}")
     return record
 
 
 def keep(method: str, board: str, record: Mapping[str, Any]) -> Path:
     """Put a board's record into the method's file, beside those of other boards."""
     file = tuned_file(method)
-    records = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    write_json(file, records | {board: record})
+    with FileLock(file.with_name(f".{file.name}.lock")):
+        write_json(file, _records(method) | {board: record})
     return file
+
+
+def _records(method: str) -> dict[str, Any]:
+    """The records that are there; `UserError` where they cannot be read, or none could be written."""
+    file = tuned_file(method)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(file.parent, os.W_OK):
+            raise PermissionError("the folder is not writable: tune from a checkout of your own")
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{file}: no place for the record of trials ({error})") from error
 
 
 def table(record: Mapping[str, Any]) -> str:
@@ -132,7 +146,7 @@ def _judged(plans: Sequence[Plan], results: Mapping[str, dict[str, Any]], suite:
     measured = _measured(plans, results)
     strata = measured.net if plans[0].spec.targets == "single" else measured.kept
     interval = crossed_interval([100 * stratum for stratum in strata])
-    cost = float(np.mean([cost_of(planned, results, suite.stage_flops)["total"] for planned in plans]))
+    cost = float(np.mean([cost_of(planned, results)["total"] for planned in plans]))
     limit = TRACK_LIMITS.get(plans[0].method.track) if suite.comparable else None
     verdict = "allowed" if limit is None or cost <= limit + 1e-9 else f"over its track's {100 * limit:.0f} %"
     return {"points": interval.estimate, "low": interval.low, "high": interval.high, "cost": cost, "verdict": verdict}

@@ -90,7 +90,7 @@ def main() -> None:
     singles = single_stages(options.suite, seeds, cache, options.device)
     common = {"suite": options.suite, "device": options.device}
     real = execute([RunSpec(**common, seed=seed) for seed in seeds], out=options.runs)
-    null = execute([RunSpec(**common, seed=seed, null=True) for seed in seeds], out=options.runs)
+    null = execute([RunSpec(**common, seed=seed, null="math") for seed in seeds], out=options.runs)
 
     verdicts: list[tuple[str, bool, str]] = []
     parts = [f"Suite {suite.id}, seeds {seeds[0]} to {seeds[-1]}, {suite.test_items} test items, points of 100 with 95 % intervals."]
@@ -103,14 +103,18 @@ def main() -> None:
                 verdicts.append((f"{domain}: base between 25 and 70 % greedily", 25 <= 100 * base.mean() <= 70, f"{100 * base.mean():.1f}"))
             verdicts.append((f"{domain}: a stage wins {least} points {TITLES[decoding]}", gain.estimate >= least, shown(gain)))
             lost = "" if domain == real[0].sequence[-1] else shown(damages(real, domain, decoding))
-            lost_null = "" if domain == real[0].sequence[-1] else shown(damages(null, domain, decoding))
+            lost_null = shown(damages(null, domain, decoding)) if domain == "math" else ""
             rows.append([domain, f"{100 * base.mean():.1f}", shown(gain), lost, lost_null])
         harm, least = damages(real, "math", decoding), LEAST_DAMAGE[decoding]
         verdicts.append((f"math: damaged by {least} points {TITLES[decoding]}", harm.estimate >= least and harm.low > 0, shown(harm)))
-        header = ["domain", "base", "a stage from the base wins", "code-math-qa-cw damages", "null stages damage"]
+        header = ["domain", "base", "a stage from the base wins", "code-math-qa-cw damages", "null stages after math damage"]
         parts.append(f"**{TITLES[decoding].capitalize()}**\n\n" + tabulate(rows, header, tablefmt="github", disable_numparse=True))
     moved = [weight_changes(runs) for runs in (real, null)]
-    parts.append(f"Weights moved after the math stage by {moved[0]:.2f} (norm of the change), under null stages by {moved[1]:.2f}.")
+    per = [damages(runs, "math", "greedy").estimate / norm for runs, norm in zip((real, null), moved, strict=True)]
+    parts.append(
+        f"Weights moved after the math stage by {moved[0]:.2f} (norm of the change), under null stages by {moved[1]:.2f}: "
+        f"{per[0]:.2f} points greedily per unit by real training, {per[1]:.2f} by null training."
+    )
     table = [[what, "yes" if met else "NO", found] for what, met, found in verdicts]
     parts.append("**What was wanted**\n\n" + tabulate(table, ["wanted", "met", "found"], tablefmt="github", disable_numparse=True))
     numerics = real[0].manifest["numerics"]

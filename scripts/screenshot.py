@@ -28,14 +28,7 @@ def main() -> None:
     if browser is None:
         sys.exit("no Chromium or Chrome on the PATH")
     with tempfile.TemporaryDirectory() as profile:
-        flags = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            "--proxy-server=127.0.0.1:9",
-            f"--user-data-dir={profile}",
-        ]
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--proxy-server=127.0.0.1:9"]
         flags += [f"--user-data-dir={profile}", f"--blink-settings=preferredColorScheme={0 if words.dark else 1}"]
         shot = [f"--window-size={words.width},{words.height}", f"--screenshot={words.picture.resolve()}", words.page.resolve().as_uri()]
         subprocess.run([browser, *flags, *shot], check=True, capture_output=True)

@@ -60,6 +60,8 @@ def content(runs: Sequence[Run], left_out: Sequence[str] = ()) -> dict[str, Any]
     Scores are percent, metrics are points of 100 or shares (`shares` names those); what is undefined has estimate None and a reason.
     """
     found = boards(runs)
+    if not found:
+        raise UserError("null runs alone make no board: report them beside runs of the real stages")
     titles = Counter(board.title for board in found)
     told = []
     for board in found:
@@ -237,20 +239,25 @@ def _training(board: Board, plain: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _null(board: Board, plain: Sequence[Run]) -> dict[str, Any]:
-    """Damage by null stages (rewards permuted within groups) a domain, and what real stages do beyond it on the seeds that both have."""
-    null = one_each(board.null)
-    if not null:
+    """What null stages (rewards permuted within groups) after a domain's own stage damage it, and what real ones do beyond that on the
+    seeds that both have; by decoding, then domain."""
+    if not board.null:
         return {"missing": null_command(board, plain[0])}
-    found: dict[str, Any] = {"seeds": sorted({run.seed for run in null}), "orders": [], "damage": {}, "beyond": {}}
-    found["orders"] = [list(order) for order in sorted({run.sequence for run in null})]
-    same = {(run.sequence, run.seed) for run in null} & {(run.sequence, run.seed) for run in plain}
-    pairs = [one_each([run for run in runs if (run.sequence, run.seed) in same]) for runs in (plain, null)]
-    for decoding in DECODINGS:
-        measured = by_domain(Measured.of(null, decoding))
-        found["damage"][decoding] = {domain: values["damage"] for domain, values in measured.items()}
-        if pairs[0]:
-            found["beyond"][decoding] = _beyond(*(Measured.of(runs, decoding) for runs in pairs))
-    found["moved"] = {domain: {"real": _moved(plain, domain), "null": _moved(null, domain)} for domain in plain[0].sequence}
+    seeds = {run.seed for runs in board.null.values() for run in runs}
+    found: dict[str, Any] = {
+        "seeds": sorted(seeds),
+        "damage": {d: {} for d in DECODINGS},
+        "beyond": {d: {} for d in DECODINGS},
+        "moved": {},
+    }
+    for domain, null in board.null.items():
+        same = {(run.sequence, run.seed) for run in null} & {(run.sequence, run.seed) for run in plain}
+        pairs = [one_each([run for run in runs if (run.sequence, run.seed) in same]) for runs in (plain, null)]
+        for decoding in DECODINGS:
+            found["damage"][decoding][domain] = by_domain(Measured.of(null, decoding))[domain]["damage"]
+            if pairs[0]:
+                found["beyond"][decoding][domain] = _beyond(*(Measured.of(runs, decoding) for runs in pairs), domain)
+        found["moved"][domain] = {"real": _moved(plain, domain), "null": _moved(null, domain)}
     return found
 
 
@@ -271,18 +278,10 @@ def _removed(runs: Sequence[Run]) -> float | None:
     return 1 - left / all_of_it if all_of_it else None
 
 
-def _beyond(real: Measured, null: Measured) -> dict[str, Any]:
-    found = {}
-    for domain in real.orders[0].sequence:
+def _beyond(real: Measured, null: Measured, domain: str) -> dict[str, Any]:
+    def of(order: Order) -> Any:
+        return lambda o: metrics.damage(o)[..., order.sequence.index(domain)]
 
-        def of(order: Order, domain: str = domain) -> Any:
-            return lambda o: metrics.damage(o)[..., order.sequence.index(domain)]
-
-        interval = crossed_interval([a - b for a, b in zip(real.strata(of), null.strata(of), strict=True)])
-        found[domain] = {
-            "estimate": 100 * interval.estimate,
-            "low": 100 * interval.low,
-            "high": 100 * interval.high,
-            "seeds": interval.seeds,
-        }
-    return found
+    interval = crossed_interval([a - b for a, b in zip(real.strata(of), null.strata(of), strict=True)])
+    ends = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+    return {name: 100 * value for name, value in ends.items()} | {"seeds": interval.seeds}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -41,19 +42,29 @@ class TensorBoard(AbstractContextManager):
                     self._folders.setdefault(job, set()).add(out / planned.spec.folder_name() / "tensorboard" / name)
         self._writers: dict[Path, Any] = {}
         self._heard: dict[str, set[tuple[str, int]]] = {}
+        self._last: dict[tuple[str, str], tuple[int, int]] = {}
 
     def hear(self, event: dict[str, Any]) -> None:
         """Take in one event of the pool."""
         job = event.get("job") or ""
         if event["event"] == "step":
-            self._write(job, event["what"], event)
+            self._write(job, self._name(job, event["what"], event["step"]), event)
         elif event["event"] == "done":
+            counts: Counter[str] = Counter()
             for what, log in event["result"].get("logs", ()):
+                counts[what] += 1
                 for line in Path(log).read_text(encoding="utf-8").splitlines():
-                    self._write(job, what, json.loads(line))
+                    self._write(job, _numbered(what, counts[what]), json.loads(line))
             for folder in self._folders.get(job, ()):
                 if folder in self._writers:
                     self._writers.pop(folder).close()
+
+    def _name(self, job: str, what: str, step: int) -> str:
+        """A job may train on the same domains several times: its steps then begin anew."""
+        number, last = self._last.get((job, what), (1, 0))
+        number += step <= last
+        self._last[job, what] = number, step
+        return _numbered(what, number)
 
     def _write(self, job: str, what: str, line: dict[str, Any]) -> None:
         step = line["step"]
@@ -80,3 +91,7 @@ class TensorBoard(AbstractContextManager):
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
+
+
+def _numbered(what: str, number: int) -> str:
+    return what if number == 1 else f"{what}-{number}"

@@ -59,7 +59,7 @@ def _drawings(board: dict[str, Any], prefix: str) -> dict[str, Any]:
         found["front"] = figures.front(f"{prefix}-front", entries)
     if "missing" not in board["null"]:
         rows = []
-        for domain in board["earlier domains"]:
+        for domain in board["null"]["moved"]:
             rows.append((f"{domain}, real", {d: board["plain"][d][domain]["damage"] for d in DECODINGS}))
             rows.append((f"{domain}, null", {d: board["null"]["damage"][d][domain] for d in DECODINGS}))
         title = "Damage by real and by null stages, points"

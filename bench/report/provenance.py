@@ -15,7 +15,7 @@ from bench.suite import DEVELOPMENT_SEEDS
 
 def settings(board: Board) -> dict[str, Any]:
     """What the runs used: the suite's settings, numerics and versions, each with how many runs."""
-    runs = [run for entry in board.entries for run in entry.runs] + list(board.null)
+    runs = [run for entry in board.entries for run in entry.runs] + [run for runs in board.null.values() for run in runs]
     suite = runs[0].manifest["suite"]
     told: dict[str, Any] = {"fingerprint": suite["fingerprint"], "suite": suite["settings"]}
     for kind in ("numerics", "versions"):

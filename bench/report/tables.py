@@ -70,7 +70,7 @@ def summary(runs: Sequence[Run]) -> str:
     head = f"{first.manifest['method']['name']} on {first.manifest['suite']['id']}, {' -> '.join(first.sequence)}, seeds {seeds}"
     notes = ["* targets, to be won back"]
     if spec["null"]:
-        notes.append("null stages: rewards permuted within groups, nothing to learn")
+        notes.append(f"null stages after {spec['null']}: rewards permuted within groups, nothing to learn")
     if not first.manifest["suite"]["comparable"]:
         notes.append("--quick: too few steps and items to compare with anything")
     if len(runs) == 1:

@@ -102,7 +102,7 @@ def null(board: dict[str, Any]) -> Table:
     """Damage by real and by null stages a domain, and the difference on the seeds that both have."""
     found = board["null"]
     rows = []
-    for domain in board["earlier domains"]:
+    for domain in found["moved"]:
         for d in DECODINGS:
             beyond = found["beyond"].get(d, {}).get(domain)
             cells = [shown("damage", board["plain"][d][domain]["damage"]), shown("damage", found["damage"][d][domain])]

@@ -298,11 +298,11 @@ def test_rollback_by_hand(house: House, math_only: FakeHistory) -> None:
 
 def test_rollback_asks_for_derivatives_at_the_targets_own_checkpoint(house: House, math_only: FakeHistory) -> None:
     last, own = house.checkpoint(*LAST), math_only.stages["math"]
-    Rollback(prompts=32).recover(last, ("math",), math_only)
+    Rollback(prompts=48).recover(last, ("math",), math_only)
     Rollback(rank="gradient").recover(last, ("math",), math_only)
     Rollback(rank="magnitude").recover(last, ("math",), math_only)
     asked = [call for call in math_only.asked if call[0] != "checkpoint"]
-    assert asked == [("fisher", own, "math", 32), ("gradient", own, "math", 64)]
+    assert asked == [("fisher", own, "math", 48), ("gradient", own, "math", 32)]
 
 
 @pytest.fixture

@@ -55,7 +55,8 @@ def built(
     track: str = "light",
     cost: float = 1.05,
     access: dict[str, Any] = NO_ACCESS,
-    null: bool = False,
+    null: str = "",
+    source: str = "5" * 64,
     **settings: Any,
 ) -> Run:
     """A run as it would be loaded, its answers drawn from the given scores. The plain rows of a seed are the same for every method."""
@@ -68,7 +69,7 @@ def built(
     manifest = {
         "spec": {"seed": seed, "targets": targets, "sequence": name, "null": null, "imported": [], "suite": "micro", "quick": False},
         "suite": {"id": "micro/1", "fingerprint": "f", "comparable": True},
-        "method": {"name": label, "settings": settings, "track": track, "control": control},
+        "method": {"name": label, "settings": settings, "track": track, "control": control, "source": source},
         "sequence": list(sequence),
         "targets": ["math"] if targets == "single" else list(sequence[:-1]),
         "rows": rows,
@@ -214,12 +215,12 @@ def test_where_nothing_is_damaged_nobody_has_a_place() -> None:
 
 
 def test_null_stages_stand_beside_their_board() -> None:
-    null = [built("none", PLAIN[-1], seed, null=True, control=True) for seed in range(2)]
+    null = [built("none", PLAIN[-1], seed, null="math", control=True) for seed in range(2)]
     shown = boards([*(built("refresh", REFRESHED, seed) for seed in range(2)), *null])
     assert len(shown) == 1
-    assert [run.seed for run in shown[0].null] == [0, 1]
+    assert [run.seed for run in shown[0].null["math"]] == [0, 1]
     other = [built("refresh", REFRESHED, seed, targets="all") for seed in range(2)]
-    assert len(boards([*other, *null])[0].null) == 2, "what null stages damage does not depend on targets"
+    assert len(boards([*other, *null])[0].null["math"]) == 2, "what null stages damage does not depend on targets"
     assert [entry.label for entry in shown[0].entries] == ["refresh"]
 
 
@@ -260,6 +261,21 @@ def test_an_entry_without_all_orders_is_not_on_the_designs_board() -> None:
     by_name = {shown.sequence: shown for shown in boards(runs, {"two": ("paper", "balanced-2")})}
     assert [entry.label for entry in by_name["two"].entries] == ["refresh"]
     assert {entry.label for entry in by_name["paper"].entries} == {"refresh", "half"}
+
+
+def test_an_entry_that_lacks_an_order_is_still_shown() -> None:
+    runs = both_orders("refresh", REFRESHED, OTHER_PLAIN[-1], range(2))
+    other = [run for run in both_orders("mine", REFRESHED, OTHER_PLAIN[-1], range(2)) if run.manifest["spec"]["sequence"] == "balanced-2"]
+    by_name = {shown.sequence: shown for shown in boards([*runs, *other], {"two": ("paper", "balanced-2")})}
+    assert {entry.label for entry in by_name["balanced-2"].entries} == {"refresh", "mine"}
+    assert {entry.label for entry in by_name["two"].entries} == {"refresh"}
+
+
+def test_other_code_under_the_same_name_is_another_entry() -> None:
+    old = [built("refresh", REFRESHED, seed, source="a" * 64) for seed in range(3)]
+    new = [built("refresh", REFRESHED, seed, source="b" * 64) for seed in range(3, 5)]
+    shown = boards([*old, *new])[0]
+    assert {entry.label: entry.seeds for entry in shown.entries} == {"refresh (aaaaaa)": (0, 1, 2), "refresh (bbbbbb)": (3, 4)}
 
 
 def test_a_seed_that_an_order_lacks_does_not_count() -> None:

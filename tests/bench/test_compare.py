@@ -95,7 +95,7 @@ def test_a_shard_that_is_none_gets_one_line(shard: str) -> None:
 
 def test_tuned_settings_are_taken_and_given_ones_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "refresh.json"
-    file.write_text(json.dumps({f"{MICRO} single": {"chosen": {"steps": 7}}}))
+    file.write_text(json.dumps({f"{MICRO} paper single": {"chosen": {"steps": 7}}}))
     monkeypatch.setattr("bench.methods.tuned_file", lambda name: file if name == "refresh" else tmp_path / "absent.json")
     (own,) = (spec for spec in compare.comparison("refresh", seeds=[0]) if spec.method == "refresh")
     assert own.settings == {"steps": 7}
@@ -103,15 +103,24 @@ def test_tuned_settings_are_taken_and_given_ones_win(tmp_path: Path, monkeypatch
     assert own.settings == {"steps": 9}
     (own,) = (spec for spec in compare.comparison("refresh", seeds=[0], targets="all") if spec.method == "refresh")
     assert own.settings == {}, "tuned on another board"
+    (own,) = (spec for spec in compare.comparison("longer", seeds=[0]) if spec.method == "longer")
+    assert own.settings == {"steps": 7}, "a control follows the method it stands beside"
 
 
-@pytest.mark.parametrize("content", ["{", "[]", f'{{"{MICRO} single": {{"chosen": {{"stepz": 7}}}}}}', f'{{"{MICRO} single": {{}}}}'])
+def test_the_same_run_is_planned_once() -> None:
+    specs = compare.comparison("refresh[steps=5],refresh[steps=5,30],refresh,refresh[steps=15]", seeds=[0])
+    assert [spec.settings for spec in specs] == [{}, {"steps": 5}, {"steps": 30}, {}]
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", f'{{"{MICRO} paper single": {{"chosen": {{"stepz": 7}}}}}}', f'{{"{MICRO} paper single": {{}}}}']
+)
 def test_a_record_that_does_not_fit_gets_one_line(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "refresh.json"
     file.write_text(content)
     monkeypatch.setattr("bench.methods.tuned_file", lambda name: file)
     with pytest.raises(UserError, match="tune it again"):
-        tuned_settings("refresh", MICRO, "single")
+        tuned_settings("refresh", f"{MICRO} paper single")
 
 
 def test_records_lie_beside_the_method(tmp_path: Path) -> None:
@@ -181,15 +190,15 @@ def test_cards_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     tool.write_text("#!/bin/sh\necho '0, GPU-aa, 40000'\necho '1, GPU-bb, 9000'\necho '2, GPU-cc, 40000'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,GPU-bb")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, GPU-bb")
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     bench.machine.cards.cache_clear()
     try:
-        assert [index for index, _ in bench.machine.cards()] == ["0", "1"]
+        assert [uuid for uuid, _ in bench.machine.cards()] == ["GPU-aa", "GPU-bb"]
         assert bench.machine.default_jobs("cuda", 2.0) == 20 + 4  # 41.9 and 9.4 GB
         assert bench.machine.default_jobs("auto", 100.0) == 1
         assert bench.machine.default_jobs("cpu", 2.0) == 64
-        assert [bench.machine.card_of(n, "cuda")["CUDA_VISIBLE_DEVICES"] for n in range(3)] == ["0", "1", "0"]
+        assert [bench.machine.card_of(n, "cuda")["CUDA_VISIBLE_DEVICES"] for n in range(3)] == ["GPU-aa", "GPU-bb", "GPU-aa"]
         assert bench.machine.card_of(0, "cpu") == {}
     finally:
         bench.machine.cards.cache_clear()

@@ -77,16 +77,23 @@ def test_recovery_ratio_of_the_trivial_repairs() -> None:
 
 
 def test_net_recovery_takes_off_what_others_lost() -> None:
-    # Target 1 wins .16; others .10 (no credit), -.04, -.09: (.16 - .04 - .09) / .14
+    # Target 1 wins .16, of which .14 up to its own stage; others .10 (no credit), -.04, -.09: (.14 - .04 - .09) / .14
     np.testing.assert_array_equal(metrics.harmed(SINGLE), [False, False, True, True])
-    assert metrics.net_recovery(SINGLE) == pytest.approx(0.03 / 0.14)
-    # Targets 0, 1, 2 win .10 + .16 - .04 (a target's own loss counts already), the last loses .09: .13 / .36
+    assert metrics.net_recovery(SINGLE) == pytest.approx(0.01 / 0.14)
+    # Targets 0, 1, 2 win .10 + .14 - .04 (a target's own loss counts already), the last loses .09: .11 / .36
     np.testing.assert_array_equal(metrics.harmed(ALL), [False, False, False, True])
-    assert metrics.net_recovery(ALL) == pytest.approx(0.13 / 0.36)
+    assert metrics.net_recovery(ALL) == pytest.approx(0.11 / 0.36)
+
+
+def test_net_recovery_is_not_bought_by_training_a_target_beyond_its_stage() -> None:
+    up = replace(SINGLE, end=np.array([0.44, 0.99, 0.74, 0.30]))  # domain 1 far above its .70, domain 3 down by .20
+    assert metrics.recovery_ratio(up) > 3
+    assert metrics.net_recovery(up) == pytest.approx((0.14 - 0.20) / 0.14)
 
 
 def test_net_recovery_is_the_recovery_ratio_where_nobody_is_harmed() -> None:
-    kind = replace(SINGLE, end=np.array([0.54, 0.72, 0.74, 0.60]))
+    kind = replace(SINGLE, end=np.array([0.54, 0.68, 0.74, 0.60]))
+    assert metrics.net_recovery(kind) == pytest.approx(0.12 / 0.14)
     assert metrics.net_recovery(kind) == pytest.approx(metrics.recovery_ratio(kind))
 
 

@@ -45,14 +45,14 @@ def build_run(
     track: str = "light",
     total: float = 1.0,
     access: dict[str, Any] | None = None,
-    null: bool = False,
+    null: str = "",
     plain: np.ndarray = PLAIN,
     targets: str = "single",
     quick: bool = False,
     own_stages: bool = False,
 ) -> Path:
     """A run folder whose scores have the rates of `plain` and `end` (per domain, in [0, 1]; None: no repair)."""
-    kind = "null" if null else "-".join([method, *(f"{k}={v}" for k, v in (settings or {}).items())])
+    kind = f"null-after-{null}" if null else "-".join([method, *(f"{k}={v}" for k, v in (settings or {}).items())])
     folder = out / f"micro-paper-{targets}-{kind}-s{seed}"
     names = ["plain-0-base", *(f"plain-{i}-{d}" for i, d in enumerate(ORDER, 1))]
     stages = [names[0], *(f"method-{i}-{d}" for i, d in enumerate(ORDER, 1))] if own_stages else names
@@ -90,7 +90,7 @@ def build_run(
     return folder
 
 
-def _distances(plain: list[str], rows: list[str], own: list[str], null: bool) -> dict[str, dict[str, float]]:
+def _distances(plain: list[str], rows: list[str], own: list[str], null: str) -> dict[str, dict[str, float]]:
     """Every plain row lies 3 (null: 2) from the next; what is no plain row lies 4 from the last and 5 from all others."""
     step = 2.0 if null else 3.0
 
@@ -143,7 +143,7 @@ def folder(tmp_path_factory) -> Path:
         build_run(out, "sharpen", PLAIN[-1].tolist(), seed=seed, sampled_end=sharper)
         build_run(out, "revert", [0.66, 0.9, 0.6, 0.49], seed=seed, access={"checkpoints": ["math"]})
         build_run(out, "replay", [0.66, 0.8, 0.93, 0.79], seed=seed, own_stages=True, track="during")
-        build_run(out, "none", seed=seed, null=True, plain=PLAIN[0] - 0.01 * np.arange(5)[:, None])
+        build_run(out, "none", seed=seed, null="math", plain=PLAIN[0] - 0.01 * np.arange(5)[:, None])
     return out
 
 

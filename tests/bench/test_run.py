@@ -110,9 +110,10 @@ def test_several_values_and_seeds_make_a_run_each(words, place):
 
 def test_a_null_stage_differs_from_a_real_one(refreshed, words, place):
     bench(*words, "--null")
-    null = load_run(place / "runs" / "tiny-math-qa-single-null-s0")
-    assert null.manifest["checkpoints"]["plain-1-math"] != refreshed[0].manifest["checkpoints"]["plain-1-math"]
-    assert null.manifest["checkpoints"]["plain-0-base"] == refreshed[0].manifest["checkpoints"]["plain-0-base"]
+    null = load_run(place / "runs" / "tiny-math-qa-single-null-after-math-s0")
+    # The stage whose gain is to be damaged is the real one; what comes after it is not.
+    assert null.manifest["checkpoints"]["plain-1-math"] == refreshed[0].manifest["checkpoints"]["plain-1-math"]
+    assert null.manifest["checkpoints"]["plain-2-qa"] != refreshed[0].manifest["checkpoints"]["plain-2-qa"]
 
 
 def test_checkpoints_of_ones_own_can_be_repaired(refreshed, place, tiny_suite):

@@ -99,7 +99,10 @@ def test_quick_of_a_file(tmp_path: Path) -> None:
 
 def test_fingerprint_is_of_the_content(suite: Suite, tmp_path: Path) -> None:
     assert load_suite(str(write(tmp_path))).fingerprint() == suite.fingerprint()
-    changed = {load_suite(str(write(tmp_path, **change))).fingerprint() for change in ({"test_items": 5}, {"stage_flops": 2.0})}
+    changed = {
+        load_suite(str(write(tmp_path, **change))).fingerprint()
+        for change in ({"test_items": 5}, {"stage_flops": dict.fromkeys(("math", "code", "qa", "cw"), 2.0)})
+    }
     assert suite.fingerprint() not in changed
     assert len(changed) == 2
 
@@ -162,7 +165,7 @@ def test_unknown_targets_give_the_nearest(suite: Suite) -> None:
     [
         ({"test_items": 0}, "test_items"),
         ({"test_items": "many"}, "test_items"),
-        ({"stage_flops": -1.0}, "stage_flops"),
+        ({"stage_flops": {"math": -1.0}}, "stage_flops"),
         ({"base": {"folder": "micro", "content": "abc"}}, "base.content"),
         ({"base": {"folder": "micro", "content": "0" * 64, "sha": 1}}, "base.sha"),
         ({"tets_items": 5}, "tets_items"),

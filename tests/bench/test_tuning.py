@@ -95,15 +95,15 @@ def test_chosen_is_the_best_that_is_allowed_and_the_cheapest_of_equals(record: d
 
 def test_the_record_is_kept_beside_the_method_under_its_board(record: dict) -> None:
     kept = json.loads((record["place"] / "tuned" / "Mine.json").read_text())
-    assert list(kept) == [f"{record['suite']['id']} single"]
-    assert kept[f"{record['suite']['id']} single"]["chosen"] == record["chosen"]
+    assert list(kept) == [f"{record['suite']['id']} math-qa single"]
+    assert kept[f"{record['suite']['id']} math-qa single"]["chosen"] == record["chosen"]
 
 
 def test_another_boards_record_is_left_alone(record: dict) -> None:
     name = f"{record['place']}/mine.py:Mine"
     file = tuning.keep(name, "tiny/9 all", {"chosen": {"steps": 6}})
     kept = json.loads(file.read_text())
-    assert set(kept) == {f"{record['suite']['id']} single", "tiny/9 all"}
+    assert set(kept) == {f"{record['suite']['id']} math-qa single", "tiny/9 all"}
 
 
 def test_the_table_marks_the_chosen(record: dict) -> None:
