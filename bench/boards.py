@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.measures import Measured, by_domain, measure_all
+from bench.measures import Capped, Measured, by_domain, measure_all
 from bench.method import TRACK_LIMITS
 from bench.results import DECODINGS, Run
 from bench.stats import crossed, crossed_interval, holm, ratio_interval
@@ -151,13 +151,14 @@ class Board:
             if not seeds:
                 continue
             first, second = (entry.measured(decoding).only(seeds) for entry in (one, other))
-            difference = [a - b for a, b in zip(_points(first, self.targets), _points(second, self.targets), strict=True)]
+            difference = _points(first, self.targets).minus(_points(second, self.targets))
             below = first.damage if self.targets == "single" else first.gain
             if not crossed_interval(below).low > 0:
                 continue
-            estimate = float(sum(d.mean() for d in difference) / sum(b.mean() for b in below))
-            told.append((one, other, estimate, *ratio_interval(difference, below)))
-            p_values.append(float(crossed(difference).p_value()))
+            estimate = float(sum(d.mean() for d in difference.points) / sum(b.mean() for b in below))
+            ends = [ratio_interval(strata, below) for strata in (difference.points, difference.free)]
+            told.append((one, other, estimate, min(low for low, _ in ends), max(high for _, high in ends)))
+            p_values.append(max(float(crossed(strata).p_value()) for strata in (difference.points, difference.free)))
         adjusted = holm(p_values)
         return [
             Pair(one.label, other.label, estimate, low, high, p, _verdict(one, other, estimate, p))
@@ -165,7 +166,7 @@ class Board:
         ]
 
 
-def _points(measured: Measured, targets: str) -> list[np.ndarray]:
+def _points(measured: Measured, targets: str) -> Capped:
     return measured.net if targets == "single" else measured.kept
 
 

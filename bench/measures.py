@@ -50,6 +50,20 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Capped:
+    """A quantity in which domains count up to their own stage, as (S, I) a domain: `points` with the side of each cap fixed at the means,
+    `free` without any cap. A domain at its cap would lend the first no noise of its own, so intervals look at both."""
+
+    points: list[np.ndarray]
+    free: list[np.ndarray]
+
+    def minus(self, other: Capped) -> Capped:
+        """The difference of two, on the same seeds and items."""
+        pairs = ((self.points, other.points), (self.free, other.free))
+        return Capped(*([a - b for a, b in zip(one, two, strict=True)] for one, two in pairs))
+
+
+@dataclass(frozen=True)
 class Measured:
     """Runs of one method, ready to be measured under one decoding: their orders, over the same seeds."""
 
@@ -106,14 +120,14 @@ class Measured:
         return self.linear(lambda o: metrics.recovered(o)[..., o.targets].sum(-1))
 
     @cached_property
-    def net(self) -> list[np.ndarray]:
-        """The same less what other domains lost."""
+    def net(self) -> Capped:
+        """The same, targets counted up to their own stage, less what other domains lost."""
 
-        def metric(order: Order) -> Linear:
-            harmed, capped = metrics.harmed(order.mean), metrics.capped(order.mean)
+        def metric(order: Order, cap: bool) -> Linear:
+            harmed, capped = metrics.harmed(order.mean), metrics.capped(order.mean) & cap
             return lambda o: metrics.net_recovered(o, harmed, capped)
 
-        return self.strata(metric)
+        return Capped(*(self.strata(lambda order, cap=cap: metric(order, cap)) for cap in (True, False)))
 
     @cached_property
     def gain(self) -> list[np.ndarray]:
@@ -121,14 +135,14 @@ class Measured:
         return self.linear(lambda o: metrics.gain(o).sum(-1))
 
     @cached_property
-    def kept(self) -> list[np.ndarray]:
+    def kept(self) -> Capped:
         """What of it the end has, summed."""
 
-        def metric(order: Order) -> Linear:
-            capped = metrics.capped(order.mean)
+        def metric(order: Order, cap: bool) -> Linear:
+            capped = metrics.capped(order.mean) & cap
             return lambda o: metrics.kept_points(o, capped)
 
-        return self.strata(metric)
+        return Capped(*(self.strata(lambda order, cap=cap: metric(order, cap)) for cap in (True, False)))
 
 
 def outcome(scores: Sequence[np.ndarray], targets: Sequence[int]) -> Outcome:
@@ -163,13 +177,13 @@ def measure_all(measured: Measured) -> dict[str, dict[str, Any]]:
     found = {
         "damage": _shown(crossed_interval([stratum / len(measured.orders[0].targets) for stratum in measured.damage]), 100),
         "recovery ratio": ratio(measured.recovered, measured.damage, seeds, unharmed),
-        "net recovery": ratio(measured.net, measured.damage, seeds, unharmed),
+        "net recovery": capped_ratio(measured.net, measured.damage, seeds, unharmed),
     }
     if measured.orders[0].mean.others:
         found["collateral"] = points(metrics.collateral)
         found["collateral, worst"] = bare(metrics.worst_collateral)
         found["collateral, last"] = points(lambda o: -metrics.recovered(o)[..., -1])
-    found["kept"] = ratio(measured.kept, measured.gain, seeds, unlearned)
+    found["kept"] = capped_ratio(measured.kept, measured.gain, seeds, unlearned)
     found["kept, worst"] = bare(metrics.worst_kept)
     found["surplus"] = bare(metrics.surplus)
     found["normalized forgetting"] = ratio(earlier(metrics.damage), earlier(metrics.gain), seeds, unlearned)
@@ -185,6 +199,14 @@ def ratio(above: list[np.ndarray], below: list[np.ndarray], seeds: int, why: str
         return {"estimate": None, "why": why, "seeds": seeds}
     estimate = sum(a.mean() for a in above) / sum(b.mean() for b in below)
     return _shown(Interval(float(estimate), *ratio_interval(above, below), seeds), 1)
+
+
+def capped_ratio(above: Capped, below: list[np.ndarray], seeds: int, why: str) -> dict[str, Any]:
+    """The same where domains count up to a cap: the lower end is the lower of those with and without it."""
+    found = ratio(above.points, below, seeds, why)
+    if found["estimate"] is not None:
+        found["low"] = min(found["low"], ratio_interval(above.free, below)[0])
+    return found
 
 
 def by_domain(measured: Measured) -> dict[str, dict[str, Any]]:

@@ -145,7 +145,7 @@ def _judged(plans: Sequence[Plan], results: Mapping[str, dict[str, Any]], suite:
     """points (of 100, by the board's metric) with their interval, cost, and whether the trial is within its track."""
     measured = _measured(plans, results)
     strata = measured.net if plans[0].spec.targets == "single" else measured.kept
-    interval = crossed_interval([100 * stratum for stratum in strata])
+    interval = crossed_interval([100 * stratum for stratum in strata.points])
     cost = float(np.mean([cost_of(planned, results)["total"] for planned in plans]))
     limit = TRACK_LIMITS.get(plans[0].method.track) if suite.comparable else None
     verdict = "allowed" if limit is None or cost <= limit + 1e-9 else f"over its track's {100 * limit:.0f} %"

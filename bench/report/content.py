@@ -152,7 +152,7 @@ def _sharpening(entry: Entry, targets: str) -> bool:
 
 def _over_plain(measured: Measured, targets: str) -> list[np.ndarray]:
     if targets == "single":
-        return measured.net
+        return measured.net.points
 
     def metric(order: Order) -> Any:
         own = metrics.capped(order.mean)

@@ -130,6 +130,14 @@ def test_going_back_wins_by_the_recovery_ratio_alone() -> None:
     assert by_label["going back"]["net recovery"]["estimate"] == pytest.approx((19 - 33 - 19) / 19, abs=0.25)
 
 
+def test_a_target_at_its_cap_is_not_known_without_error() -> None:
+    """Math ends above its own stage: the estimate is 1, and the interval reaches down as far as the uncapped one."""
+    found = board({"label": "more", "end": np.array([0.39, 0.87, 0.88, 0.65])}).entries[0].metrics["greedy"]
+    assert found["recovery ratio"]["estimate"] > 1
+    assert found["net recovery"]["high"] <= 1 + 1e-6
+    assert found["net recovery"]["low"] < 0.98
+
+
 def test_sharpening_is_seen_at_temperature_1_and_not_greedily() -> None:
     entry = next(e for e in board(SHARPEN).entries if e.label == "surer")
     assert entry.metrics["greedy"]["recovery ratio"]["estimate"] == pytest.approx(0, abs=0.15)
@@ -249,7 +257,7 @@ def test_a_design_is_one_board_of_means_over_its_orders() -> None:
         means = [one.metrics["greedy"][metric]["estimate"] for one in alone]
         assert entry.metrics["greedy"][metric]["estimate"] == pytest.approx(np.mean(means))
     # Sums over both orders, then one division.
-    kept = [(sum(k.mean() for k in m.kept), sum(g.mean() for g in m.gain)) for m in (one.measured("greedy") for one in alone)]
+    kept = [(sum(k.mean() for k in m.kept.points), sum(g.mean() for g in m.gain)) for m in (one.measured("greedy") for one in alone)]
     assert entry.metrics["greedy"]["kept"]["estimate"] == pytest.approx(sum(k for k, _ in kept) / sum(g for _, g in kept))
     assert entry.domains["greedy"]["math"]["damage"]["estimate"] == pytest.approx(
         np.mean([one.domains["greedy"]["math"]["damage"]["estimate"] for one in alone])
