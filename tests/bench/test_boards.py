@@ -135,7 +135,7 @@ def test_a_target_at_its_cap_is_not_known_without_error() -> None:
     found = board({"label": "more", "end": np.array([0.39, 0.87, 0.88, 0.65])}).entries[0].metrics["greedy"]
     assert found["recovery ratio"]["estimate"] > 1
     assert found["net recovery"]["high"] <= 1 + 1e-6
-    assert found["net recovery"]["low"] < 0.98
+    assert found["net recovery"]["low"] < found["net recovery"]["high"] - 0.005, "no width at all"
 
 
 def test_sharpening_is_seen_at_temperature_1_and_not_greedily() -> None:
