@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,7 +103,7 @@ class Suite(_Strict):
 
     def task_hash(self, domain: str) -> str:
         """Hash of the code that decides a task's items and scores."""
-        return modules_hash(*closure(self.tasks[domain].partition(":")[0]))
+        return _code_hash(self.tasks[domain].partition(":")[0])
 
     def items(self, domain: str, split: Split) -> list[Item]:
         """The fixed items of the validation or test split: pairwise different latents, the same for every run."""
@@ -152,19 +152,32 @@ def load_suite(name: str, *, quick: bool = False) -> Suite:
 
     `UserError` for an unknown name or a bad file.
     """
-    import yaml
+    from yaml import YAMLError
 
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.exists():
         raise nearest("suite", name, suite_names())
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        shortened = content.pop("quick", {})
-        if quick:
-            rl = {"rl": content["rl"] | shortened.pop("rl", {})} if "rl" in content else {}
-            content |= {name: value for name, value in shortened.items() if name != "rl"} | rl | {"comparable": False}
-        return Suite(**content)
-    except (yaml.YAMLError, ValidationError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        return _parsed(path.read_text(encoding="utf-8"), quick)
+    except (YAMLError, ValidationError, TypeError, AttributeError, UnicodeDecodeError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         what = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]])) if first else " ".join(str(error).split())
         raise UserError(f"suite file {path}: {what}") from error
+
+
+@lru_cache
+def _code_hash(module: str) -> str:
+    return modules_hash(*closure(module))
+
+
+@lru_cache
+def _parsed(text: str, quick: bool) -> Suite:
+    """The suite of a file's text, one object for all who ask: a comparison has hundreds of runs, and each asks several times."""
+    import yaml
+
+    content = yaml.safe_load(text)
+    shortened = content.pop("quick", {})
+    if quick:
+        rl = {"rl": content["rl"] | shortened.pop("rl", {})} if "rl" in content else {}
+        content |= {name: value for name, value in shortened.items() if name != "rl"} | rl | {"comparable": False}
+    return Suite(**content)
