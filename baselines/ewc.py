@@ -7,22 +7,20 @@ is one such penalty: of stiffness F = sum_d F_d, around sum_d F_d theta_d / F, u
 The first stage has nothing to protect and is the plain one.
 """
 
-from baselines.l2 import Pull
+from baselines.l2 import L2, Pull
 from baselines.mode_imm import fisher_mean
-from bench.method import History, Method, Stage, Training
+from bench.method import History, Stage, Training
 
 
-class EWC(Method):
+class EWC(L2):
     """strength: the paper's lambda, above 0; prompts: answers a domain for its Fisher."""
 
-    track = "during"
     strength: float = 300.0
     prompts: int = 64
     search = {"strength": (10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4)}  # on micro the mean of F is 1e-3, its median 1e-6 to 1e-5
 
     def __post_init__(self) -> None:
-        if not 0 < self.strength < float("inf"):
-            raise ValueError(f"strength={self.strength}: must be above 0")
+        super().__post_init__()
         if self.prompts < 1:
             raise ValueError(f"prompts={self.prompts}: a Fisher needs one answer at least")
 

@@ -232,7 +232,7 @@ def _training(board: Board, plain: Sequence[Run]) -> list[dict[str, Any]]:
     found = []
     for order in sorted({run.sequence for run in plain}):
         sets = [("plain run", "plain", plain)]
-        sets += [(e.label, "method", one_each(e.runs)) for e in board.entries if e.runs[0].rows["method"] != e.runs[0].rows["plain"]]
+        sets += [(e.label, "method", e.runs) for e in board.entries if e.runs[0].rows["method"] != e.runs[0].rows["plain"]]
         for label, part, runs in sets:
             found += [{"label": label, "order": list(order)} | curve for curve in curves([r for r in runs if r.sequence == order], part)]
     return found
