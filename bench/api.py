@@ -44,7 +44,7 @@ def run(
     what to do.
     """
     chosen = [seed] if seeds is None else list(range(seed, seed + seeds)) if isinstance(seeds, int) else list(seeds)
-    tuned = tuned_settings(method, f"{load_suite(suite, quick=quick).id} {sequence} {targets}")
+    tuned = tuned_settings(method, load_suite(suite, quick=quick).board(sequence, targets))
     specs = [
         RunSpec(
             suite=suite,

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from bench.measures import Capped, Measured, by_domain, measure_all
-from bench.method import TRACK_LIMITS
+from bench.method import over_limit
 from bench.results import DECODINGS, Run
 from bench.stats import crossed, crossed_interval, holm, ratio_interval
-from bench.suite import UserError
+from bench.suite import UserError, load_suite
 
 RANKED_BY = {"single": "net recovery", "all": "kept"}
 FULL_SEEDS = 5
-"""With fewer an entry is provisional."""
+"""With fewer, or fewer trainings behind them, an entry is provisional."""
 LEVEL = 0.05
 
 
@@ -82,12 +82,17 @@ class Entry:
             return "control"
         if self.method["track"] == "reference":
             return "reference"
-        limit = TRACK_LIMITS[self.method["track"]] if self.runs[0].manifest["suite"]["comparable"] else np.inf
-        return f"over its track's {100 * limit:.0f} %" if self.cost["total"] > limit + 1e-9 else ""
+        return over_limit(self.method["track"], self.cost["total"]) if self.runs[0].manifest["suite"]["comparable"] else ""
+
+    @cached_property
+    def trainings(self) -> int:
+        """How many times the stages were trained; fewer than there are seeds where imported checkpoints are repaired several times."""
+        chains = {tuple(run.manifest["checkpoints"][row] for row in run.rows["plain"][1:]) for run in self.runs}
+        return min(len(self.seeds), len(chains))
 
     @property
     def provisional(self) -> bool:
-        return len(self.seeds) < FULL_SEEDS
+        return self.trainings < FULL_SEEDS
 
 
 def within(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -151,7 +156,7 @@ class Board:
             if not seeds:
                 continue
             first, second = (entry.measured(decoding).only(seeds) for entry in (one, other))
-            difference = _points(first, self.targets).minus(_points(second, self.targets))
+            difference = ranked_points(first, self.targets).minus(ranked_points(second, self.targets))
             below = first.damage if self.targets == "single" else first.gain
             if not crossed_interval(below).low > 0:
                 continue
@@ -166,7 +171,8 @@ class Board:
         ]
 
 
-def _points(measured: Measured, targets: str) -> Capped:
+def ranked_points(measured: Measured, targets: str) -> Capped:
+    """What a board of these targets ranks by, before it is divided: points of scores."""
     return measured.net if targets == "single" else measured.kept
 
 
@@ -237,8 +243,6 @@ def _null_domains(null: Sequence[Run]) -> list[str]:
 
 def _designs(by_sequence: Mapping[str, Sequence[Run]]) -> Mapping[str, Sequence[str]]:
     """The designs of the suite that the runs name, where it is there to be read."""
-    from bench.suite import load_suite
-
     spec = next(iter(by_sequence.values()))[0].manifest["spec"]
     try:
         return load_suite(spec["suite"], quick=spec["quick"]).designs

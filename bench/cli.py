@@ -80,7 +80,7 @@ def run(
     from bench.suite import load_suite
 
     given: dict[str, Any] = {"suite": suite, "quick": quick, "sequence": sequence} | (_imported(source) if source else {})
-    tuned = tuned_settings(method, f"{load_suite(given['suite'], quick=given['quick']).id} {given['sequence']} {targets}")
+    tuned = tuned_settings(method, load_suite(given["suite"], quick=given["quick"]).board(given["sequence"], targets))
     first = RunSpec(**given, targets=targets)
     variants = [
         [

@@ -77,7 +77,7 @@ def comparison(
         chosen.insert(0, (PLAIN, []))
     variants = []
     for name, words in chosen:
-        tuned = tuned_settings(name, f"{loaded.id} {loaded.orders(sequence)[0]} {targets}")
+        tuned = tuned_settings(name, loaded.board(sequence, targets))
         variants += [(name, tuned | own) for own in settings_of(words, name)]
     variants = list({repr((name, make_method(name, own).settings())): (name, own) for name, own in reversed(variants)}.values())[::-1]
     specs = [

@@ -8,7 +8,7 @@ orders are fixed strata, so scores are averaged over them item by item. A metric
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +37,12 @@ class Order:
     def mean(self) -> Outcome:
         """The outcome of the means over seeds and items."""
         return outcome([cell.mean((0, 2)) for cell in self.cells], self.targets)
+
+    @property
+    def unrepaired(self) -> Order:
+        """The same with the plain run's last row for the method's end."""
+        last = (self.cells[0].shape[1] - 1) // 2 - 1
+        return replace(self, cells=tuple(np.concatenate([cell[:, :-1], cell[:, last : last + 1]], 1) for cell in self.cells))
 
     def weighted(self, metric: Linear) -> list[np.ndarray]:
         """(S, I) a domain, whose means add up to the metric.
@@ -91,6 +97,11 @@ class Measured:
         rows = [self.seeds.index(seed) for seed in seeds]
         orders = tuple(Order(order.sequence, order.targets, tuple(cell[rows] for cell in order.cells)) for order in self.orders)
         return Measured(orders, tuple(seeds))
+
+    @property
+    def unrepaired(self) -> Measured:
+        """The same with the plain run's end for the method's."""
+        return Measured(tuple(order.unrepaired for order in self.orders), self.seeds)
 
     def strata(self, metric: Callable[[Order], Linear]) -> list[np.ndarray]:
         """(S, I) a domain, whose means add up to the mean of the metric over the orders."""
@@ -165,7 +176,7 @@ def measure_all(measured: Measured) -> dict[str, dict[str, Any]]:
     seeds = len(measured.seeds)
 
     def points(metric: Linear) -> dict[str, Any]:
-        return _shown(crossed_interval(measured.linear(metric)), 100)
+        return scaled(crossed_interval(measured.linear(metric)), 100)
 
     def bare(metric: Linear) -> dict[str, Any]:
         return {"estimate": 100 * measured.mean(metric), "seeds": seeds}
@@ -175,7 +186,7 @@ def measure_all(measured: Measured) -> dict[str, dict[str, Any]]:
 
     unharmed, unlearned = "the damage is not significant", "the stages' gain is not significant"
     found = {
-        "damage": _shown(crossed_interval([stratum / len(measured.orders[0].targets) for stratum in measured.damage]), 100),
+        "damage": scaled(crossed_interval([stratum / len(measured.orders[0].targets) for stratum in measured.damage]), 100),
         "recovery ratio": ratio(measured.recovered, measured.damage, seeds, unharmed),
         "net recovery": capped_ratio(measured.net, measured.damage, seeds, unharmed),
     }
@@ -198,7 +209,7 @@ def ratio(above: list[np.ndarray], below: list[np.ndarray], seeds: int, why: str
     if not crossed_interval(below).low > 0:
         return {"estimate": None, "why": why, "seeds": seeds}
     estimate = sum(a.mean() for a in above) / sum(b.mean() for b in below)
-    return _shown(Interval(float(estimate), *ratio_interval(above, below), seeds), 1)
+    return scaled(Interval(float(estimate), *ratio_interval(above, below), seeds), 1)
 
 
 def capped_ratio(above: Capped, below: list[np.ndarray], seeds: int, why: str) -> dict[str, Any]:
@@ -227,14 +238,16 @@ def by_domain(measured: Measured) -> dict[str, dict[str, Any]]:
             return lambda o: quantity(o)[..., order.sequence.index(domain)]
 
         found[domain] = {
-            name: _shown(crossed_interval(measured.strata(lambda order, q=quantity: of(order, q))), 100)
+            name: scaled(crossed_interval(measured.strata(lambda order, q=quantity: of(order, q))), 100)
             for name, quantity in quantities.items()
         }
         found[domain]["target"] = any(order.sequence.index(domain) in order.targets for order in measured.orders)
     return found
 
 
-def _shown(interval: Interval, scale: float) -> dict[str, Any]:
+def scaled(interval: Interval, scale: float) -> dict[str, Any]:
+    """An interval times a scale, as plain data; None for what is not a number."""
+
     def plain(value: float) -> float | None:
         return None if np.isnan(value) else scale * value
 

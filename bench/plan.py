@@ -41,9 +41,13 @@ class Plan:
         plain = [name for name, _ in self.rows["plain"]]
         return [plain[-1], *(plain[self.sequence.index(target) + 1] for target in self.spec.target_domains())]
 
+    def row_jobs(self) -> dict[str, str]:
+        """Row -> id of the job that makes its checkpoint, each row once."""
+        return {name: job for part in self.rows.values() for name, job in part}
+
     def scorings(self) -> list[tuple[str, str]]:
         """(row's job, domain) of every cell, each once."""
-        jobs = dict.fromkeys(job for part in self.rows.values() for _, job in part)
+        jobs = dict.fromkeys(self.row_jobs().values())
         return [(job, domain) for job in jobs for domain in self.sequence]
 
 
@@ -99,7 +103,7 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
 
         planned.jobs[repair] = Job(repair, payload, tuple(own_ids), kind=f"recover {spec.method}", stamp=stamps[False])
         planned.rows["end"] = [("repaired", repair)]
-    rows = {name: job for part in planned.rows.values() for name, job in part}
+    rows = planned.row_jobs()
 
     def measured(results: Mapping[str, Any]) -> dict[str, Any]:
         made = {name: results[job]["checkpoint"] for name, job in rows.items()}
@@ -119,8 +123,7 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
 
 def distances_id(planned: Plan) -> str:
     """Id of the job that measures how far a run's checkpoints lie from one another."""
-    rows = {name: job for part in planned.rows.values() for name, job in part}
-    return f"distances/{key_hash({'rows': rows, 'anchors': planned.anchors()})}"
+    return f"distances/{key_hash({'rows': planned.row_jobs(), 'anchors': planned.anchors()})}"
 
 
 def scoring_id(job: str, domain: str, split: Split = "test") -> str:

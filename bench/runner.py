@@ -147,7 +147,7 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
     rows = {part: [name for name, _ in pairs] for part, pairs in planned.rows.items()}
     means: dict[str, dict[str, list[float]]] = {}
     files: set[str] = set()
-    for name, job in {name: job for pairs in planned.rows.values() for name, job in pairs}.items():
+    for name, job in planned.row_jobs().items():
         scored = [results[scoring_id(job, domain)] for domain in planned.sequence]
         write_bytes(folder / "samples" / f"{name}.jsonl.gz", _merged(Path(score["answers"]) for score in scored))
         files.add(f"{name}.jsonl.gz")
@@ -176,7 +176,7 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
         "sequence": list(planned.sequence),
         "targets": list(spec.target_domains()),
         "rows": rows,
-        "checkpoints": {name: results[job]["checkpoint"] for pairs in planned.rows.values() for name, job in pairs},
+        "checkpoints": {name: results[job]["checkpoint"] for name, job in planned.row_jobs().items()},
         "distances": results[distances_id(planned)]["distances"],
         "cost": cost_of(planned, results),
         "numerics": results[planned.rows["plain"][0][1]]["numerics"],

@@ -124,6 +124,10 @@ class Suite(_Strict):
             raise nearest("sequence or design", name, (*self.sequences, *self.designs))
         return (name,)
 
+    def board(self, sequence: str, targets: str) -> str:
+        """What settings are tuned for; a design takes those of its first order."""
+        return f"{self.id} {self.orders(sequence)[0]} {targets}"
+
     def sequence_flops(self, sequence: Iterable[str]) -> float:
         """FLOPs of the plain stages of a sequence: what costs are shares of."""
         return sum(self.stage_flops[domain] for domain in sequence)

@@ -22,7 +22,7 @@ from bench.boards import RANKED_BY
 from bench.files import default_cache, write_json
 from bench.machine import default_jobs
 from bench.measures import Measured, Order
-from bench.method import TRACK_LIMITS
+from bench.method import over_limit
 from bench.methods import make_method, method_class, method_identity, tuned_file
 from bench.plan import Plan, plan, scoring_id
 from bench.pool import Pool
@@ -70,7 +70,7 @@ def tune(
     loaded = load_suite(suite, quick=quick)
     given = {"suite": suite, "quick": quick, "sequence": sequence, "targets": targets, "method": method, "device": device}
     trials = trials_of(method)
-    board = f"{loaded.id} {sequence} {targets}"
+    board = loaded.board(sequence, targets)
     _records(method)  # what cannot be kept is not begun
     plans = [[plan(RunSpec(**given, settings=trial, seed=seed), "validation") for seed in SEEDS] for trial in trials]
     flat = [planned for part in plans for planned in part]
@@ -147,8 +147,7 @@ def _judged(plans: Sequence[Plan], results: Mapping[str, dict[str, Any]], suite:
     strata = measured.net if plans[0].spec.targets == "single" else measured.kept
     interval = crossed_interval([100 * stratum for stratum in strata.points])
     cost = float(np.mean([cost_of(planned, results)["total"] for planned in plans]))
-    limit = TRACK_LIMITS.get(plans[0].method.track) if suite.comparable else None
-    verdict = "allowed" if limit is None or cost <= limit + 1e-9 else f"over its track's {100 * limit:.0f} %"
+    verdict = (over_limit(plans[0].method.track, cost) if suite.comparable else "") or "allowed"
     return {"points": interval.estimate, "low": interval.low, "high": interval.high, "cost": cost, "verdict": verdict}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from bench import metrics
-from bench.boards import Board, Entry, boards, one_each, within
-from bench.measures import SHARES, Measured, Order, by_domain
-from bench.metrics import MEANING, Outcome
+from bench.boards import Board, Entry, boards, one_each, ranked_points, within
+from bench.measures import SHARES, Measured, Order, by_domain, scaled
+from bench.metrics import MEANING
 from bench.report.answers import cells, curves, flips
 from bench.report.prose import headline, null_command, standfirst
 from bench.report.provenance import settings, warnings
@@ -124,12 +123,14 @@ def _entry(entry: Entry, board: Board, places: dict[str, int]) -> dict[str, Any]
     why_not = entry.unranked or ("" if entry.label in places else shown(board.ranked_by, standing))
     return {
         "label": entry.label,
+        "method": entry.method["name"],
         "place": places.get(entry.label),
         "unranked": why_not,
         "provisional": entry.provisional,
         "track": entry.method["track"],
         "control": entry.method["control"],
         "seeds": list(entry.seeds),
+        "trainings": entry.trainings,
         "metrics": entry.metrics,
         "domains": entry.domains,
         "cost": entry.cost,
@@ -146,24 +147,13 @@ def _entry(entry: Entry, board: Board, places: dict[str, int]) -> dict[str, Any]
 
 def _sharpening(entry: Entry, targets: str) -> bool:
     """Whether the board's metric is clearly up against the plain run's end at temperature 1, and not greedily."""
-    up = {decoding: crossed_interval(_over_plain(entry.measured(decoding), targets)).low > 0 for decoding in DECODINGS}
-    return up["sampled"] and not up["greedy"]
 
+    def up(decoding: str) -> bool:
+        measured = entry.measured(decoding)
+        won = ranked_points(measured, targets).minus(ranked_points(measured.unrepaired, targets))
+        return all(crossed_interval(strata).low > 0 for strata in (won.points, won.free))
 
-def _over_plain(measured: Measured, targets: str) -> list[np.ndarray]:
-    if targets == "single":
-        return measured.net.points
-
-    def metric(order: Order) -> Any:
-        own = metrics.capped(order.mean)
-        plain = metrics.capped(_unrepaired(order.mean))
-        return lambda o: metrics.kept_points(o, own) - metrics.kept_points(_unrepaired(o), plain)
-
-    return measured.strata(metric)
-
-
-def _unrepaired(outcome: Outcome) -> Outcome:
-    return replace(outcome, end=outcome.plain[..., -1, :])
+    return up("sampled") and not up("greedy")
 
 
 def _front(entry: Entry, board: Board) -> str:
@@ -268,7 +258,11 @@ def _moved(runs: Sequence[Run], domain: str) -> float:
 
 
 def _removed(runs: Sequence[Run]) -> float | None:
-    """Share of the later stages' squared change that the end is without: 1 - |end - own|^2 / |plain end - own|^2, over runs and targets."""
+    """Share of the later stages' squared change that the end is without: 1 - |end - own|^2 / |plain end - own|^2, over runs and targets.
+
+    None for stages of a method's own, which are another change altogether, and where nothing changed."""
+    if any(run.rows["method"] != run.rows["plain"] for run in runs):
+        return None
     left = all_of_it = 0.0
     for run in runs:
         for target in run.targets:
@@ -282,6 +276,4 @@ def _beyond(real: Measured, null: Measured, domain: str) -> dict[str, Any]:
     def of(order: Order) -> Any:
         return lambda o: metrics.damage(o)[..., order.sequence.index(domain)]
 
-    interval = crossed_interval([a - b for a, b in zip(real.strata(of), null.strata(of), strict=True)])
-    ends = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
-    return {name: 100 * value for name, value in ends.items()} | {"seeds": interval.seeds}
+    return scaled(crossed_interval([a - b for a, b in zip(real.strata(of), null.strata(of), strict=True)]), 100)

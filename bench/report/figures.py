@@ -1,9 +1,9 @@
-"""The figures of a report, drawn from its content: intervals, heat maps, cost against kept, training curves."""
+"""The figures of a report, drawn from its content: intervals, heat maps, cost against kept, recovery along a quantity, training curves."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.report.svg import INK, PALETTE, drawn
@@ -186,7 +186,7 @@ def looked_at(access: Mapping[str, Any]) -> str:
     return " and ".join(both) or "nothing more"
 
 
-def _beside(axes: Axes, points: Sequence[tuple[str, float, float]], right: float) -> None:
+def _beside(axes: Axes, points: Sequence[tuple[str, float, float]], right: float, colours: Mapping[str, str] | None = None) -> None:
     """Labels in a column at the right, pushed apart, a thin line from each to its point: they can hide neither a point nor each other."""
     low, high = axes.get_ylim()
     gap = min(0.062, 1 / max(len(points), 1)) * (high - low)
@@ -200,9 +200,62 @@ def _beside(axes: Axes, points: Sequence[tuple[str, float, float]], right: float
         heights[place] = max(heights[place], floor) if lift else heights[place]
     for (label, x, y), height in zip(ordered, heights, strict=True):
         axes.annotate(
-            label, (x, y), xytext=(right, height), fontsize=8, va="center", annotation_clip=False,
+            label, (x, y), xytext=(right, height), fontsize=8, va="center", annotation_clip=False, color=(colours or {}).get(label, INK),
             arrowprops={"arrowstyle": "-", "lw": 0.5, "alpha": 0.45, "color": INK, "shrinkB": 4, "shrinkA": 1},
         )  # fmt: skip
+
+
+def along(name: str, title: str, entries: Sequence[Mapping[str, Any]], decoding: str, quantity: str) -> str:
+    """Recovery ratio of each entry against a `quantity` of it (a key of `ALONG`). Entries of one method that differ in numbers alone are
+    joined by a line, the others stand by themselves."""
+    axis, at = ALONG[quantity]
+    series: dict[str, list[Mapping[str, Any]]] = {}
+    entries = sorted(entries, key=at)
+    for entry in entries:
+        series.setdefault(_family(entry), []).append(entry)
+    lines = sorted(family for family, part in series.items() if len(part) > 1)
+    colours = {family: PALETTE[number % len(PALETTE)] for number, family in enumerate(lines)}
+
+    def height(entry: Mapping[str, Any]) -> float:
+        return float(entry["metrics"][decoding]["recovery ratio"]["estimate"])
+
+    def draw(axes: Axes) -> None:
+        for family, part in series.items():
+            joined, colour = family in colours, colours.get(family, INK)
+            for entry in part:
+                value = entry["metrics"][decoding]["recovery ratio"]
+                if value.get("low") is not None:
+                    axes.plot([at(entry)] * 2, [value["low"], value["high"]], color=colour, lw=1, alpha=0.35, zorder=2)
+            marker = "osD^vP"[lines.index(family) % 6] if joined else "o"
+            axes.plot(
+                [at(e) for e in part], [height(e) for e in part], marker, ls="-" if joined else "", color=colour, lw=1.4, ms=4.5,
+                mfc=colour if joined else "none", zorder=3,
+            )  # fmt: skip
+        left, right = axes.get_xlim()
+        for level, style in ((0, "-"), (1, (0, (4, 2)))):
+            axes.plot([left, right], [level, level], color=INK, lw=0.7, ls=style, alpha=0.6, zorder=1)
+        axes.set_xlim(left, right + 0.5 * (right - left))
+        low, high = (pick(height(e) for e in entries) for pick in (min, max))
+        axes.set_ylim(min(low - 0.12, -0.15), max(high + 0.12, 1.15))  # what interval is wider leaves the frame
+        tops = {family: max(part, key=height) for family, part in series.items()}
+        _beside(axes, [(family, at(top), height(top)) for family, top in tops.items()], right, colours)
+        axes.set_xticks([tick for tick in axes.get_xticks() if left <= tick <= right])
+        axes.set_xlabel(axis, fontsize=8.5)
+        axes.set_ylabel("recovery ratio", fontsize=8.5)
+
+    told = [f"{e['label']}: {shown('recovery ratio', e['metrics'][decoding]['recovery ratio'])} at {rounded(at(e), 1)}" for e in entries]
+    return drawn(name, title, f"{axis.capitalize()}. {'; '.join(told)}.", max(3.2, 1.2 + 0.2 * len(series)), draw)
+
+
+def _family(entry: Mapping[str, Any]) -> str:
+    """A method's name with those of its settings that are words."""
+    return " ".join([entry["method"], *(f"{key}={value}" for key, value in entry["settings"].items() if isinstance(value, str))])
+
+
+ALONG: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], float]]] = {
+    "undone": ("share of the later stages' squared change undone, %", lambda entry: 100 * entry["removed"]),
+    "repair": ("cost of the repair, % of the plain sequence's FLOPs", lambda entry: 100 * entry["cost"]["repair"]),
+}
 
 
 def training(name: str, label: str, curves: Sequence[Mapping[str, Any]], order: Sequence[str]) -> str:

@@ -57,6 +57,7 @@ def _drawings(board: dict[str, Any], prefix: str) -> dict[str, Any]:
         found["standing"] = figures.intervals(f"{prefix}-standing", title, name, rows, axis=f"{name} (1 is all of it)", marks=marks)
     if sum(e["metrics"]["greedy"]["kept"]["estimate"] is not None for e in entries) > 1:
         found["front"] = figures.front(f"{prefix}-front", entries)
+    found["along"] = {quantity: _along(board, prefix, quantity) for quantity in figures.ALONG}
     if "missing" not in board["null"]:
         rows = []
         for domain in board["null"]["moved"]:
@@ -65,6 +66,18 @@ def _drawings(board: dict[str, Any], prefix: str) -> dict[str, Any]:
         title = "Damage by real and by null stages, points"
         found["null"] = figures.intervals(f"{prefix}-null", title, "damage", rows, axis="damage, points", marks={"": 0.0})
     return found
+
+
+def _along(board: dict[str, Any], prefix: str, quantity: str) -> list[str]:
+    """Recovery against what was undone, or paid, by the repairs of plain stages: a figure a decoding, none for fewer than three."""
+    repairs = [e for e in board["entries"] if e["removed"] is not None and e["unranked"] != "reference"]
+    shown_ = [e for e in repairs if all(e["metrics"][d]["recovery ratio"]["estimate"] is not None for d in DECODINGS)]
+    if quantity == "repair":
+        shown_ = [e for e in shown_ if e["cost"]["repair"] > 0]
+    if len(shown_) < 3:
+        return []
+    title = {"undone": "Recovery, against how much of the change is undone", "repair": "Recovery, against what the repair costs"}[quantity]
+    return [figures.along(f"{prefix}-{quantity}-{d}", f"{title}, {TITLES[d]}", shown_, d, quantity) for d in DECODINGS]
 
 
 def _ranked(entry: dict[str, Any]) -> str:

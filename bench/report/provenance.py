@@ -30,8 +30,10 @@ def warnings(board: Board, counted: Mapping[Path, Any]) -> list[str]:
     runs = [run for entry in board.entries for run in entry.runs]
     if not board.comparable:
         found.append("not comparable: quick runs, too few steps and items to compare with anything")
-    if any(entry.provisional for entry in board.entries):
+    if any(len(entry.seeds) < FULL_SEEDS for entry in board.entries):
         found.append(f"provisional: entries with fewer than {FULL_SEEDS} seeds; with one seed, intervals speak of items alone")
+    if any(entry.trainings < len(entry.seeds) for entry in board.entries):
+        found.append("provisional: one training repaired with several seeds; intervals leave out how trainings differ")
     if {run.seed for run in runs} & set(DEVELOPMENT_SEEDS):
         found.append(
             f"development seeds ({DEVELOPMENT_SEEDS.start} to {DEVELOPMENT_SEEDS.stop - 1}) are among them: for exploring, not for a claim"

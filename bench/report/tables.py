@@ -9,7 +9,7 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.measures import measure
-from bench.method import TRACK_LIMITS
+from bench.method import TRACK_LIMITS, over_limit
 from bench.metrics import MEANING
 from bench.report.words import TITLES, access_words, row_title, shown
 from bench.results import DECODINGS, Run
@@ -52,7 +52,7 @@ def cost_lines(runs: Sequence[Run]) -> str:
     method = runs[0].manifest["method"]
     limit = TRACK_LIMITS.get(method["track"])
     within = "no limit" if limit is None else f"up to {100 * limit:.0f} %"
-    over = ": OVER IT" if limit is not None and stages + repair > 100 * limit + 1e-9 else ""
+    over = ": OVER IT" if over_limit(method["track"], (stages + repair) / 100) else ""
     return "\n".join(
         [
             f"cost      repair {repair:.1f} % of the plain sequence's FLOPs, stages {stages:.1f} % "

@@ -11,6 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from bench.boards import FULL_SEEDS
 from bench.report.words import TITLES, rounded, seeds_words, shown
 from bench.results import DECODINGS
 
@@ -27,7 +28,11 @@ def notes(entry: dict[str, Any]) -> str:
     """Why an entry has no place, and what to beware of."""
     found = [entry["unranked"]] if entry["unranked"] not in ("", entry["track"]) else []
     found += ["sharpening: up at temperature 1, not greedily"] if entry["sharpening"] else []
-    found += [f"provisional: {len(entry['seeds'])} of 5 seeds"] if entry["provisional"] else []
+    if entry["provisional"]:
+        count, trainings = len(entry["seeds"]), entry["trainings"]
+        found.append(
+            f"provisional: {count} of {FULL_SEEDS} seeds" if trainings == count else f"provisional: {trainings} training, {count} repairs"
+        )
     return "; ".join(found)
 
 

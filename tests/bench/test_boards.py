@@ -56,23 +56,34 @@ def built(
     cost: float = 1.05,
     access: dict[str, Any] = NO_ACCESS,
     null: str = "",
+    imported: str | None = None,
     source: str = "5" * 64,
     **settings: Any,
 ) -> Run:
     """A run as it would be loaded, its answers drawn from the given scores. The plain rows of a seed are the same for every method."""
     count = len(sequence)
+    chain = seed if imported is None else imported
     rows = {
         "plain": [f"plain-{i}" for i in range(count + 1)],
         "method": [f"method-{i}" for i in range(count + 1)] if stages is not None else [f"plain-{i}" for i in range(count + 1)],
         "end": ["end"],
     }
     manifest = {
-        "spec": {"seed": seed, "targets": targets, "sequence": name, "null": null, "imported": [], "suite": "micro", "quick": False},
+        "spec": {
+            "seed": seed,
+            "targets": targets,
+            "sequence": name,
+            "null": null,
+            "imported": [imported] if imported else [],
+            "suite": "micro",
+            "quick": False,
+        },
         "suite": {"id": "micro/1", "fingerprint": "f", "comparable": True},
         "method": {"name": label, "settings": settings, "track": track, "control": control, "source": source},
         "sequence": list(sequence),
         "targets": ["math"] if targets == "single" else list(sequence[:-1]),
         "rows": rows,
+        "checkpoints": {row: f"{row}-{chain}" for part in rows.values() for row in part},
         "cost": {"stages": 1.0, "repair": cost - 1, "total": cost, "access": access},
         "numerics": {"device": "cpu"},
     }
@@ -196,6 +207,18 @@ def test_equal_methods_are_not_told_apart() -> None:
 def test_fewer_than_five_seeds_are_provisional() -> None:
     assert all(entry.provisional for entry in board(REFRESH, seeds=4).entries)
     assert not any(entry.provisional for entry in board(REFRESH, seeds=5).entries)
+
+
+def test_one_training_repaired_five_times_is_provisional() -> None:
+    (entry,) = boards([built("refresh", REFRESHED, seed, imported="mine") for seed in range(5)])[0].entries
+    assert (len(entry.seeds), entry.trainings, entry.provisional) == (5, 1, True)
+
+
+def test_unrepaired_ends_where_the_plain_run_ends() -> None:
+    measured = Measured.of([built("refresh", REFRESHED, seed) for seed in range(5)], "greedy")
+    assert sum(stratum.mean() for stratum in measured.recovered) > 0.1
+    assert sum(stratum.mean() for stratum in measured.unrepaired.recovered) == pytest.approx(0, abs=1e-12)
+    assert sum(s.mean() for s in measured.unrepaired.damage) == pytest.approx(sum(s.mean() for s in measured.damage))
 
 
 def test_provisional_entries_stand_behind_all_others() -> None:

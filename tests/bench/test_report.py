@@ -303,6 +303,29 @@ def test_the_text_of_a_figure_tells_its_numbers():
     assert '<title id="x-title">a &lt; b</title>' in drawn("x", "a < b", "d", 1, lambda axes: None)
 
 
+def test_entries_that_differ_in_a_number_are_joined():
+    def entry(steps, rank, recovery):
+        value = {"estimate": recovery, "low": recovery - 0.1, "high": recovery + 0.1}
+        metrics = {"greedy": {"recovery ratio": value}}
+        cost = {"repair": steps / 100}
+        return {"label": f"r {steps}", "method": "r", "settings": {"steps": steps, "rank": rank}, "metrics": metrics, "cost": cost}
+
+    entries = [entry(9, "a", 0.9), entry(3, "a", 0.4), entry(5, "b", 0.2)]
+    svg = figures.along("x", "Title", entries, "greedy", "repair")
+    assert "r 3: 0.40 [0.30, 0.50] at 3.0; r 5: 0.20 [0.10, 0.30] at 5.0; r 9: 0.90 [0.80, 1.00] at 9.0." in svg
+    labels = re.findall(r">(r rank=\w)<", svg)
+    assert sorted(labels) == ["r rank=a", "r rank=b"]  # one for each line, not for each point
+
+
+def test_repairs_alone_stand_along_the_change_undone(told, html):
+    assert {e["label"]: e["removed"] is None for e in told["boards"][0]["entries"]} == {
+        "none": False, "refresh": False, "sharpen": False, "revert": False, "replay": True,
+    }  # fmt: skip
+    described = re.search(r'<desc id="b1-undone-greedy-desc">(.*?)</desc>', html)[1]
+    assert "refresh: " in described
+    assert "replay" not in described
+
+
 def test_sharpening_is_told_from_a_repair(told):
     marked = {entry["label"]: entry["sharpening"] for entry in told["boards"][0]["entries"]}
     assert marked == {"none": False, "refresh": False, "sharpen": True, "revert": False, "replay": False}

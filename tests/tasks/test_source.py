@@ -75,6 +75,11 @@ def test_hashes_are_sha256_in_hexadecimal() -> None:
     assert int(text_hash(PLAIN), 16) > 0
 
 
+def test_every_python_makes_the_same_hash():
+    source = "class A(B):\n    def f(self, x=1.5, *, y):\n        return f'{x:.2f} of {y!r}' if x else None\n"
+    assert text_hash(source) == "443cdf95064599474915d500c4dc6d80d001dee778244e5f4b040b7ad96c4523"
+
+
 def test_docstrings_of_constants_leave_the_hash_alone() -> None:
     assert text_hash('LIMIT = 4\n"""Why four."""\n') == text_hash('LIMIT = 4\n"""Because."""\n') == text_hash("LIMIT = 4\n")
 
