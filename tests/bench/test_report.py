@@ -50,12 +50,14 @@ def build_run(
     targets: str = "single",
     quick: bool = False,
     own_stages: bool = False,
+    order: tuple[str, ...] = ORDER,
+    sequence: str = "paper",
 ) -> Path:
     """A run folder whose scores have the rates of `plain` and `end` (per domain, in [0, 1]; None: no repair)."""
     kind = f"null-after-{null}" if null else "-".join([method, *(f"{k}={v}" for k, v in (settings or {}).items())])
-    folder = out / f"micro-paper-{targets}-{kind}-s{seed}"
-    names = ["plain-0-base", *(f"plain-{i}-{d}" for i, d in enumerate(ORDER, 1))]
-    stages = [names[0], *(f"method-{i}-{d}" for i, d in enumerate(ORDER, 1))] if own_stages else names
+    folder = out / f"micro-{sequence}-{targets}-{kind}-s{seed}"
+    names = ["plain-0-base", *(f"plain-{i}-{d}" for i, d in enumerate(order, 1))]
+    stages = [names[0], *(f"method-{i}-{d}" for i, d in enumerate(order, 1))] if own_stages else names
     ends = ["repaired"] if end is not None and not own_stages else [stages[-1]]
     rows = {"plain": names, "method": stages, "end": ends}
     rates = {name: {d: dict.fromkeys(DECODINGS, plain[i, k]) for k, d in enumerate(ORDER)} for i, name in enumerate(names)}
@@ -63,9 +65,9 @@ def build_run(
         rates |= {name: rates[names[i]] for i, name in enumerate(stages)}
     if end is not None:
         rates[ends[0]] = {d: {"greedy": end[k], "sampled": (sampled_end or end)[k]} for k, d in enumerate(ORDER)}
-    means = {name: _answers(folder, name, rates[name], seed) for name in rates}
+    means = {name: _answers(folder, name, rates[name], seed, order) for name in rates}
     matrix = {d: {part: [means[name][d] for name in part_names] for part, part_names in rows.items()} for d in DECODINGS}
-    _json(folder / "matrix.json", matrix | {"sequence": ORDER, "rows": rows})
+    _json(folder / "matrix.json", matrix | {"sequence": order, "rows": rows})
     _json(folder / "metrics.json", {})
     for name in {*names[1:], *stages[1:]}:
         _training(folder / "training" / f"{name}.jsonl", name.partition("-")[2].partition("-")[2], seed)
@@ -74,11 +76,11 @@ def build_run(
     looked = {"checkpoints": [], "experts": [], "prompts": {}} | (access or {})
     manifest = {
         "format": 2,
-        "spec": spec | {"sequence": "paper", "settings": settings or {}, "suite": "micro", "targets": targets},
+        "spec": spec | {"sequence": sequence, "settings": settings or {}, "suite": "micro", "targets": targets},
         "suite": {"id": "micro/1", "fingerprint": "f" * 64, "comparable": not quick, "settings": {"rl": {"steps": 60}}},
         "method": {"name": method, "settings": settings or {}, "track": track, "control": control, "source": "a" * 64},
-        "sequence": ORDER,
-        "targets": ["math"] if targets == "single" else ORDER[:-1],
+        "sequence": order,
+        "targets": ["math"] if targets == "single" else order[:-1],
         "rows": rows,
         "checkpoints": {name: f"{name}-{seed}" for name in rates},
         "distances": _distances(names, [*rates], [names[2]] if targets == "single" else names[1:-1], null),
@@ -102,13 +104,13 @@ def _distances(plain: list[str], rows: list[str], own: list[str], null: str) -> 
     return {anchor: {row: between(anchor, row) for row in rows} for anchor in [plain[-1], *own]}
 
 
-def _answers(folder: Path, name: str, rates: dict[str, dict[str, float]], seed: int) -> dict[str, list[float]]:
+def _answers(folder: Path, name: str, rates: dict[str, dict[str, float]], seed: int, order: tuple[str, ...]) -> dict[str, list[float]]:
     """Write a row's answers. An item is right where its own difficulty, nudged by seed, is below the rate."""
     path = folder / "samples" / f"{name}.jsonl.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
     means: dict[str, list[float]] = {decoding: [] for decoding in DECODINGS}
     with gzip.open(path, "wt", encoding="utf-8") as file:
-        for domain in ORDER:
+        for domain in order:
             difficulty = np.random.default_rng([ORDER.index(domain), 7]).permutation((np.arange(ITEMS) + 0.5) / ITEMS)
             nudge = np.random.default_rng([seed, ORDER.index(domain), len(name)]).normal(0, 0.05, ITEMS)
             for decoding in DECODINGS:
@@ -435,6 +437,34 @@ def test_plain_runs_that_differ_are_told(folder, tmp_path):
     assert not any("not the same checkpoints" in w for w in content(*collect([tmp_path]))["boards"][0]["warnings"])
     manifest.write_text(manifest.read_text(encoding="utf-8").replace('"plain-2-math-0"', '"another"'), encoding="utf-8")
     assert any("seed 0 are not the same checkpoints" in w for w in content(*collect([tmp_path]))["boards"][0]["warnings"])
+
+
+def test_a_balanced_design_is_one_board_of_all_its_orders(tmp_path):
+    orders = {"paper": ORDER, "balanced-2": ("math", "cw", "code", "qa"), "balanced-3": ("cw", "qa", "math", "code")}
+    orders["balanced-4"] = ("qa", "code", "cw", "math")
+    for name, order in orders.items():
+        # A domain is at .9 after its own stage and loses .08 in each later one; a repair puts it back.
+        plain = np.full((5, 4), 0.3)
+        for stage, domain in enumerate(order, 1):
+            plain[stage:, ORDER.index(domain)] = 0.9 - 0.08 * np.arange(5 - stage)
+        for seed in range(2):
+            build_run(tmp_path, "none", seed=seed, plain=plain, order=order, sequence=name, targets="all")
+            build_run(tmp_path, "refresh", [0.9] * 4, seed=seed, plain=plain, order=order, sequence=name, targets="all")
+    told = content(*collect([tmp_path]))
+    first, board = told["boards"]  # of the design's orders only the first is shown by itself
+    assert first["title"] == "micro/1 · paper · targets all · cpu"
+    assert board["title"] == "micro/1 · balanced · targets all · cpu"
+    assert sorted(board["orders"]) == sorted(map(list, orders.values()))
+    assert board["earlier domains"] == list(ORDER)  # each is trained before another in some order
+    (kept,) = (e["metrics"]["greedy"]["kept"]["estimate"] for e in board["entries"] if e["label"] == "refresh")
+    assert kept == pytest.approx(1.0, abs=0.03)
+    # A domain stands once at each place: it loses 0, .08, .16 or .24, on average 12 points.
+    for domain in ORDER:
+        assert board["plain"]["greedy"][domain]["damage"]["estimate"] == pytest.approx(12, abs=1.5)
+    html = page(told)
+    assert all(" → ".join(order) in html for order in orders.values())
+    assert len(re.findall('id="b2-matrix[0-3]-(?:greedy|sampled)-title"', html)) == 8
+    assert text.markdown(told).count("### Scores, ") == 2 + 8
 
 
 def test_unreadable_and_unfinished_folders_are_named(folder, tmp_path):
