@@ -3,16 +3,12 @@
     theta = theta_0 + scale * sum_k tau_k,    tau_k = theta_k - theta_0
 
 theta_k is the expert of domain k, trained from the base on k alone; the paper chooses `scale` on validation data, and TIES-merging
-(2306.01708) takes 0.4 for it where there is none. Training the experts makes this a method of the open track. With of="stages", which is
-ours and training-free, tau_k is what stage k changed: these sum up to theta_T - theta_0, so scale 1 is the last checkpoint and less goes
-back towards the base.
+(2306.01708) takes 0.4 for it where there is none. Training the experts makes this a method of the open track.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Literal
 
 import torch
 
@@ -24,18 +20,15 @@ Merge = Callable[[Sequence[torch.Tensor]], torch.Tensor]
 
 
 class TaskArithmetic(Method):
-    """scale: of the summed task vectors; of: whose changes they are, single-domain experts' or the sequence's own stages'."""
+    """scale: of the summed task vectors."""
 
     track = "open"
     scale: float = 0.4
-    of: Literal["experts", "stages"] = "experts"
     search = {"scale": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)}
 
     def __post_init__(self) -> None:
         if not abs(self.scale) < float("inf"):
             raise ValueError(f"scale={self.scale}: must be a finite number")
-        if self.of == "stages":
-            self.track = "training-free"  # of this instance: nothing is trained
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         pairs = self.pairs(history)
@@ -48,10 +41,7 @@ class TaskArithmetic(Method):
 
     def pairs(self, history: History) -> list[tuple[Checkpoint, Checkpoint]]:
         """Each task vector's two ends, before and after."""
-        if self.of == "experts":
-            return [(history.base, history.expert(domain)) for domain in history.sequence]
-        ends = [history.base, *(history.checkpoint(domain) for domain in history.sequence)]
-        return list(pairwise(ends))
+        return [(history.base, history.expert(domain)) for domain in history.sequence]
 
     def merger(self, pairs: Sequence[tuple[Checkpoint, Checkpoint]]) -> Merge:
         """How the task vectors become one."""

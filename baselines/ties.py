@@ -6,7 +6,7 @@
     theta = theta_0 + scale * tau
 
 Without validation data the paper uses share 0.2 and scale 1. Where trimmed task vectors balance exactly, gamma and tau are 0 (the
-authors' code elects the model's majority sign there). of="stages" is ours: see `task_arithmetic`.
+authors' code elects the model's majority sign there).
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def method_identity(name: str, method: Method) -> dict[str, Any]:
     return {
         "name": name if ".py" not in name else type(method).__name__,
         "settings": {key: list(value) if isinstance(value, tuple) else value for key, value in method.settings().items()},
-        "source": class_hash(type(method)),
+        "source": class_hash(type(method), "baselines"),
         "track": method.track,
         "control": method.controls,
     }

@@ -86,7 +86,7 @@ def declared(value: Any) -> Any:
         return {"tensors": value.hash}
     if is_dataclass(value) and not isinstance(value, type):
         own = {f.name: declared(getattr(value, f.name)) for f in fields(value)}
-        return {"class": type(value).__qualname__, "source": class_hash(type(value)), "fields": own}
+        return {"class": type(value).__qualname__, "source": class_hash(type(value), "baselines"), "fields": own}
     if isinstance(value, Mapping):
         return {str(name): declared(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -55,24 +55,33 @@ def modules_hash(*modules: str) -> str:
 
 def closure(module: str) -> tuple[str, ...]:
     """A module and all modules of its own top-level package that it imports, directly or not, by name in order."""
-    package = module.partition(".")[0]
+    return _closure([module], module.partition(".")[0])
+
+
+def _closure(waiting: list[str], package: str) -> tuple[str, ...]:
     found: set[str] = set()
-    waiting = [module]
     while waiting:
         name = waiting.pop()
         spec = importlib.util.find_spec(name)
         if name in found or spec is None or spec.origin is None:
             continue
         found.add(name)
-        is_package = spec.submodule_search_locations is not None
-        for node in ast.walk(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                named = _absolute(node, name, is_package)
-                if _within(named, package):
-                    waiting += [named, *_submodules(named, [alias.name for alias in node.names])]
-            elif isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names if _within(alias.name, package)]
+        text = Path(spec.origin).read_text(encoding="utf-8")
+        waiting += _imports(text, package, name, spec.submodule_search_locations is not None)
     return tuple(sorted(found))
+
+
+def _imports(text: str, package: str, importer: str, is_package: bool = False) -> list[str]:
+    """The modules of a package that source imports, as they are named there."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            named = _absolute(node, importer, is_package)
+            if _within(named, package):
+                found += [named, *_submodules(named, [alias.name for alias in node.names])]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if _within(alias.name, package)]
+    return found
 
 
 def _submodules(package: str, names: list[str]) -> list[str]:
@@ -96,12 +105,15 @@ def _absolute(node: ast.ImportFrom, importer: str, is_package: bool) -> str:
     return ".".join([*parts, node.module] if node.module else parts)
 
 
-def class_hash(cls: type) -> str:
-    """sha256 over the source file of a class: its helpers count too. OSError where it has none."""
+def class_hash(cls: type, package: str) -> str:
+    """sha256 over the source file of a class, and over the modules of a package that it imports, directly or not: its helpers and what it
+    is built on count too. OSError where it has no file."""
     try:
         file = inspect.getsourcefile(cls)
     except (OSError, TypeError):
         file = None
     if file is None:
         raise OSError(f"{cls.__qualname__} has no source file: define it in a .py file")
-    return text_hash(Path(file).read_text(encoding="utf-8"))
+    text = Path(file).read_text(encoding="utf-8")
+    modules = _closure(_imports(text, package, cls.__module__), package)
+    return hashlib.sha256(f"{text_hash(text)}\n{modules_hash(*modules)}".encode()).hexdigest() if modules else text_hash(text)

@@ -30,6 +30,8 @@ from baselines.replay import Replay
 from baselines.revert import Revert
 from baselines.rollback import Rollback
 from baselines.sharpen import Sharpen
+from baselines.stage_arithmetic import StageArithmetic
+from baselines.stage_ties import StageTIES
 from baselines.task_arithmetic import TaskArithmetic
 from baselines.ties import TIES
 from bench.checkpoint import Checkpoint, Store, Tensors
@@ -507,14 +509,8 @@ def test_task_arithmetic_adds_up_experts(house: House, scale: float, expected: l
 @pytest.mark.parametrize(("scale", "expected"), [(1.0, [8, 4, 8, 6, 0, -4, 0, 8]), (0.5, [4, 2, 4, 3, 0, -2, 0, 4]), (0.0, [0] * 8)])
 def test_task_arithmetic_of_stages_leads_to_the_last_checkpoint(four_stages: FakeHistory, scale: float, expected: list[float]) -> None:
     last = four_stages.stages["cw"]
-    assert row(TaskArithmetic(scale=scale, of="stages").recover(last, ("math",), four_stages)) == expected
+    assert row(StageArithmetic(scale=scale).recover(last, ("math",), four_stages)) == expected
     assert four_stages.verbs() == {"checkpoint"}
-
-
-def test_experts_make_task_arithmetic_a_method_of_another_track() -> None:
-    for method in (TaskArithmetic, TIES):
-        assert method(of="stages").track == "training-free"
-        assert method().track == method.track == "open"
 
 
 @pytest.fixture
@@ -554,7 +550,7 @@ def test_ties_by_hand(house: House, three_experts: FakeHistory, settings: dict, 
 
 def test_ties_of_stages_takes_what_each_stage_changed(house: House, four_stages: FakeHistory) -> None:
     """tau: 4 0 8 1 0 0 0 0, then -4 0 0 1 0 0 0 4, then 0 4 0 1 0 0 0 0, then 8 0 0 3 0 -4 0 4; at 0 the mean of 4, 8, at 5 of -4."""
-    assert row(TIES(share=1.0, of="stages").recover(four_stages.stages["cw"], (), four_stages)) == [6, 4, 8, 1.5, 0, -4, 0, 4]
+    assert row(StageTIES(share=1.0).recover(four_stages.stages["cw"], (), four_stages)) == [6, 4, 8, 1.5, 0, -4, 0, 4]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from bench.suite import UserError
 
 CONTROLS = ["interpolate", "longer", "none", "random", "revert", "sharpen"]
 STAGES = ["cpr", "ewc", "kl", "l2", "replay"]
-REPAIRS = ["mean_imm", "mode_imm", "refresh", "rollback", "task_arithmetic", "ties"]
+REPAIRS = ["mean_imm", "mode_imm", "refresh", "rollback", "stage_arithmetic", "stage_ties", "task_arithmetic", "ties"]
 NAMES = ["joint", *CONTROLS, *STAGES, *REPAIRS]
 
 OWN = '''
@@ -182,7 +182,6 @@ def test_a_mistyped_setting_gives_the_nearest() -> None:
         ("rollback", "rank", "fishr", "'fisher', 'magnitude' or 'gradient'"),
         ("random", "match", "both", "'count' or 'norm'"),
         ("interpolate", "alphas", ["x"], "number"),
-        ("task_arithmetic", "of", "all", "'experts' or 'stages'"),
         ("ties", "share", "1.5", "(0, 1]"),
     ],
 )

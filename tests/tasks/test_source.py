@@ -196,20 +196,34 @@ RULE = "def helper(x):\n    return x + 1\n\n\nclass Rule:\n    def apply(self, x
 def test_class_hash_takes_in_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in range(3):
         monkeypatch.setitem(sys.modules, f"rule_{place}", None)  # taken out again after the test
-    first = class_hash(loaded(tmp_path / "rule_0.py", RULE))
-    told = class_hash(loaded(tmp_path / "rule_1.py", '"""A rule."""\n\n' + RULE.replace("x + 1", "x + 1  # one more")))
-    other = class_hash(loaded(tmp_path / "rule_2.py", RULE.replace("x + 1", "x + 2")))
+    first = class_hash(loaded(tmp_path / "rule_0.py", RULE), "tasks")
+    told = class_hash(loaded(tmp_path / "rule_1.py", '"""A rule."""\n\n' + RULE.replace("x + 1", "x + 1  # one more")), "tasks")
+    other = class_hash(loaded(tmp_path / "rule_2.py", RULE.replace("x + 1", "x + 2")), "tasks")
     assert first == told == text_hash(RULE)
     assert other != first
 
 
-def test_a_tasks_class_hash_is_that_of_its_file() -> None:
+def test_a_class_hash_is_that_of_its_file_where_it_imports_nothing_of_the_package() -> None:
     file = Path(tasks.__file__).parent / "micro" / "math.py"
-    assert class_hash(Math) == text_hash(file.read_text(encoding="utf-8"))
+    assert class_hash(Math, "baselines") == text_hash(file.read_text(encoding="utf-8"))
+    assert class_hash(Math, "tasks") != class_hash(Math, "baselines")
+
+
+def test_a_class_hash_takes_in_what_its_file_is_built_on(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(folder, "built", {"ground": "import built.deep\nclass Ground: pass\n", "deep": ""})
+    for place in range(3):
+        monkeypatch.setitem(sys.modules, f"upon_{place}", None)
+    text = "from built.ground import Ground\nclass Rule(Ground): pass\n"
+    hashes = []
+    for place, depth in enumerate((1, 1, 2)):
+        (folder / "built" / "deep.py").write_text(f"DEPTH = {depth}\n")
+        modules_hash.cache_clear()
+        hashes.append(class_hash(loaded(tmp_path / f"upon_{place}.py", text), "built"))
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_a_class_without_a_file_is_an_error_that_says_what_to_do() -> None:
-    script = "from tasks.source import class_hash\nclass Rule: pass\nclass_hash(Rule)"
+    script = "from tasks.source import class_hash\nclass Rule: pass\nclass_hash(Rule, 'tasks')"
     root = Path(tasks.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=60
