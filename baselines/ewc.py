@@ -29,6 +29,6 @@ class EWC(L2):
             return Training.on(stage.domain)
         thetas = [history.checkpoint(domain) for domain in stage.earlier]
         fishers = [history.fisher(theta, domain, self.prompts) for theta, domain in zip(thetas, stage.earlier, strict=True)]
-        stiffness = fishers[0].map(lambda _, *stats: sum(stats), *fishers[1:])
+        stiffness = fishers[0].map(lambda _, *stats: sum(stats), *fishers[1:], elementwise=True)
         centre = fisher_mean(thetas, fishers, [1.0] * len(thetas))
         return Training.on(stage.domain, penalty=Pull(self.strength, centre, stiffness))

@@ -24,7 +24,7 @@ class Interpolate(Method):
         own = [history.checkpoint(target) for target in targets]
 
         def at(alpha: float) -> Checkpoint:
-            return checkpoint.map(lambda _, last, *thetas: last.lerp(sum(thetas) / len(thetas), alpha), *own)
+            return checkpoint.map(lambda _, last, *thetas: last.lerp(sum(thetas) / len(thetas), alpha), *own, elementwise=True)
 
         def validation(candidate: Checkpoint) -> float:
             return sum(history.score(candidate, domain) for domain in history.sequence)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from bench.method import History, Method
 
 if TYPE_CHECKING:
+    import torch
+
     from bench.checkpoint import Checkpoint
 
 
@@ -37,4 +39,8 @@ class MeanIMM(Method):
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         alphas = self.alphas(history)
         thetas = [history.checkpoint(domain) for domain in history.sequence]
-        return checkpoint.map(lambda _, last, *own: sum(a * theta for a, theta in zip(alphas, own, strict=True)), *thetas)
+
+        def mean(name: str, last: torch.Tensor, *own: torch.Tensor) -> torch.Tensor:
+            return sum(alpha * theta for alpha, theta in zip(alphas, own, strict=True))
+
+        return checkpoint.map(mean, *thetas, elementwise=True)

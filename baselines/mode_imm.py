@@ -33,7 +33,7 @@ def fisher_mean(thetas: Sequence[Checkpoint], fishers: Sequence[Tensors], alphas
         own, stats = theirs[: len(thetas)], theirs[len(thetas) :]
         return weighted_mean(own, [alpha * stat for alpha, stat in zip(alphas, stats, strict=True)])
 
-    return thetas[-1].map(merge, *thetas, *fishers)
+    return thetas[-1].map(merge, *thetas, *fishers, elementwise=True)
 
 
 class ModeIMM(MeanIMM):

@@ -37,8 +37,7 @@ class RandomCoordinates(Rollback):
         own, weights = self.scoring(checkpoint, targets, history)
         ranked = self.roll_back(checkpoint, own, weights)
         removed = full = 0.0
-        for name, last in checkpoint.items():
-            whole = self.step * (sum(c.tensor(name) for c in own) / len(own) - last)
-            removed += (ranked.tensor(name) - last).double().square().sum().item()
-            full += whole.double().square().sum().item()
+        for _, last, end, *thetas in checkpoint.pieces(ranked, *own):
+            removed += (end - last).double().square().sum().item()
+            full += (self.step * (sum(thetas) / len(own) - last)).double().square().sum().item()
         return min(1.0, removed / full) if full else 0.0

@@ -53,12 +53,12 @@ class Rollback(Method):
             picked = self.score(last, thetas, stats) >= max(cut, torch.finfo(torch.float32).tiny)
             return torch.where(picked, torch.lerp(last, self.aim(thetas, stats), self.step), last)
 
-        return checkpoint.map(change, *own, *weights)
+        return checkpoint.map(change, *own, *weights, elementwise=True)
 
     def scores(self, checkpoint: Checkpoint, own: list[Checkpoint], weights: list[Tensors]) -> Iterator[torch.Tensor]:
-        """The score of every coordinate, tensor by tensor."""
-        for name, last in checkpoint.items():
-            yield self.score(last, [c.tensor(name) for c in own], [w.tensor(name) for w in weights])
+        """The score of every coordinate, piece by piece."""
+        for _, last, *theirs in checkpoint.pieces(*own, *weights):
+            yield self.score(last, theirs[: len(own)], theirs[len(own) :])
 
     def score(self, last: torch.Tensor, thetas: list[torch.Tensor], stats: list[torch.Tensor]) -> torch.Tensor:
         if self.rank == "magnitude":

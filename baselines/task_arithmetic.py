@@ -37,7 +37,7 @@ class TaskArithmetic(Method):
         def change(name: str, base: torch.Tensor, *ends: torch.Tensor) -> torch.Tensor:
             return base + self.scale * merge([after - before for before, after in zip(ends[::2], ends[1::2], strict=True)])
 
-        return history.base.map(change, *(end for pair in pairs for end in pair))
+        return history.base.map(change, *(end for pair in pairs for end in pair), elementwise=True)
 
     def pairs(self, history: History) -> list[tuple[Checkpoint, Checkpoint]]:
         """Each task vector's two ends, before and after."""

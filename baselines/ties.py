@@ -45,7 +45,7 @@ class TIES(TaskArithmetic):
         """The smallest |tau| that is kept."""
 
         def sizes() -> Iterator[torch.Tensor]:
-            for name, end in after.items():
-                yield (end - before.tensor(name)).abs()
+            for _, end, start in after.pieces(before):
+                yield (end - start).abs()
 
         return threshold_of_share(sizes, self.share)

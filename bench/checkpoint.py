@@ -1,28 +1,31 @@
-"""Checkpoints as methods see them: immutable named fp32 tensors on disk, known by their content, read one at a time.
+"""Checkpoints as methods see them: immutable named tensors on disk, known by their content, read one at a time, in fp32.
 
 `Tensors` is any set of named tensors (a Fisher diagonal, a mask); `Checkpoint` is a model's: an ordinary HF folder that
-`from_pretrained` loads. Arithmetic goes through `map`, tensor by tensor, and its result is new tensors or a new checkpoint. Both live
-in a `Store`: a folder of folders named by content, so equal results are one folder and a damaged one is noticed by its name.
+`from_pretrained` loads, in one file or in shards, in the type it came in. Arithmetic goes through `map`, and its result is new tensors or
+a new checkpoint. Both live in a `Store`: a folder of folders named by content, so equal results are one folder and a damaged one is
+noticed by its name.
 """
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+
+from bench.weights import Digest, WeightFiles, write_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-WEIGHTS = "model.safetensors"
+_BESIDE = (".json", ".jinja", ".model", ".txt")
+"""Endings of the files that make a folder of weights a model: config, tokenizer, chat template."""
 
 
 class DamagedError(RuntimeError):
@@ -31,18 +34,14 @@ class DamagedError(RuntimeError):
 
 def content_hash(tensors: Iterable[tuple[str, torch.Tensor]], files: Mapping[str, bytes] | None = None) -> str:
     """sha256 of names, shapes, types and bytes of tensors, and of the files beside them, each in order of the names."""
-    digest = hashlib.sha256()
+    digest = Digest()
     for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
-        digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}|".encode())
-        if tensor.numel():
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    for name, content in sorted((files or {}).items()):
-        digest.update(f"{name}|{len(content)}|".encode() + content)
-    return digest.hexdigest()
+        digest.add(name, tensor.detach().cpu().contiguous())
+    return digest.finish(files or {})
 
 
 class Tensors:
-    """Named tensors in `folder`/model.safetensors. `hash` is their content's and the folder's name."""
+    """Named tensors in `folder`. `hash` is their content's and the folder's name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -60,37 +59,73 @@ class Tensors:
     def __hash__(self) -> int:
         return int(self.hash[:15], 16)
 
+    @cached_property
+    def _files(self) -> WeightFiles:
+        return WeightFiles(self.folder)
+
     def names(self) -> list[str]:
         """Names of the tensors, sorted."""
-        with safe_open(self.folder / WEIGHTS, "pt") as file:
-            return sorted(file.keys())
+        return self._files.names()
 
-    def tensor(self, name: str) -> torch.Tensor:
-        """One tensor, on the CPU; KeyError where there is none of that name."""
-        with safe_open(self.folder / WEIGHTS, "pt") as file:
-            if name not in file.keys():  # noqa: SIM118 (no mapping)
-                raise KeyError(f"{self.folder / WEIGHTS} has no tensor {name!r}")
-            return file.get_tensor(name)
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every tensor, by name; nothing but headers is read."""
+        return {name: self._files.shape(name) for name in self.names()}
+
+    def tensor(self, name: str, rows: slice | None = None) -> torch.Tensor:
+        """One tensor, or some rows of it, on the CPU; KeyError where there is none of that name."""
+        return self._files.tensor(name, rows)
 
     def items(self) -> Iterator[tuple[str, torch.Tensor]]:
         """(name, tensor), one in memory at a time, in order of the names."""
         for name in self.names():
             yield name, self.tensor(name)
 
-    def map(self, change: Callable[..., torch.Tensor], *others: Tensors) -> Tensors:
-        """change(name, own, *theirs) of every tensor, all of one shape, as new tensors in the same store.
+    def pieces(self, *others: Tensors) -> Iterator[tuple[str, torch.Tensor, *tuple[torch.Tensor, ...]]]:
+        """(name, own, *theirs): the same coordinates of each, a few rows of a tensor at a time, so that no tensor is too large.
 
         ValueError where `others` lack a tensor or have it in another shape: tensors of another model.
         """
-        return Store(self.folder.parent).add_tensors(self._changed(change, others))
+        for name in self.names():
+            for rows in self._matching(name, others, self._files.pieces(name)):
+                yield name, self.tensor(name, rows), *(other.tensor(name, rows) for other in others)
 
-    def _changed(self, change: Callable[..., torch.Tensor], others: Iterable[Tensors]) -> Iterator[tuple[str, torch.Tensor]]:
-        for name, own in self.items():
-            yield name, change(name, own, *(_matching(other, name, own) for other in others))
+    def map(self, change: Callable[..., torch.Tensor], *others: Tensors, elementwise: bool = False) -> Tensors:
+        """change(name, own, *theirs) of every tensor, all of one shape, as new tensors in the same store.
+
+        elementwise: each coordinate's result depends on that coordinate alone, so that large tensors are given in pieces.
+        ValueError where `others` lack a tensor or have it in another shape: tensors of another model.
+        """
+        return Store(self.folder.parent).add_tensors(self._changed(change, others, elementwise))
+
+    def _changed(
+        self, change: Callable[..., torch.Tensor], others: Iterable[Tensors], elementwise: bool
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        for name in self.names():
+            places = self._matching(name, others, self._files.pieces(name) if elementwise else [None])
+            parts = [change(name, self.tensor(name, rows), *(other.tensor(name, rows) for other in others)) for rows in places]
+            yield name, parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _matching(self, name: str, others: Iterable[Tensors], places: list[slice | None]) -> list[slice | None]:
+        """The places, once it is known that the others have this tensor in its shape."""
+        shape = self._files.shape(name)
+        for other in others:
+            try:
+                found = other._files.shape(name)
+            except KeyError:
+                found = None
+            if found != shape:
+                raise ValueError(f"{other.folder} has no tensor {name!r} of shape {shape}: it is another model's")
+        return places
 
     def content(self) -> str:
         """The content's hash as it is on disk now."""
-        return content_hash(self.items())
+        return self._digest({})
+
+    def _digest(self, files: Mapping[str, bytes]) -> str:
+        digest, stored = Digest(), WeightFiles(self.folder)
+        for name in stored.names():
+            digest.add(name, stored.tensor(name))
+        return digest.finish(files)
 
     def verify(self) -> None:
         """Raise `DamagedError` unless the content is what the folder's name says."""
@@ -103,30 +138,39 @@ class Tensors:
 
 
 class Checkpoint(Tensors):
-    """A model: the tensors, and config and tokenizer beside them. Immutable: every change is a new checkpoint."""
+    """A model: the tensors, and config and tokenizer beside them. Immutable: every change is a new checkpoint.
+
+    Tensors are read in fp32 whatever they are on disk; a change is stored in the type of the tensor that it changes.
+    """
 
     def content(self) -> str:
-        return content_hash(self.items(), _files_beside(self.folder))
+        return self._digest(_files_beside(self.folder))
 
-    def map(self, change: Callable[..., torch.Tensor], *others: Tensors) -> Checkpoint:
-        """As `Tensors.map`; the result is a checkpoint, in fp32, with the same config and tokenizer beside it."""
-        return Store(self.folder.parent).add_checkpoint(self._changed(change, others), self.folder)
+    def tensor(self, name: str, rows: slice | None = None) -> torch.Tensor:
+        found = super().tensor(name, rows)
+        return found.float() if found.is_floating_point() else found
+
+    def map(self, change: Callable[..., torch.Tensor], *others: Tensors, elementwise: bool = False) -> Checkpoint:
+        """As `Tensors.map`; the result is a checkpoint with the same config and tokenizer beside it. Counters and other tensors that are
+        no floating-point numbers stay as they are."""
+
+        def stored(name: str, own: torch.Tensor, *theirs: torch.Tensor) -> torch.Tensor:
+            return change(name, own, *theirs).to(self._files.dtype(name)) if own.is_floating_point() else own
+
+        return Store(self.folder.parent).add_checkpoint(self._changed(stored, others, elementwise), self.folder)
 
 
 def _files_beside(folder: Path) -> dict[str, bytes]:
-    """What a model's folder holds beside its weights."""
-    files = [file for file in folder.iterdir() if file.is_file() and ".safetensors" not in file.name and not file.name.startswith(".")]
+    """What a model's folder holds beside its weights, and beside what else a download brings."""
+    files = [f for f in folder.iterdir() if f.is_file() and f.suffix in _BESIDE and ".safetensors" not in f.name and f.name[0] != "."]
     return {file.name: file.read_bytes() for file in files}
 
 
-def _matching(other: Tensors, name: str, own: torch.Tensor) -> torch.Tensor:
-    try:
-        tensor = other.tensor(name)
-    except KeyError:
-        tensor = None
-    if tensor is None or tensor.shape != own.shape:
-        raise ValueError(f"{other.folder} has no tensor {name!r} of shape {tuple(own.shape)}: it is another model's")
-    return tensor
+def _in_fp32(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a model whose weights are fp32 now: a config that says otherwise would have them rounded on loading."""
+    config = json.loads(files["config.json"]) if "config.json" in files else {}
+    said = {key: "float32" for key in ("dtype", "torch_dtype") if config.get(key) not in (None, "float32")}
+    return files | {"config.json": (json.dumps(config | said, indent=2) + "\n").encode()} if said else files
 
 
 class Store:
@@ -136,42 +180,56 @@ class Store:
         self.folder = Path(folder)
 
     def add_tensors(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> Tensors:
-        """Named tensors as `Tensors`, in the types they have."""
-        return Tensors(self._add({name: tensor.detach().cpu() for name, tensor in tensors}, {}, Tensors))
+        """Named tensors as `Tensors`, in the types they have. An iterator gives them in order of their names (ValueError otherwise), so
+        that one at a time is enough."""
+        return Tensors(self._add(tensors, {}, Tensors))
 
     def add_checkpoint(self, tensors: Iterable[tuple[str, torch.Tensor]], like: Path) -> Checkpoint:
-        """Named tensors as a checkpoint in fp32, with everything but the weights of the HF folder `like` beside them."""
-        weights = {name: tensor.detach().float().cpu() for name, tensor in tensors}
-        return Checkpoint(self._add(weights, _files_beside(Path(like)), Checkpoint))
+        """Named tensors as a checkpoint, in the types they have, with everything but the weights of the HF folder `like` beside them."""
+        return Checkpoint(self._add(tensors, _files_beside(Path(like)), Checkpoint))
 
     def add_model(self, model: PreTrainedModel, like: Path) -> Checkpoint:
-        """The model's weights as they are now; tied weights are stored once."""
+        """The model's weights as they are now, in fp32; tied weights are stored once."""
         tied = set(getattr(model, "all_tied_weights_keys", {}))
-        return self.add_checkpoint(((n, t) for n, t in model.state_dict().items() if n not in tied), like)
+        state = [(name, tensor.detach()) for name, tensor in model.state_dict().items() if name not in tied]
+        tensors = ((name, t.float() if t.is_floating_point() else t) for name, t in sorted(state, key=lambda pair: pair[0]))
+        return Checkpoint(self._add(tensors, _in_fp32(_files_beside(Path(like))), Checkpoint))
 
     def add_folder(self, folder: Path) -> Checkpoint:
-        """Somebody's HF folder as a checkpoint of this store."""
+        """Somebody's HF folder as a checkpoint of this store, bit by bit."""
         return self.add_checkpoint(Tensors(folder).items(), folder)
 
-    def _add(self, tensors: dict[str, torch.Tensor], files: Mapping[str, bytes], kind: type[Tensors]) -> Path:
-        final = self.folder / content_hash(tensors.items(), files)
-        if final.exists():
-            try:
-                kind(final).verify()
-                return final
-            except DamagedError:
-                shutil.rmtree(final, ignore_errors=True)
+    def _add(self, tensors: Iterable[tuple[str, torch.Tensor]], files: Mapping[str, bytes], kind: type[Tensors]) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.folder))
+        digest = Digest()
+
+        def passing() -> Iterator[tuple[str, torch.Tensor]]:
+            last = ""
+            for name, tensor in tensors if isinstance(tensors, Iterator) else sorted(tensors, key=lambda pair: pair[0]):
+                if name < last:
+                    raise ValueError(f"tensor {name!r} comes after {last!r}: give an iterator's tensors in order of their names")
+                last = name
+                whole = tensor.detach().cpu().contiguous()
+                digest.add(name, whole)
+                yield name, whole
+
         try:
             for name, content in files.items():
                 (unfinished / name).write_bytes(content)
-            # Cloned: safetensors refuses tensors that share memory.
-            save_file({name: tensors[name].clone() for name in sorted(tensors)}, unfinished / WEIGHTS, metadata={"format": "pt"})
-            os.replace(unfinished, final)
-        except OSError:
-            if not final.exists():  # somebody else was first with the same content: theirs is ours
-                raise
+            write_weights(unfinished, passing())
+            final = self.folder / digest.finish(files)
+            if final.exists():
+                try:
+                    kind(final).verify()
+                    return final
+                except DamagedError:
+                    shutil.rmtree(final, ignore_errors=True)
+            try:
+                os.replace(unfinished, final)
+            except OSError:
+                if not final.exists():  # somebody else was first with the same content: theirs is ours
+                    raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         return final

@@ -1,4 +1,4 @@
-"""Somebody's own checkpoints as a run: copied into the store as fp32, and named by a spec that trains nothing."""
+"""Somebody's own checkpoints as a run: copied into the store, and named by a spec that trains nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bench.cache import Cache
 from bench.checkpoint import Checkpoint
 from bench.spec import RunSpec
 from bench.suite import UserError, load_suite, nearest
+from bench.weights import INDEX, WEIGHTS
 
 
 def import_checkpoints(
@@ -35,15 +36,15 @@ def import_checkpoints(
     first: Checkpoint | None = None
     chain = []
     for folder in [base, *(folder for _, folder in stages)]:
-        for needed in ("config.json", "model.safetensors"):
-            if not (folder / needed).exists():
-                raise UserError(f"{folder}: no {needed} there; give a folder that save_pretrained wrote")
+        for needed in (("config.json",), (WEIGHTS, INDEX)):
+            if not any((folder / name).exists() for name in needed):
+                raise UserError(f"{folder}: no {needed[0]} there; give a folder that save_pretrained wrote")
         try:
             checkpoint = store.add_folder(folder)
         except Exception as error:
             raise UserError(f"{folder}: its weights cannot be read ({error})") from error
         first = first or checkpoint
-        if _shapes(checkpoint) != _shapes(first):
+        if checkpoint.shapes() != first.shapes():
             raise UserError(f"{folder}: its tensors differ in name or shape from those of {base}")
         chain.append(checkpoint.hash)
     return RunSpec(
@@ -54,7 +55,3 @@ def import_checkpoints(
         imported=tuple(chain),
         imported_sequence=domains,
     )
-
-
-def _shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in checkpoint.items()}

@@ -126,7 +126,7 @@ class Suite(_Strict):
 
     def board(self, sequence: str, targets: str) -> str:
         """What settings are tuned for; a design takes those of its first order."""
-        return f"{self.id} {self.orders(sequence)[0]} {targets}"
+        return f"{self.id} {self.designs.get(sequence, (sequence,))[0]} {targets}"
 
     def sequence_flops(self, sequence: Iterable[str]) -> float:
         """FLOPs of the plain stages of a sequence: what costs are shares of."""

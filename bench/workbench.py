@@ -28,6 +28,7 @@ from bench.grpo import Settings, Trainer
 from bench.method import Training
 from bench.scoring import DECODINGS, mean_score, score_domain, write_answers
 from bench.suite import FOLDER, Suite, UserError
+from bench.weights import WEIGHTS
 from tasks.source import class_hash, modules_hash
 from tasks.task import Split
 
@@ -116,7 +117,7 @@ class Workbench:
             except DamagedError:
                 shutil.rmtree(stored.folder)
         source = FOLDER / self.suite.base.folder
-        if not (source / "model.safetensors").exists():
+        if not (source / WEIGHTS).exists():
             raise UserError(f"the base of suite {self.suite.name} is missing at {source}: run `python -m bench build-base`")
         base = self.cache.store.add_folder(source)
         if base.hash != self.suite.base.content:
@@ -226,7 +227,7 @@ class Workbench:
             return 0.0
 
         def make(files: Path, work: Path) -> Made:
-            squares = ((first.tensor(name) - tensor).double().square().sum().item() for name, tensor in second.items())
+            squares = ((a - b).double().square().sum().item() for _, a, b in first.pieces(second))
             return Made({"norm": sum(squares) ** 0.5})
 
         return self.cache.remember("distance", {"one": first.hash, "other": second.hash}, make).value["norm"]

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from bench import checkpoint as module
-from bench.checkpoint import WEIGHTS, Checkpoint, DamagedError, Store, Tensors, content_hash, threshold_of_share
+from bench import weights as module
+from bench.checkpoint import Checkpoint, DamagedError, Store, Tensors, content_hash, threshold_of_share
+from bench.weights import INDEX, WEIGHTS, WeightFiles, write_weights
 
 WEIGHT = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
 BIAS = torch.tensor([0.5, -0.5])
@@ -109,16 +110,145 @@ def test_equal_content_is_one_folder_written_once(store: Store, like: Path, chec
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_checkpoint_is_fp32_under_its_content_with_config_beside(store: Store, like: Path) -> None:
-    added = store.add_checkpoint([("weight", WEIGHT.bfloat16()), ("bias", BIAS.double())], like)
+def test_checkpoint_lies_under_its_content_with_config_beside(store: Store, like: Path) -> None:
+    (like / "pytorch_model.bin").write_bytes(b"the same weights again")
+    added = store.add_checkpoint([("weight", WEIGHT), ("bias", BIAS)], like)
     beside = {name: (like / name).read_bytes() for name in ("config.json", "tokenizer.json")}
     assert added.hash == content_hash([("weight", WEIGHT), ("bias", BIAS)], beside)
     assert added.hash != content_hash([("weight", WEIGHT), ("bias", BIAS)])
     assert sorted(path.name for path in added.folder.iterdir()) == ["config.json", WEIGHTS, "tokenizer.json"]
     assert (added.folder / "config.json").read_text() == '{"model_type": "tiny"}'
-    loaded = load_file(added.folder / WEIGHTS)
-    assert {name: tensor.dtype for name, tensor in loaded.items()} == {"weight": torch.float32, "bias": torch.float32}
-    assert torch.equal(loaded["weight"], WEIGHT)
+    assert torch.equal(load_file(added.folder / WEIGHTS)["weight"], WEIGHT)
+
+
+# --- types: read in fp32, stored as they came
+
+
+def test_bf16_stays_bf16_on_disk_and_is_read_in_fp32(store: Store, like: Path) -> None:
+    added = store.add_checkpoint([("weight", WEIGHT.bfloat16()), ("bias", BIAS)], like)
+    types = {name: tensor.dtype for name, tensor in load_file(added.folder / WEIGHTS).items()}
+    assert types == {"weight": torch.bfloat16, "bias": torch.float32}
+    assert {tensor.dtype for _, tensor in added.items()} == {torch.float32}
+    added.verify()
+
+
+def test_a_change_of_bf16_is_computed_in_fp32_and_stored_in_bf16(store: Store, like: Path) -> None:
+    added = store.add_checkpoint([("weight", WEIGHT.bfloat16()), ("bias", BIAS)], like)
+    seen = set()
+
+    def change(name: str, own: torch.Tensor) -> torch.Tensor:
+        seen.add(own.dtype)
+        return own + 2**-9  # at 1 half of what bf16 tells apart: lost only on being stored
+
+    mapped = added.map(change)
+    assert seen == {torch.float32}
+    assert WeightFiles(mapped.folder).dtype("weight") == torch.bfloat16
+    assert mapped.tensor("weight")[0, 0] == 1.0
+    assert mapped.tensor("bias")[0] == 0.5 + 2**-9
+
+
+def test_counters_are_no_weights(store: Store, like: Path) -> None:
+    added = store.add_checkpoint([("weight", WEIGHT), ("steps", torch.tensor(7))], like)
+    mapped = added.map(lambda name, own: own * 2)
+    assert mapped.tensor("steps").item() == 7
+    assert mapped.tensor("steps").dtype == torch.int64
+    assert WeightFiles(added.folder).dtype("steps") == torch.int64
+
+
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_a_trained_bf16_model_is_fp32_and_says_so(store: Store, tmp_path: Path, key: str) -> None:
+    """Others load in the type that the config says: a config of before would have them round what was learned."""
+    like = tmp_path / "bf16"
+    like.mkdir()
+    (like / "config.json").write_text(f'{{"model_type": "tiny", "{key}": "bfloat16"}}')
+    added = store.add_model(torch.nn.Linear(2, 2), like)
+    assert WeightFiles(added.folder).dtype("weight") == torch.float32
+    assert f'"{key}": "float32"' in (added.folder / "config.json").read_text()
+    added.verify()
+
+
+# --- shards and pieces
+
+
+def sharded(like: Path) -> Path:
+    """The folder `like` in two files and an index."""
+    (like / WEIGHTS).unlink()
+    write_weights(like, [("bias", BIAS), ("weight", WEIGHT)], shard_bytes=16)
+    return like
+
+
+def test_large_models_are_written_in_shards_that_hf_understands(like: Path) -> None:
+    from transformers.utils.hub import get_checkpoint_shard_files
+
+    sharded(like)
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    assert sorted(path.name for path in like.glob("*.safetensors")) == names
+    files, found = get_checkpoint_shard_files(str(like), str(like / INDEX))
+    assert sorted(Path(file).name for file in files) == names
+    assert found["weight_map"] == {"bias": names[0], "weight": names[1]}
+    assert found["total_size"] == 24
+
+
+def test_shards_are_the_same_checkpoint_as_one_file(store: Store, like: Path, checkpoint: Checkpoint) -> None:
+    shards = sharded(like)
+    assert store.add_folder(shards) == checkpoint
+    moved = checkpoint.folder.parent / "moved"
+    shutil.copytree(shards, moved)
+    found = Checkpoint(moved)
+    assert found.content() == checkpoint.hash
+    assert torch.equal(found.tensor("weight"), WEIGHT)
+    assert found.shapes() == {"bias": (2,), "weight": (2, 2)}
+
+
+def test_a_missing_shard_is_damage(store: Store, like: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.write_weights, "__kwdefaults__", {"shard_bytes": 16})
+    added = store.add_folder(like)
+    added.verify()
+    (added.folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(DamagedError):
+        added.verify()
+
+
+def test_from_pretrained_loads_a_sharded_checkpoint(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+    monkeypatch.setattr(module.write_weights, "__kwdefaults__", {"shard_bytes": 600})
+    config = LlamaConfig(vocab_size=11, hidden_size=8, intermediate_size=12, num_hidden_layers=1, num_attention_heads=2)
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(tmp_path / "model")
+    added = store.add_model(model, tmp_path / "model")
+    assert len(list(added.folder.glob("model-*.safetensors"))) > 2
+    loaded = AutoModelForCausalLM.from_pretrained(added.folder)
+    for (name, theirs), ours in zip(loaded.state_dict().items(), model.state_dict().values(), strict=True):
+        assert torch.equal(theirs, ours), name
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (35,), (1, 35), (5, 7, 1), (0, 3), ()])
+def test_pieces_make_up_the_tensor(store: Store, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PIECE", 10)
+    whole = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    one, other = store.add_tensors([("a", whole)]), store.add_tensors([("a", 2 * whole)])
+    pieces = list(one.pieces(other))
+    assert torch.equal(torch.cat([own.reshape(-1) for _, own, _ in pieces]), whole.reshape(-1))
+    assert all(torch.equal(2 * own, theirs) for _, own, theirs in pieces)
+    if shape in ((7, 5), (35,), (5, 7, 1)):
+        assert len(pieces) > 3
+        assert max(own.numel() for _, own, _ in pieces) <= 10
+    seen = []
+    mapped = one.map(lambda name, own, theirs: seen.append(own.numel()) or own + theirs, other, elementwise=True)
+    assert torch.equal(mapped.tensor("a"), 3 * whole)
+    assert len(seen) == len(pieces)
+
+
+def test_pieces_refuse_another_models_tensors(checkpoint: Checkpoint, store: Store) -> None:
+    with pytest.raises(ValueError, match="another model's"):
+        list(checkpoint.pieces(store.add_tensors([("weight", WEIGHT)])))
+
+
+def test_an_iterator_comes_in_order(store: Store) -> None:
+    with pytest.raises(ValueError, match="'a' comes after 'b'"):
+        store.add_tensors(iter([("b", BIAS), ("a", BIAS)]))
+    assert listing(store) == []
 
 
 def test_tensors_keep_their_types(store: Store) -> None:
