@@ -15,9 +15,9 @@ from bench.method import History, Stage, Training
 class EWC(L2):
     """strength: the paper's lambda, above 0; prompts: answers a domain for its Fisher."""
 
-    strength: float = 300.0
+    strength: float = 10.0
     prompts: int = 64
-    search = {"strength": (10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4)}  # on micro the mean of F is 1e-3, its median 1e-6 to 1e-5
+    search = {"strength": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3)}  # on micro the mean of F is 1e-3, its median 1e-6 to 1e-5
 
     def __post_init__(self) -> None:
         super().__post_init__()

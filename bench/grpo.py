@@ -7,9 +7,10 @@ tokens of the batch and the clip is asymmetric. Per token, with the ratio r to t
     loss = -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A) + kl (q/p - log q/p - 1),   summed, over the batch's answer tokens
 
 What is left out of the textbook version: no value network, no length penalty, no KL term unless asked for. What is added for speed,
-each exact: prompts are encoded once a group where the model allows it (checked on one group before the stage), and groups whose
-advantages are all 0 are not run when nothing else needs them; their tokens stay in the denominator, and a batch of nothing but
-such groups still takes its optimizer step. Answers are sampled by counter-based draws, so no generator state exists to be saved.
+each exact: prompts are encoded once a group where the model allows it (checked on one group before the stage), a mixture's domains go
+through the model one after another, since a short prompt beside a long one is mostly padding, and groups whose advantages are all 0
+are not run when nothing else needs them; their tokens stay in the denominator, and a batch of nothing but such groups still takes its
+optimizer step. Answers are sampled by counter-based draws, so no generator state exists to be saved.
 
     python -m bench run --method none
 """
@@ -75,10 +76,13 @@ class Batch:
     def group(self) -> int:
         return len(self.tokens) // len(self.prompts)
 
+    def rows(self, groups: Sequence[int]) -> torch.Tensor:
+        """The rows of some groups, by index."""
+        return torch.tensor([g * self.group + i for g in groups for i in range(self.group)], device=self.tokens.device)
+
     def select(self, groups: Sequence[int]) -> Batch:
         """The batch of some groups, by index."""
-        width = self.group
-        rows = torch.tensor([g * width + i for g in groups for i in range(width)], device=self.tokens.device)
+        rows = self.rows(groups)
 
         def pick(tensor: torch.Tensor | None) -> torch.Tensor | None:
             return None if tensor is None else tensor[rows]
@@ -204,13 +208,9 @@ def backward(
     """Add the gradient of the batch's loss to the parameters' `.grad`; returns the loss. Token-level normalisation: the
     denominator is the number of answer tokens of the whole batch, those of skipped groups included."""
     tokens = batch.mask.sum().clamp(min=1)
-    groups = needed_groups(batch, kl)
-    size = settings.groups_at_once or max(len(groups), 1)
     total = 0.0
-    for start in range(0, len(groups), size):
-        part = batch.select(groups[start : start + size])
-        width = int(part.mask.sum(1).max())
-        part = _narrow(part, width)
+    for groups in passes(batch, needed_groups(batch, kl), settings.groups_at_once):
+        part = _narrow(batch.select(groups))
         with autocast():
             probabilities = log_probs(model, part, pad, shared=shared)
         loss = token_losses(probabilities, part, settings, kl).sum() / tokens
@@ -219,8 +219,18 @@ def backward(
     return total
 
 
-def _narrow(batch: Batch, width: int) -> Batch:
+def passes(batch: Batch, groups: Sequence[int], size: int | None) -> Iterator[list[int]]:
+    """The groups that go through the model together: of one domain, since a short prompt beside a long one is mostly padding, and at
+    most `size`."""
+    for name in dict.fromkeys(batch.domains[group] for group in groups):
+        own = [group for group in groups if batch.domains[group] == name]
+        step = size or len(own)
+        yield from (own[start : start + step] for start in range(0, len(own), step))
+
+
+def _narrow(batch: Batch) -> Batch:
     """The batch without answer columns that no row uses."""
+    width = int(batch.mask.sum(1).max())
     for name in ("tokens", "mask", "log_probs", "reference_log_probs", "advantages"):
         tensor = getattr(batch, name)
         if tensor is not None and tensor.shape[1] > 1:
@@ -247,6 +257,13 @@ def domains_of(mixture: Mapping[str, float], prompts: int, step: int) -> list[st
                 break
         picked.append(name)
     return sorted(picked)
+
+
+def _joined(parts: Sequence[Completions], pad: int) -> Completions:
+    """Answers of several batches as one, as wide as the widest."""
+    width = max(part.tokens.shape[1] for part in parts)
+    tokens = [torch.nn.functional.pad(part.tokens, (0, width - part.tokens.shape[1]), value=pad) for part in parts]
+    return Completions(torch.cat(tokens), torch.cat([part.lengths for part in parts]), torch.cat([part.ended for part in parts]))
 
 
 @dataclass
@@ -324,20 +341,21 @@ class Trainer:
         """Sample and score one step's answers."""
         settings = self.settings
         names = domains_of(self.training.mixture, settings.prompts, self.step)
-        items, draws, numbers = [], [], {}
-        limit = max(self.tasks[name].answer_tokens for name in set(names))
+        items, prompts, answers, numbers = [], [], [], {}
         for name in dict.fromkeys(names):
-            count = names.count(name)
-            numbers[name] = self._prompts(name, count)
-            items += [self.tasks[name].item("train", self.seed, number) for number in numbers[name]]
+            numbers[name] = self._prompts(name, names.count(name))
+            own = [self.tasks[name].item("train", self.seed, number) for number in numbers[name]]
+            ids = self.tokenizer([item.prompt for item in own])["input_ids"]
             key = ("rollout", self.seed, name, self.purpose, self.step)
-            draws.append(uniforms(count * settings.group, limit, *key))
-        prompts = self.tokenizer([item.prompt for item in items])["input_ids"]
-        try:
-            with self._autocast():
-                done = generate(self.model, prompts, torch.cat(draws), end=self.end, pad=self.pad)
-        except NotFiniteError as error:
-            raise self._diverged(str(error)) from error
+            draws = uniforms(len(own) * settings.group, self.tasks[name].answer_tokens, *key)
+            try:
+                with self._autocast():
+                    answers.append(generate(self.model, ids, draws, end=self.end, pad=self.pad))
+            except NotFiniteError as error:
+                raise self._diverged(str(error)) from error
+            items += own
+            prompts += ids
+        done = _joined(answers, self.pad)
         rewards, unparsed = self._rewards(items, done)
         if self.permute_rewards:
             rewards = _permuted(rewards, self.seed, names[0], self.purpose, self.step)
@@ -385,9 +403,8 @@ class Trainer:
                 batch.reference_log_probs = torch.zeros(batch.tokens.shape, device=batch.tokens.device)
                 for name in dict.fromkeys(batch.domains):
                     groups = [g for g, domain in enumerate(batch.domains) if domain == name]
-                    rows = torch.tensor([g * batch.group + i for g in groups for i in range(batch.group)])
                     model = self.reference.get(name) or self.reference["*"]
-                    batch.reference_log_probs[rows] = self._all_log_probs(model, batch.select(groups))
+                    batch.reference_log_probs[batch.rows(groups)] = self._all_log_probs(model, batch.select(groups))
         if hook is not None:
             rollout = Rollout(batch.domains, batch.rewards, batch.log_probs, batch.reference_log_probs, batch.mask)
             advantages = hook(rollout).to(batch.tokens.device)
@@ -395,10 +412,12 @@ class Trainer:
         return batch
 
     def _all_log_probs(self, model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-        size = self.settings.groups_at_once or len(batch.prompts)
-        starts = range(0, len(batch.prompts), size)
-        parts = (batch.select(range(s, min(s + size, len(batch.prompts)))) for s in starts)
-        return torch.cat([log_probs(model, part, self.pad, shared=bool(self.shared)) for part in parts])
+        found = torch.zeros(batch.tokens.shape, device=batch.tokens.device)
+        for groups in passes(batch, range(len(batch.prompts)), self.settings.groups_at_once):
+            part = _narrow(batch.select(groups))
+            own = log_probs(model, part, self.pad, shared=bool(self.shared))
+            found[batch.rows(groups), : own.shape[1]] = own
+        return found
 
     # learning
     def update(self, batch: Batch, number: int = 0) -> dict[str, float]:

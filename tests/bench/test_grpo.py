@@ -18,6 +18,7 @@ import pytest
 import torch
 from transformers import Qwen3ForCausalLM
 
+from bench import grpo
 from bench.build_base import Recipe, config
 from bench.build_base import batch as text_batch
 from bench.grpo import (
@@ -30,10 +31,12 @@ from bench.grpo import (
     group_advantages,
     log_probs,
     needed_groups,
+    passes,
     sharing_is_exact,
     token_losses,
 )
 from bench.method import LoRA, Rollout, Training
+from bench.sampling import generate
 from tasks.micro.cw import CW
 from tasks.micro.math import Math
 from tasks.micro.vocabulary import build_tokenizer
@@ -233,6 +236,32 @@ def test_domains_depend_on_shares_and_step_alone() -> None:
     assert [domains_of({"a": 0.63, "b": 0.37}, 5, step) for step in reversed(range(20))] == steps[::-1]
     assert len({tuple(names) for names in steps}) > 1
     assert domains_of({"a": 1.0}, 3, 7) == ["a", "a", "a"]
+
+
+def test_a_mixtures_domains_go_through_the_model_apart(model: Qwen3ForCausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short prompt beside a long one of another domain would be padded to it, and cost as much."""
+    sampled, passed = [], []
+
+    def sampling(model: Any, prompts: Any, *args: Any, **kwargs: Any) -> Any:
+        sampled.append(prompts)
+        return generate(model, prompts, *args, **kwargs)
+
+    def passing(model: Any, batch: Batch, *args: Any, **kwargs: Any) -> torch.Tensor:
+        passed.append(set(batch.domains))
+        assert batch.mask.any(0).all(), "columns that no answer of these uses"
+        return log_probs(model, batch, *args, **kwargs)
+
+    monkeypatch.setattr(grpo, "generate", sampling)
+    mixed = trainer(model, Training.on("cw", "math"), Settings(steps=1, prompts=8, group=4, updates=2))
+    batch = mixed.rollout()
+    assert [len(prompts) for prompts in sampled] == [batch.domains.count("cw"), batch.domains.count("math")]
+    assert sampled[0] + sampled[1] == batch.prompts
+    monkeypatch.setattr(grpo, "log_probs", passing)
+    mixed.update(batch)
+    mixed._all_log_probs(model, batch)
+    assert passed == [{"cw"}, {"math"}] * 2
+    assert list(passes(batch, [0, 2, 5, 7], 1)) == [[0], [2], [5], [7]]
+    assert [len(groups) for groups in passes(batch, range(8), 3)] == [3, 1, 3, 1]
 
 
 def test_permuted_rewards_keep_each_groups_rewards(model: Qwen3ForCausalLM) -> None:
