@@ -21,6 +21,7 @@ def run(
     method: str = "none",
     *,
     suite: str = "micro",
+    model: str = "",
     sequence: str = "paper",
     targets: str = "single",
     settings: Mapping[str, Any] | None = None,
@@ -37,17 +38,18 @@ def run(
 ) -> Run | list[Run]:
     """Train a sequence, repair it, score it; the run, or with `seeds` a list of them.
 
-    method: a name (`refresh`) or "path/to/file.py:Class"; settings: the method's; seeds: how many from `seed` on, or which; targets:
-    `single` or `all`; quick: a minute, not comparable; null: a domain, after whose stage rewards are permuted; out: where run folders
-    go; cache: where checkpoints go ($BENCH_CACHE or the user's cache folder); jobs: worker processes; log_to: "tensorboard". Tuned
-    settings of the method are used where there are any, as on the command line. Raises `bench.suite.UserError` with one line that says
-    what to do.
+    method: a name (`refresh`) or "path/to/file.py:Class"; model: an HF folder or a repository of the hub, for suites without a base;
+    settings: the method's; seeds: how many from `seed` on, or which; targets: `single` or `all`; quick: a minute, not comparable; null:
+    a domain, after whose stage rewards are permuted; out: where run folders go; cache: where checkpoints go ($BENCH_CACHE or the user's
+    cache folder); jobs: worker processes; log_to: "tensorboard". Tuned settings of the method are used where there are any, as on the
+    command line. Raises `bench.suite.UserError` with one line that says what to do.
     """
     chosen = [seed] if seeds is None else list(range(seed, seed + seeds)) if isinstance(seeds, int) else list(seeds)
-    tuned = tuned_settings(method, load_suite(suite, quick=quick).board(sequence, targets))
+    tuned = tuned_settings(method, load_suite(suite, quick=quick).board(sequence, targets, model))
     specs = [
         RunSpec(
             suite=suite,
+            model=model,
             quick=quick,
             sequence=sequence,
             targets=targets,

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -220,19 +221,21 @@ def boards(runs: Sequence[Run], designs: Mapping[str, Sequence[str]] | None = No
 
 def _key(run: Run) -> tuple[str, ...]:
     """What runs of one board have in common beside their sequence."""
-    spec, suite = run.manifest["spec"], run.manifest["suite"]
+    spec, suite, model = (run.manifest[part] for part in ("spec", "suite", "model"))
     imported = hashlib.sha256("".join(spec["imported"]).encode()).hexdigest()[:8] if spec["imported"] else ""
-    return suite["id"], suite["fingerprint"], run.manifest["numerics"]["device"], spec["targets"], imported
+    # The suite's own base is in its fingerprint.
+    suite_id, base = (f"{suite['id']} {Path(model['name']).name}", model["content"]) if model["name"] else (suite["id"], "")
+    return suite_id, suite["fingerprint"], base, run.manifest["numerics"]["device"], spec["targets"], imported
 
 
 def _name(key: tuple[str, ...], sequence: str) -> tuple[str, str, str, str]:
-    suite_id, _, device, targets, imported = key
+    suite_id, _, _, device, targets, imported = key
     return suite_id, f"{sequence} {imported}".strip(), targets, device
 
 
 def _null_of(key: tuple[str, ...], sequences: Sequence[str], null: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
     """Null runs of a board's sequences; what their stages damage does not depend on anybody's targets."""
-    fitting = [run for run in null if _key(run)[:3] == key[:3] and run.manifest["spec"]["sequence"] in sequences]
+    fitting = [run for run in null if _key(run)[:4] == key[:4] and run.manifest["spec"]["sequence"] in sequences]
     after = {domain: one_each([run for run in fitting if run.manifest["spec"]["null"] == domain]) for domain in _null_domains(fitting)}
     return {domain: tuple(found) for domain, found in after.items()}
 

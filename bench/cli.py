@@ -48,6 +48,7 @@ LogTo = Annotated[str | None, typer.Option(help="tensorboard: training curves in
 DeviceName = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A minute; not comparable with anything.")]
 SuiteName = Annotated[str, typer.Option(help="Suite, by name or .yaml file.")]
+ModelName = Annotated[str, typer.Option(help="HF folder, or owner/name[@revision] on the hub, for suites without a base of their own.")]
 
 
 @app.command()
@@ -55,6 +56,7 @@ SuiteName = Annotated[str, typer.Option(help="Suite, by name or .yaml file.")]
 def run(
     method: Annotated[str, typer.Option(help="Method: a name (see `list methods`) or path/to/file.py:Class.")] = "none",
     suite: SuiteName = "micro",
+    model: ModelName = "",
     sequence: Annotated[str, typer.Option(help="Sequence of domains (see `list sequences`).")] = "paper",
     targets: Annotated[str, typer.Option(help="Domains to win back: single (math) or all (every one but the last).")] = "single",
     seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
@@ -79,8 +81,8 @@ def run(
     from bench.spec import RunSpec
     from bench.suite import load_suite
 
-    given: dict[str, Any] = {"suite": suite, "quick": quick, "sequence": sequence} | (_imported(source) if source else {})
-    tuned = tuned_settings(method, load_suite(given["suite"], quick=given["quick"]).board(given["sequence"], targets))
+    given: dict[str, Any] = {"suite": suite, "model": model, "quick": quick, "sequence": sequence} | (_imported(source) if source else {})
+    tuned = tuned_settings(method, load_suite(given["suite"], quick=given["quick"]).board(given["sequence"], targets, given["model"]))
     first = RunSpec(**given, targets=targets)
     variants = [
         [
@@ -105,6 +107,7 @@ def _imported(folder: Path) -> dict[str, Any]:
     spec = manifest["spec"]
     return {
         "suite": spec["suite"],
+        "model": spec.get("model", ""),
         "quick": spec["quick"],
         "sequence": spec["sequence"],
         "imported": chain,
@@ -119,6 +122,7 @@ def compare(
         str, typer.Option(help="Methods, as in refresh[steps=5,30],rollback,mine.py:Mine; `controls` and `all` stand for many.")
     ] = "refresh,rollback,replay,controls",
     suite: SuiteName = "micro",
+    model: ModelName = "",
     sequence: Annotated[str, typer.Option(help="Sequence, or a design of several (balanced).")] = "paper",
     targets: Annotated[str, typer.Option(help="Domains to win back: single (math) or all (every one but the last).")] = "single",
     seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
@@ -140,6 +144,7 @@ def compare(
         methods,
         seeds=range(seed, seed + seeds),
         suite=suite,
+        model=model,
         quick=quick,
         sequence=sequence,
         targets=targets,
@@ -172,6 +177,7 @@ def compare(
 def tune(
     method: Annotated[str, typer.Option(help="Method: a name or path/to/file.py:Class, with a search space of its own.")],
     suite: SuiteName = "micro",
+    model: ModelName = "",
     sequence: Annotated[str, typer.Option(help="Sequence of domains.")] = "paper",
     targets: Annotated[str, typer.Option(help="single or all.")] = "single",
     device: DeviceName = "auto",
@@ -184,7 +190,9 @@ def tune(
     from bench.tuning import table
     from bench.tuning import tune as try_all
 
-    record = try_all(method, suite=suite, quick=quick, sequence=sequence, targets=targets, device=device, cache=cache, jobs=jobs)
+    record = try_all(
+        method, suite=suite, model=model, quick=quick, sequence=sequence, targets=targets, device=device, cache=cache, jobs=jobs
+    )
     typer.echo("\n" + table(record))
     typer.echo("\n--quick: not kept" if quick else f"\nkept in {tuned_file(method)}")
 

@@ -60,6 +60,7 @@ def comparison(
     *,
     seeds: Sequence[int],
     suite: str = "micro",
+    model: str = "",
     quick: bool = False,
     sequence: str = "paper",
     targets: str = "single",
@@ -77,11 +78,13 @@ def comparison(
         chosen.insert(0, (PLAIN, []))
     variants = []
     for name, words in chosen:
-        tuned = tuned_settings(name, loaded.board(sequence, targets))
+        tuned = tuned_settings(name, loaded.board(sequence, targets, model))
         variants += [(name, tuned | own) for own in settings_of(words, name)]
     variants = list({repr((name, make_method(name, own).settings())): (name, own) for name, own in reversed(variants)}.values())[::-1]
     specs = [
-        RunSpec(suite=suite, quick=quick, sequence=order, targets=targets, method=name, settings=settings, seed=seed, device=device)
+        RunSpec(
+            suite=suite, model=model, quick=quick, sequence=order, targets=targets, method=name, settings=settings, seed=seed, device=device
+        )
         for order in loaded.orders(sequence)
         for seed in seeds
         for name, settings in variants

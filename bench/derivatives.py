@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
+from bench.dialogue import Dialogue
 from bench.grpo import Batch, Settings, backward, group_advantages, log_probs
-from bench.sampling import generate, texts, uniforms
+from bench.sampling import generate, uniforms
 from tasks.task import Task
 
 
 def own_answers(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, *, prompts: int, group: int, seed: int, purpose: str
+    model: PreTrainedModel, dialogue: Dialogue, task: Task, *, prompts: int, group: int, seed: int, purpose: str
 ) -> tuple[Batch, list[str], list[str]]:
     """`group` answers of the model at temperature 1 to each of `prompts` training prompts, with rewards and advantages; beside the
     batch, the texts of prompts and answers."""
     # Prompts that neither a stage nor a repair trains on.
     items = [task.item("train", seed, 2_000_000 + number) for number in range(prompts)]
-    ids = tokenizer([item.prompt for item in items])["input_ids"]
-    draws = uniforms(prompts * group, task.answer_tokens, "own", seed, task.domain, purpose)
-    done = generate(model, ids, draws, end=tokenizer.eos_token_id, pad=tokenizer.pad_token_id)
-    answers = texts(tokenizer, done)
-    ended = done.ended.tolist()
+    ids = dialogue.encode([item.prompt for item in items])
+    draws = uniforms(prompts * group, dialogue.limit(task), "own", seed, task.domain, purpose)
+    done = generate(model, ids, draws, ends=dialogue.ends, pad=dialogue.pad)
+    answers, ended = dialogue.answers(done), done.ended.tolist()
     rewards = [
-        (task.score(item, answers[i * group + g]) or 0.0) if ended[i * group + g] else 0.0
+        dialogue.score(task, item, answers[row], ended[row]) or 0.0
         for i, item in enumerate(items)
-        for g in range(group)
+        for row in range(i * group, (i + 1) * group)
     ]
     rewards = torch.tensor(rewards).view(prompts, group)
     advantages = group_advantages(rewards) if group > 1 else torch.zeros_like(rewards)
@@ -42,12 +42,10 @@ def own_answers(
     return batch, [item.prompt for item in items], answers
 
 
-def fisher_diagonal(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, *, count: int, seed: int
-) -> Mapping[str, torch.Tensor]:
+def fisher_diagonal(model: PreTrainedModel, dialogue: Dialogue, task: Task, *, count: int, seed: int) -> Mapping[str, torch.Tensor]:
     """E[(d log p(answer | prompt) / d theta_i)^2] over `count` prompts, one answer each, sampled by the model itself (the true Fisher
     of Kunstner et al., 1905.12558, not the empirical one): the diagonal that EWC (1612.00796, eq. 3) is weighted with."""
-    batch, _, _ = own_answers(model, tokenizer, task, prompts=count, group=1, seed=seed, purpose="fisher")
+    batch, _, _ = own_answers(model, dialogue, task, prompts=count, group=1, seed=seed, purpose="fisher")
     parameters = dict(model.named_parameters())
     total = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     for row in range(count):
@@ -55,7 +53,7 @@ def fisher_diagonal(
         width = int(one.mask.sum())
         one.tokens, one.mask = one.tokens[:, :width], one.mask[:, :width]
         model.zero_grad(set_to_none=True)
-        log_probs(model, one, tokenizer.pad_token_id, shared=False).sum().backward()
+        log_probs(model, one, dialogue.pad, shared=False).sum().backward()
         for name, parameter in parameters.items():
             if parameter.grad is not None:
                 total[name].addcmul_(parameter.grad, parameter.grad, value=1 / count)
@@ -64,13 +62,13 @@ def fisher_diagonal(
 
 
 def policy_gradient(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, settings: Settings, *, count: int, seed: int
+    model: PreTrainedModel, dialogue: Dialogue, task: Task, settings: Settings, *, count: int, seed: int
 ) -> Mapping[str, torch.Tensor]:
     """The gradient that a plain GRPO step would descend, estimated on `count` answers in groups of the suite's size."""
     prompts = max(1, count // settings.group)
-    batch, _, _ = own_answers(model, tokenizer, task, prompts=prompts, group=settings.group, seed=seed, purpose="gradient")
+    batch, _, _ = own_answers(model, dialogue, task, prompts=prompts, group=settings.group, seed=seed, purpose="gradient")
     model.zero_grad(set_to_none=True)
-    backward(model, batch, settings, pad=tokenizer.pad_token_id, shared=False)
+    backward(model, batch, settings, pad=dialogue.pad, shared=False)
     found = {
         name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
         for name, parameter in model.named_parameters()

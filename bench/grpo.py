@@ -24,11 +24,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache
 
+from bench.dialogue import Dialogue
 from bench.method import LoRA, Rollout, Training
-from bench.sampling import Completions, NotFiniteError, generate, left_pad, texts, uniforms
+from bench.sampling import Completions, NotFiniteError, generate, left_pad, uniforms
 from tasks.task import Item, Task
 
 _SHARED_TOLERANCE = 1e-3
@@ -42,7 +43,8 @@ class DivergedError(RuntimeError):
 @dataclass(frozen=True)
 class Settings:
     """The suite's GRPO. prompts x group answers a step; `updates` optimizer steps on each; learning_rate reached after `warmup`
-    steps and kept; groups_at_once bounds the memory of a pass (None: all)."""
+    steps and kept; groups_at_once bounds the memory of a pass (None: all), as gradient_checkpointing does at the price of a second forward
+    pass; lora: rank and alpha of adapters that stages train instead of the weights, merged at their end."""
 
     steps: int = 100
     prompts: int = 32
@@ -55,6 +57,8 @@ class Settings:
     kl: float = 0.0
     max_grad_norm: float = 1.0
     groups_at_once: int | None = None
+    gradient_checkpointing: bool = False
+    lora: Mapping[str, float] | None = None
 
 
 @dataclass
@@ -276,7 +280,7 @@ class Trainer:
     """
 
     model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    dialogue: Dialogue
     tasks: Mapping[str, Task]
     training: Training
     settings: Settings
@@ -291,12 +295,18 @@ class Trainer:
     shared: bool | None = None
 
     def __post_init__(self) -> None:
-        self.end, self.pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
+        self.pad = self.dialogue.pad
         self.kl = self.settings.kl if self.training.kl is None else self.training.kl
         self.rate = self.training.learning_rate or self.settings.learning_rate
         self.total = self.training.steps or self.settings.steps
-        if isinstance(self.training.trainable, LoRA):
-            self.model = _with_adapters(self.model, self.training.trainable, self.seed)
+        adapters = self.training.trainable
+        if adapters is None and self.settings.lora is not None:
+            adapters = LoRA(**self.settings.lora)
+        if isinstance(adapters, LoRA):
+            self.model = _with_adapters(self.model, adapters, self.seed)
+        if self.settings.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            self.shared = False
         _without_dropout(self.model)
         self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)
@@ -345,12 +355,12 @@ class Trainer:
         for name in dict.fromkeys(names):
             numbers[name] = self._prompts(name, names.count(name))
             own = [self.tasks[name].item("train", self.seed, number) for number in numbers[name]]
-            ids = self.tokenizer([item.prompt for item in own])["input_ids"]
+            ids = self.dialogue.encode([item.prompt for item in own])
             key = ("rollout", self.seed, name, self.purpose, self.step)
-            draws = uniforms(len(own) * settings.group, self.tasks[name].answer_tokens, *key)
+            draws = uniforms(len(own) * settings.group, self.dialogue.limit(self.tasks[name]), *key)
             try:
                 with self._autocast():
-                    answers.append(generate(self.model, ids, draws, end=self.end, pad=self.pad))
+                    answers.append(generate(self.model, ids, draws, ends=self.dialogue.ends, pad=self.pad))
             except NotFiniteError as error:
                 raise self._diverged(str(error)) from error
             items += own
@@ -385,12 +395,14 @@ class Trainer:
         return [offset + self.step * self.settings.prompts + place for place in range(count)]
 
     def _rewards(self, items: list[Item], done: Completions) -> tuple[torch.Tensor, float]:
-        answers = texts(self.tokenizer, done)
+        answers, ended = self.dialogue.answers(done), done.ended.tolist()
         group = len(answers) // len(items)
-        scores = [self.tasks[item.domain].score(item, answers[i * group + g]) for i, item in enumerate(items) for g in range(group)]
-        ended = done.ended.tolist()
-        rewards = torch.tensor([s if s is not None and e else 0.0 for s, e in zip(scores, ended, strict=True)])
-        return rewards.view(-1, group), sum(score is None for score in scores) / len(scores)
+        scores = [
+            self.dialogue.score(self.tasks[item.domain], item, answers[row], ended[row])
+            for i, item in enumerate(items)
+            for row in range(i * group, (i + 1) * group)
+        ]
+        return torch.tensor([score or 0.0 for score in scores]).view(-1, group), sum(score is None for score in scores) / len(scores)
 
     def _with_references(self, batch: Batch) -> Batch:
         hook = self.training.advantages

@@ -48,19 +48,20 @@ class RunHistory:
     """`bench.method.History` of one run. stages: the checkpoints so far, by domain; `charged` holds the FLOPs of each distinct
     computation asked for, by cache key (asking twice costs once); `logs` the domains and the log of each training."""
 
-    def __init__(self, bench: Workbench, sequence: tuple[str, ...], seed: int, stages: Mapping[str, Checkpoint]) -> None:
+    def __init__(self, bench: Workbench, sequence: tuple[str, ...], seed: int, base: Checkpoint, stages: Mapping[str, Checkpoint]) -> None:
         self.sequence = sequence
         self.seed = seed
         self.charged: dict[str, float] = {}
         self.access = Access()
         self.logs: list[tuple[str, str]] = []
         self._bench = bench
+        self._base = base
         self._stages = dict(stages)
 
     @property
     def base(self) -> Checkpoint:
         self.access.checkpoints.add("base")
-        return self._bench.base
+        return self._base
 
     @property
     def stage_steps(self) -> int:
@@ -78,7 +79,7 @@ class RunHistory:
         return self._stages[domain]
 
     def expert(self, domain: str) -> Checkpoint:
-        entry = self._bench.train(self._bench.base, Training.on(domain), seed=self.seed)
+        entry = self._bench.train(self._base, Training.on(domain), seed=self.seed)
         expert = self._checkpoint(entry)
         if self._stages.get(self.sequence[0]) != expert:  # the first stage's checkpoint is that domain's expert: it is there already
             self._charge(entry)

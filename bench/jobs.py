@@ -22,7 +22,7 @@ class Jobs:
     def __init__(self, cache: Cache, report: Report) -> None:
         self._cache = cache
         self._report = report
-        self._benches: dict[tuple[str, bool, str, tuple[str, ...]], Workbench] = {}
+        self._benches: dict[tuple[str, str, bool, str], Workbench] = {}
 
     def do(self, job: dict[str, Any]) -> dict[str, Any]:
         """Run a job by its "do" and return its result."""
@@ -32,8 +32,8 @@ class Jobs:
         """The base's checkpoint, and what the manifest says of the machine."""
         run = RunSpec(**spec)
         bench = self._bench(run)
-        base = run.imported[0] if run.imported else bench.base.hash
-        return {"checkpoint": base, "numerics": bench.numerics.described()}
+        model = {"name": "", "revision": "", "content": run.imported[0]} if run.imported else bench.named_model
+        return {"checkpoint": model["content"], "model": model, "numerics": bench.numerics.described()}
 
     def stage(self, spec: dict[str, Any], plain: bool, index: int, previous: list[str]) -> dict[str, Any]:
         """Stage `index` after the checkpoints `previous` (the base's first)."""
@@ -42,7 +42,7 @@ class Jobs:
         if plain and run.imported:
             return {
                 "checkpoint": run.imported[index + 1],
-                "flops": bench.suite.stage_flops[run.domains()[index]],
+                "flops": bench.suite.stage_flops.get(run.domains()[index], 0.0),
                 "charged": {},
                 "logs": [],
             }
@@ -84,17 +84,13 @@ class Jobs:
         return {"distances": {anchor: {row: bench.distance(found[anchor], found[row]) for row in rows} for anchor in anchors}}
 
     def _bench(self, run: RunSpec) -> Workbench:
-        key = (run.suite, run.quick, run.device, run.imported[:1])
+        key = (run.suite, run.model, run.quick, run.device)
         if key not in self._benches:
-            numerics = Numerics.choose(run.device)
-            self._benches[key] = Workbench(run.load_suite(), self._cache, numerics, self._report)
-        bench = self._benches[key]
-        if run.imported:
-            bench.base = self._cache.checkpoint(run.imported[0])
-        return bench
+            self._benches[key] = Workbench(run.load_suite(), self._cache, Numerics.choose(run.device), self._report, run.model)
+        return self._benches[key]
 
     @staticmethod
     def _history(run: RunSpec, bench: Workbench, previous: list[str]) -> RunHistory:
         sequence = run.domains()
         stages = {domain: bench.cache.checkpoint(content) for domain, content in zip(sequence, previous[1:], strict=False)}
-        return RunHistory(bench, sequence, run.seed, stages)
+        return RunHistory(bench, sequence, run.seed, bench.cache.checkpoint(previous[0]), stages)

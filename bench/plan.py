@@ -59,10 +59,12 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
     spec.target_domains()
     if spec.null and spec.null not in sequence[:-1]:
         raise UserError(f"null stages after {spec.null!r}: choose one of {', '.join(sequence[:-1])}")
+    if not (spec.model or spec.imported or spec.load_suite().base):
+        raise UserError(f"suite {spec.suite} has no model of its own: add --model, a folder or a repository of the hub (Qwen/Qwen3-0.6B)")
     method = make_method(spec.method, spec.settings)
     planned = Plan(spec, method, sequence, split)
     dumped = spec.model_dump(mode="json")
-    common = json.dumps([spec.suite, spec.quick, spec.device, spec.imported])
+    common = json.dumps([spec.suite, spec.model, spec.quick, spec.device, spec.imported])
     stamps = {True: spec.load_suite().fingerprint()}
     stamps[False] = key_hash({"suite": stamps[True], "method": method_identity(spec.method, method)})
     start = f"start/{common}"

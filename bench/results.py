@@ -114,6 +114,7 @@ def load_run(folder: str | Path) -> Run:
         raise UserError(f"{path / 'manifest.json'} cannot be read ({error}): run the command again") from error
     if found != FORMAT:
         raise UserError(f"{path}: format {found} of another version: run the command again")
+    manifest.setdefault("model", {"name": "", "revision": "", "content": ""})  # before suites without a base, nobody named one
     return Run(path, manifest)
 
 

@@ -146,11 +146,13 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
     (folder / "manifest.json").unlink(missing_ok=True)
     rows = {part: [name for name, _ in pairs] for part, pairs in planned.rows.items()}
     means: dict[str, dict[str, list[float]]] = {}
+    cut: dict[str, int] = {}
     files: set[str] = set()
     for name, job in planned.row_jobs().items():
         scored = [results[scoring_id(job, domain)] for domain in planned.sequence]
         write_bytes(folder / "samples" / f"{name}.jsonl.gz", _merged(Path(score["answers"]) for score in scored))
         files.add(f"{name}.jsonl.gz")
+        cut |= {domain: score["cut"] for domain, score in zip(planned.sequence, scored, strict=True) if score["cut"]}
         means[name] = {decoding: [score[decoding] for score in scored] for decoding in DECODINGS}
         for number, (_, log) in enumerate(results[job].get("logs", ())):
             own = f"{name}.jsonl" if number == 0 else f"{name}-{number + 1}.jsonl"
@@ -172,6 +174,7 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
             "comparable": suite.comparable,
             "settings": suite.model_dump(mode="json", include=RECORDED),
         },
+        "model": results[planned.rows["plain"][0][1]]["model"],
         "method": method_identity(spec.method, planned.method),
         "sequence": list(planned.sequence),
         "targets": list(spec.target_domains()),
@@ -179,6 +182,7 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
         "checkpoints": {name: results[job]["checkpoint"] for name, job in planned.row_jobs().items()},
         "distances": results[distances_id(planned)]["distances"],
         "cost": cost_of(planned, results),
+        "cut": cut,
         "numerics": results[planned.rows["plain"][0][1]]["numerics"],
         "versions": {"interference-bench": version("interference-bench"), "python": platform.python_version()},
     }
@@ -190,8 +194,10 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
 
 
 def cost_of(planned: Plan, results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Shares of the plain sequence's FLOPs, a constant of the suite: stages (1 where they are plain), repair (every verb), total."""
+    """Shares of the plain sequence's FLOPs: stages (1 where they are plain), repair (every verb), total. Those FLOPs are a constant of the
+    suite where it has a base of its own, and else what this run's plain stages took."""
     whole = planned.spec.load_suite().sequence_flops(planned.sequence)
+    whole = whole or sum(results[job]["flops"] for _, job in planned.rows["plain"][1:])
     stages = [results[job] for _, job in planned.rows["method"][1:]]
     own = 1.0 if planned.method.plain_stages() else sum(stage["flops"] for stage in stages) / whole
     verbs = [*stages, *(results[job] for _, job in planned.rows["end"])] if planned.method.repairs() else stages

@@ -77,13 +77,14 @@ def generate(
     prompts: Sequence[Sequence[int]],
     draws: torch.Tensor,
     *,
-    end: int,
+    ends: Sequence[int],
     pad: int,
 ) -> Completions:
     """Continue each of B prompts B*G/B = G times.
 
     prompts: B lists of token ids; draws: (B*G, T) from `uniforms` or `greedy` (rows may mix both), G rows a prompt, T the most
-    tokens of an answer. `NotFiniteError` for a broken model. The model is left in evaluation mode or training mode as it was found.
+    tokens of an answer; ends: the tokens that end one. `NotFiniteError` for a broken model. The model is left in evaluation mode or
+    training mode as it was found.
     """
     rows, limit = draws.shape
     group, rest = divmod(rows, len(prompts))
@@ -109,6 +110,7 @@ def generate(
         logits, mask = logits.repeat_interleave(group, 0), mask.repeat_interleave(group, 0)
     position = mask.sum(1, keepdim=True)
 
+    closing = torch.tensor(list(ends), device=device)
     tokens = torch.full((rows, limit), pad, dtype=torch.int64, device=device)
     ended = torch.zeros(rows, dtype=torch.bool, device=device)
     active = torch.arange(rows, device=device)
@@ -116,7 +118,7 @@ def generate(
         chosen = pick(logits, draws[active, step])
         writing = ~ended[active]
         tokens[active, step] = torch.where(writing, chosen, pad)
-        ended[active] |= chosen == end
+        ended[active] |= torch.isin(chosen, closing)
         writing = ~ended[active]
         count = int(writing.sum())
         if count == 0 or step == limit - 1:
@@ -134,7 +136,7 @@ def generate(
             use_cache=True,
         ).logits[:, -1]
         position = position + 1
-    lengths = torch.where(ended, (tokens == end).int().argmax(1) + 1, limit)
+    lengths = torch.where(ended, torch.isin(tokens, closing).int().argmax(1) + 1, limit)
     return Completions(tokens, lengths, ended)
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
-from bench.sampling import generate, greedy, texts, uniforms
+from bench.dialogue import Dialogue
+from bench.sampling import generate, greedy, uniforms
 from tasks.task import Item, Split, Task
 
 Decoding = Literal["greedy", "sampled"]
@@ -40,7 +41,7 @@ class Answer:
 
 def score_domain(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    dialogue: Dialogue,
     task: Task,
     items: list[Item],
     *,
@@ -50,22 +51,20 @@ def score_domain(
     autocast: Callable[[], AbstractContextManager] = nullcontext,
 ) -> list[Answer]:
     """Every item under every decoding, in order of (decoding, item). Each prompt is encoded once for all decodings."""
-    limit = task.answer_tokens
+    limit = dialogue.limit(task)
     draws = uniforms(len(items), limit, "scoring", task.domain, split)
     answers: dict[Decoding, list[Answer]] = {decoding: [] for decoding in decodings}
     for start in range(0, len(items), batch):
         part = items[start : start + batch]
         own = draws[start : start + batch]
         rows = torch.stack([greedy(len(part), limit) if d == "greedy" else own for d in decodings], 1).flatten(0, 1)
-        prompts = tokenizer([item.prompt for item in part])["input_ids"]
         with autocast():
-            done = generate(model, prompts, rows, end=tokenizer.eos_token_id, pad=tokenizer.pad_token_id)
-        written = texts(tokenizer, done)
-        ended = done.ended.tolist()
+            done = generate(model, dialogue.encode([item.prompt for item in part]), rows, ends=dialogue.ends, pad=dialogue.pad)
+        written, ended = dialogue.answers(done), done.ended.tolist()
         for place, item in enumerate(part):
             for number, decoding in enumerate(decodings):
                 row = place * len(decodings) + number
-                score = task.score(item, written[row]) if ended[row] else None
+                score = dialogue.score(task, item, written[row], ended[row])
                 answers[decoding].append(
                     Answer(task.domain, decoding, start + place, item.prompt, written[row], score or 0.0, score is not None)
                 )

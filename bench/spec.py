@@ -20,6 +20,8 @@ class RunSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     suite: str = "micro"
+    model: str = ""
+    """An HF folder or a repository of the hub, instead of the suite's own base."""
     quick: bool = False
     sequence: str = "paper"
     targets: str = "single"
@@ -46,7 +48,8 @@ class RunSpec(BaseModel):
         """A readable name, the same for the same run: micro-paper-single-refresh-steps=30-s0."""
         method = self.method.rpartition(":")[2] if ".py" in self.method else self.method
         method = Path(method).stem if method.endswith(".py") else method
-        parts = [Path(self.suite).stem + ("-quick" if self.quick else ""), self.sequence, self.targets]
+        parts = [Path(self.suite).stem + ("-quick" if self.quick else ""), *([Path(self.model).name] if self.model else [])]
+        parts += [self.sequence, self.targets]
         parts += [f"null-after-{self.null}"] if self.null else []
         parts += [method] if self.method != "none" or not self.null else []
         parts += [f"{key}={value}" for key, value in sorted(self.settings.items())]

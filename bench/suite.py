@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -44,34 +44,47 @@ class BaseModelSource(_Strict):
     content: str = Field(pattern="^[0-9a-f]{64}$")
 
 
+class Prompting(_Strict):
+    """How the suite speaks to its model. chat: none (the prompt as it is, for base models), or the model's own template, plain or with
+    thinking; prompt_tokens: longer prompts lose their beginning; thinking_tokens: on top of a task's answer_tokens."""
+
+    chat: Literal["none", "plain", "thinking"] = "none"
+    prompt_tokens: int | None = Field(gt=0, default=None)
+    thinking_tokens: int = Field(ge=0, default=0)
+
+
 class Suite(_Strict):
     """One suite.
 
     tasks: domain -> "module:Class"; sequences: name -> domains in order; designs: name -> sequences that are run and reported
     together (orders of the same domains, each a stratum); rl: the settings of `bench.grpo.Settings`; stage_flops: domain -> FLOPs of
-    its plain stage (the mean over five development seeds of `paper`), whose sums are the constants that costs are shares of;
-    gpu_memory_gb: of a card, that one worker process needs.
+    its plain stage (the mean over five development seeds of `paper`), whose sums are the constants that costs are shares of, where the
+    suite has one base; base: None where a run names its model; answers_at_once: rows that are scored together; gpu_memory_gb: of a card,
+    that one worker process needs.
     """
 
     name: str
     version: int
     title: str
-    base: BaseModelSource
+    base: BaseModelSource | None = None
     tasks: dict[str, str]
     sequences: dict[str, tuple[str, ...]]
     designs: dict[str, tuple[str, ...]] = {}
     test_items: int = Field(gt=0)
     validation_items: int = Field(gt=0)
     rl: dict[str, Any]
-    stage_flops: dict[str, Annotated[float, Field(gt=0)]]
+    stage_flops: dict[str, Annotated[float, Field(gt=0)]] = {}
+    prompting: Prompting = Prompting()
+    answers_at_once: int = Field(gt=1, default=512)
     snapshot_every: int = Field(gt=0, default=25)
     gpu_memory_gb: float = Field(gt=0, default=2.0)
     comparable: bool = True
 
     @model_validator(mode="after")
     def _known_domains(self) -> Suite:
-        if set(self.stage_flops) != set(self.tasks):
-            raise ValueError(f"stage_flops: one for each of {', '.join(self.tasks)}")
+        if set(self.stage_flops) != (set(self.tasks) if self.base else set()):
+            wanted = f"one for each of {', '.join(self.tasks)}" if self.base else "none without a base of the suite's own"
+            raise ValueError(f"stage_flops: {wanted}")
         for name, sequence in self.sequences.items():
             unknown = [domain for domain in sequence if domain not in self.tasks]
             if unknown or len(set(sequence)) != len(sequence) or len(sequence) < 2:
@@ -124,13 +137,13 @@ class Suite(_Strict):
             raise nearest("sequence or design", name, (*self.sequences, *self.designs))
         return (name,)
 
-    def board(self, sequence: str, targets: str) -> str:
+    def board(self, sequence: str, targets: str, model: str = "") -> str:
         """What settings are tuned for; a design takes those of its first order."""
-        return f"{self.id} {self.designs.get(sequence, (sequence,))[0]} {targets}"
+        return " ".join([self.id, *([Path(model).name] if model else []), self.designs.get(sequence, (sequence,))[0], targets])
 
     def sequence_flops(self, sequence: Iterable[str]) -> float:
-        """FLOPs of the plain stages of a sequence: what costs are shares of."""
-        return sum(self.stage_flops[domain] for domain in sequence)
+        """FLOPs of the plain stages of a sequence: what costs are shares of. 0 where the suite has no constants."""
+        return sum(self.stage_flops.get(domain, 0.0) for domain in sequence)
 
     def targets(self, sequence: tuple[str, ...], choice: str) -> tuple[str, ...]:
         """The domains to win back: `single` is math (or the first domain, where math is last or absent), `all` every one but the last."""
@@ -141,8 +154,9 @@ class Suite(_Strict):
         raise nearest("targets", choice, ("single", "all"))
 
     def fingerprint(self) -> str:
-        """Hash of everything above and of the tasks' code."""
-        content = self.model_dump(mode="json") | {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
+        """Hash of everything above and of the tasks' code. What suites had no word for at first counts where it is used."""
+        unused = {name for name in ("prompting", "answers_at_once") if getattr(self, name) == type(self).model_fields[name].default}
+        content = self.model_dump(mode="json", exclude=unused) | {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -53,6 +53,7 @@ def tune(
     method: str,
     *,
     suite: str = "micro",
+    model: str = "",
     quick: bool = False,
     sequence: str = "paper",
     targets: str = "single",
@@ -68,9 +69,9 @@ def tune(
     """
     cache = cache or default_cache()
     loaded = load_suite(suite, quick=quick)
-    given = {"suite": suite, "quick": quick, "sequence": sequence, "targets": targets, "method": method, "device": device}
+    given = {"suite": suite, "model": model, "quick": quick, "sequence": sequence, "targets": targets, "method": method, "device": device}
     trials = trials_of(method)
-    board = loaded.board(sequence, targets)
+    board = loaded.board(sequence, targets, model)
     _records(method)  # what cannot be kept is not begun
     plans = [[plan(RunSpec(**given, settings=trial, seed=seed), "validation") for seed in SEEDS] for trial in trials]
     flat = [planned for part in plans for planned in part]

@@ -18,23 +18,25 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from bench import derivatives
 from bench.cache import Cache, Entry, Made
 from bench.checkpoint import Checkpoint, DamagedError, Tensors
+from bench.dialogue import Dialogue
 from bench.files import canonical
 from bench.grpo import Settings, Trainer
 from bench.method import Training
+from bench.models import find_model
 from bench.scoring import DECODINGS, mean_score, score_domain, write_answers
 from bench.suite import FOLDER, Suite, UserError
 from bench.weights import WEIGHTS
 from tasks.source import class_hash, modules_hash
 from tasks.task import Split
 
-_TRAINING_CODE = ("bench.grpo", "bench.sampling")
-_SCORING_CODE = ("bench.scoring", "bench.sampling")
-_DERIVATIVES_CODE = ("bench.derivatives", "bench.grpo", "bench.sampling")
+_TRAINING_CODE = ("bench.grpo", "bench.sampling", "bench.dialogue")
+_SCORING_CODE = ("bench.scoring", "bench.sampling", "bench.dialogue")
+_DERIVATIVES_CODE = ("bench.derivatives", *_TRAINING_CODE)
 
 
 class Meter:
@@ -99,16 +101,39 @@ def declared(value: Any) -> Any:
 
 @dataclass
 class Workbench:
-    """See the module's docstring. base: the model before the first stage, the suite's own unless another is given."""
+    """See the module's docstring. model: the name of the base, the suite's own where it is empty."""
 
     suite: Suite
     cache: Cache
     numerics: Numerics = field(default_factory=Numerics)
     report: Callable[[dict[str, Any]], None] = lambda event: None
+    model: str = ""
 
     @cached_property
     def base(self) -> Checkpoint:
-        """The suite's base in the cache's store, its content checked against the suite's sha256."""
+        """The model before the first stage, in the cache's store."""
+        return self._own_base() if not self.model else self.cache.checkpoint(self.named_model["content"])
+
+    @cached_property
+    def named_model(self) -> dict[str, str]:
+        """Name, the hub's revision (empty for a folder) and the content's hash of the base; the suite's own has no name."""
+        if not self.model:
+            return {"name": "", "revision": "", "content": self.base.hash}
+        found = find_model(self.model)
+
+        def make(files: Path, work: Path) -> Made:
+            try:
+                return Made({"checkpoint": self.cache.store.add_folder(found.folder).hash})
+            except Exception as error:
+                raise UserError(f"--model {found.name}: the weights in {found.folder} cannot be read ({error})") from error
+
+        entry = self.cache.remember("model", found.identity, make)
+        return {"name": found.name, "revision": found.revision, "content": entry.value["checkpoint"]}
+
+    def _own_base(self) -> Checkpoint:
+        """The suite's base, its content checked against the suite's sha256."""
+        if self.suite.base is None:
+            raise UserError(f"suite {self.suite.name} has no model of its own: add --model")
         stored = self.cache.checkpoint(self.suite.base.content)
         if stored.folder.exists():
             try:
@@ -133,8 +158,8 @@ class Workbench:
         model.to(self.numerics.device).eval()
         return meter.watch(model) if meter is not None else model
 
-    def _tokenizer(self, checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-        return AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
+    def _dialogue(self, checkpoint: Checkpoint) -> Dialogue:
+        return Dialogue.of(checkpoint.folder, self.suite.prompting)
 
     def _autocast(self) -> AbstractContextManager:
         return torch.autocast(self.numerics.device, torch.bfloat16) if self.numerics.bf16 else nullcontext()
@@ -144,6 +169,7 @@ class Workbench:
             "checkpoint": checkpoint.hash,
             "tasks": {domain: self.suite.task_hash(domain) for domain in sorted(domains)},
             "numerics": self.numerics.described(),
+            "prompting": self.suite.prompting.model_dump(),
             "code": modules_hash(*code),
         }
 
@@ -176,7 +202,7 @@ class Workbench:
         return self.cache.remember("training", key, make)
 
     def _train(self, parent: Checkpoint, training: Training, seed: int, purpose: str, null: bool, files: Path, work: Path) -> Made:
-        meter, tokenizer = Meter(), self._tokenizer(parent)
+        meter, dialogue = Meter(), self._dialogue(parent)
         device = self.numerics.device
 
         def loaded(tensors: Tensors) -> dict[str, torch.Tensor]:
@@ -190,7 +216,7 @@ class Workbench:
         held = {f.name: getattr(penalty, f.name) for f in fields(penalty)} if is_dataclass(penalty) else {}
         trainer = Trainer(
             model=self._load(parent, meter),
-            tokenizer=tokenizer,
+            dialogue=dialogue,
             tasks=self.suite.loaded_tasks,
             training=training,
             settings=self.settings,
@@ -243,18 +269,19 @@ class Workbench:
         key = self._key(checkpoint, _SCORING_CODE, [domain]) | {"split": split, "items": len(items), "decodings": decodings}
 
         def make(files: Path, work: Path) -> Made:
-            meter = Meter()
+            meter, dialogue = Meter(), self._dialogue(checkpoint)
             answers = score_domain(
                 self._load(checkpoint, meter),
-                self._tokenizer(checkpoint),
+                dialogue,
                 self.suite.loaded_tasks[domain],
                 items,
                 decodings=decodings,
                 split=split,
+                batch=self.suite.answers_at_once // len(DECODINGS),
                 autocast=self._autocast,
             )
             write_answers(files / "answers.jsonl.gz", answers)
-            return Made({decoding: mean_score(answers, decoding) for decoding in decodings}, meter.flops)
+            return Made({decoding: mean_score(answers, decoding) for decoding in decodings} | {"cut": dialogue.cut}, meter.flops)
 
         self.report({"event": "scoring", "what": domain})
         return self.cache.remember("scoring", key, make)
@@ -268,7 +295,7 @@ class Workbench:
             meter = Meter()
             batch, prompts, texts = derivatives.own_answers(
                 self._load(checkpoint, meter),
-                self._tokenizer(checkpoint),
+                self._dialogue(checkpoint),
                 self.suite.loaded_tasks[domain],
                 prompts=count,
                 group=1,
@@ -294,12 +321,12 @@ class Workbench:
 
         def make(files: Path, work: Path) -> Made:
             meter = Meter()
-            model, tokenizer = self._load(checkpoint, meter), self._tokenizer(checkpoint)
+            model, dialogue = self._load(checkpoint, meter), self._dialogue(checkpoint)
             task = self.suite.loaded_tasks[domain]
             if kind == "fisher":
-                found = derivatives.fisher_diagonal(model, tokenizer, task, count=count, seed=seed)
+                found = derivatives.fisher_diagonal(model, dialogue, task, count=count, seed=seed)
             else:
-                found = derivatives.policy_gradient(model, tokenizer, task, self.settings, count=count, seed=seed)
+                found = derivatives.policy_gradient(model, dialogue, task, self.settings, count=count, seed=seed)
             return Made({"tensors": self.cache.store.add_tensors(found.items()).hash}, meter.flops)
 
         self.report({"event": "statistic", "what": f"{kind} of {domain}"})

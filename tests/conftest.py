@@ -58,3 +58,55 @@ def tiny_bench(tiny_suite: Path, tmp_path_factory: pytest.TempPathFactory):
 
     torch.set_num_threads(1)
     return Workbench(load_suite(str(tiny_suite)), Cache(tmp_path_factory.mktemp("cache")))
+
+
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is defined and enable_thinking is false %}"
+    "<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+"""ChatML, and what Qwen3's template does with `enable_thinking`."""
+
+
+@pytest.fixture(scope="session")
+def chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An HF folder as one downloads it: a random Qwen3 in bf16 and in shards, a BPE tokenizer trained on micro's prompts, a chat template,
+    two tokens that end an answer."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    texts = [task.item("train", 0, number).prompt for task in load_suite("micro").loaded_tasks.values() for number in range(50)]
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=320, special_tokens=special, initial_alphabet=alphabet))
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    fast.chat_template = TEMPLATE
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(fast), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+        head_dim=16, max_position_embeddings=512, tie_word_embeddings=True, eos_token_id=fast.eos_token_id, pad_token_id=fast.pad_token_id,
+    )  # fmt: skip
+    model = Qwen3ForCausalLM(config).to(torch.bfloat16)
+    model.generation_config.eos_token_id = [fast.convert_tokens_to_ids("<|im_end|>"), fast.convert_tokens_to_ids("<|endoftext|>")]
+    folder = tmp_path_factory.mktemp("models") / "Tiny-Qwen3"
+    model.save_pretrained(folder, max_shard_size="20KB")
+    fast.save_pretrained(folder)
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chat_suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A suite file without a base: micro's tasks as messages to a chat model, two small steps a stage."""
+    content = yaml.safe_load((FOLDER / "micro.yaml").read_text(encoding="utf-8"))
+    for name in ("base", "stage_flops", "quick"):
+        del content[name]
+    content |= {"name": "chat", "test_items": 8, "validation_items": 4, "snapshot_every": 1}
+    content |= {"rl": {"steps": 2, "prompts": 2, "group": 4, "learning_rate": 1e-3}, "prompting": {"chat": "plain", "prompt_tokens": 44}}
+    path = tmp_path_factory.mktemp("suite") / "chat.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path

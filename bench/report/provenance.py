@@ -48,6 +48,8 @@ def warnings(board: Board, counted: Mapping[Path, Any]) -> list[str]:
         if len(different) > 1:
             names = " and ".join(run.name for run in different.values())
             found.append(f"the plain runs of seed {seed} are not the same checkpoints in {names}: other machines or versions")
+    for domain, count in sorted({pair for run in runs for pair in run.manifest.get("cut", {}).items()}):
+        found.append(f"{count} test prompts of {domain} were longer than the suite allows and lost their beginning")
     for entry in board.entries:
         if entry.dropped:
             names = ", ".join(run.name for run in entry.dropped)

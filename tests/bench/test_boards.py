@@ -79,6 +79,7 @@ def built(
             "quick": False,
         },
         "suite": {"id": "micro/1", "fingerprint": "f", "comparable": True},
+        "model": {"name": "", "revision": "", "content": "b"},
         "method": {"name": label, "settings": settings, "track": track, "control": control, "source": source},
         "sequence": list(sequence),
         "targets": ["math"] if targets == "single" else list(sequence[:-1]),

@@ -21,6 +21,7 @@ from transformers import Qwen3ForCausalLM
 from bench import grpo
 from bench.build_base import Recipe, config
 from bench.build_base import batch as text_batch
+from bench.dialogue import Dialogue
 from bench.grpo import (
     Batch,
     DivergedError,
@@ -71,7 +72,7 @@ def model(fitted: Qwen3ForCausalLM) -> Qwen3ForCausalLM:
 
 
 def trainer(model: Qwen3ForCausalLM, training: Training | None = None, settings: Settings = SETTINGS, **more: Any) -> Trainer:
-    return Trainer(model, TOKENIZER, TASKS, training or Training.on("cw"), settings, **({"seed": 0} | more))
+    return Trainer(model, Dialogue(TOKENIZER), TASKS, training or Training.on("cw"), settings, **({"seed": 0} | more))
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:

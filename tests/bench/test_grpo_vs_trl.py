@@ -18,6 +18,7 @@ import torch
 from transformers import Qwen3ForCausalLM, TrainerCallback
 
 from bench.build_base import Recipe, config
+from bench.dialogue import Dialogue
 from bench.grpo import Batch, Settings, Trainer, backward, group_advantages, log_probs
 from bench.method import Training
 from tasks.micro.math import Math
@@ -246,7 +247,9 @@ class Replayed(Trainer):
 
 
 def replayed(model: Qwen3ForCausalLM, batches: list[Batch], settings: Settings, shared: bool) -> Replayed:
-    trainer = Replayed(model, build_tokenizer(), {"math": Math()}, Training.on("math", steps=len(batches)), settings, seed=0, shared=shared)
+    trainer = Replayed(
+        model, Dialogue(build_tokenizer()), {"math": Math()}, Training.on("math", steps=len(batches)), settings, seed=0, shared=shared
+    )
     trainer.batches = batches
     return trainer
 

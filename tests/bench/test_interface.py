@@ -82,11 +82,11 @@ def run(method, bench, *, targets=("math",)):
     stages, previous = {}, bench.base
     for index, domain in enumerate(SEQUENCE):
         stage = Stage(index, domain, SEQUENCE)
-        history = RunHistory(bench, SEQUENCE, 100, stages)
+        history = RunHistory(bench, SEQUENCE, 100, bench.base, stages)
         entry = bench.train(previous, method.stage(stage, history), seed=100)
         previous = method.after_stage(stage, bench.cache.checkpoint(entry.value["checkpoint"]), history)
         stages[domain] = previous
-    history = RunHistory(bench, SEQUENCE, 100, stages)
+    history = RunHistory(bench, SEQUENCE, 100, bench.base, stages)
     return stages, method.recover(previous, targets, history), history
 
 
@@ -145,7 +145,7 @@ def test_every_baseline_runs(name, tiny_bench, plain):
 
 
 def test_what_is_asked_for_is_charged_once(tiny_bench, plain):
-    history = RunHistory(tiny_bench, SEQUENCE, 100, plain)
+    history = RunHistory(tiny_bench, SEQUENCE, 100, tiny_bench.base, plain)
     history.fisher(plain["math"], "math", 8)
     once = history.spent
     assert once > 0

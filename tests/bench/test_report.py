@@ -78,6 +78,7 @@ def build_run(
         "format": 2,
         "spec": spec | {"sequence": sequence, "settings": settings or {}, "suite": "micro", "targets": targets},
         "suite": {"id": "micro/1", "fingerprint": "f" * 64, "comparable": not quick, "settings": {"rl": {"steps": 60}}},
+        "model": {"name": "", "revision": "", "content": "b" * 64},
         "method": {"name": method, "settings": settings or {}, "track": track, "control": control, "source": "a" * 64},
         "sequence": order,
         "targets": ["math"] if targets == "single" else order[:-1],

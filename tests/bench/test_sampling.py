@@ -106,7 +106,7 @@ def test_greedy_answers_are_those_of_transformers(model: Qwen3ForCausalLM, promp
     theirs = model.generate(input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=LIMIT, eos_token_id=END, pad_token_id=PAD)[
         :, ids.shape[1] :
     ]
-    ours = generate(model, prompts, greedy(len(prompts), LIMIT), end=END, pad=PAD)
+    ours = generate(model, prompts, greedy(len(prompts), LIMIT), ends=[END], pad=PAD)
     assert torch.equal(ours.tokens[:, : theirs.shape[1]], theirs)
     assert (ours.tokens[:, theirs.shape[1] :] == PAD).all()
     # Long and short answers, so that rows are dropped on the way, and answers that are cut.
@@ -116,7 +116,7 @@ def test_greedy_answers_are_those_of_transformers(model: Qwen3ForCausalLM, promp
 def test_sampled_answers_invert_the_models_own_distribution(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
     """Token by token, each prompt alone, without cache or padding, against a cumulative sum in double precision."""
     draws = uniforms(len(prompts), LIMIT, "sampled")
-    for row, answer in enumerate(answers(generate(model, prompts, draws, end=END, pad=PAD))):
+    for row, answer in enumerate(answers(generate(model, prompts, draws, ends=[END], pad=PAD))):
         with torch.no_grad():
             logits = model(torch.tensor([prompts[row] + answer])).logits[0, len(prompts[row]) - 1 : -1]
         cdf = logits.double().softmax(-1).cumsum(-1)
@@ -126,7 +126,7 @@ def test_sampled_answers_invert_the_models_own_distribution(model: Qwen3ForCausa
 
 
 def test_lengths_ended_and_padding_agree(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
-    done = generate(model, prompts, uniforms(len(prompts) * 4, LIMIT, "long"), end=END, pad=PAD)
+    done = generate(model, prompts, uniforms(len(prompts) * 4, LIMIT, "long"), ends=[END], pad=PAD)
     assert done.tokens.shape == (96, LIMIT) and done.lengths.shape == done.ended.shape == (96,)
     assert done.ended.any() and not done.ended.all()
     for tokens, length, ended in zip(done.tokens.tolist(), done.lengths.tolist(), done.ended.tolist(), strict=True):
@@ -137,18 +137,18 @@ def test_lengths_ended_and_padding_agree(model: Qwen3ForCausalLM, prompts: list[
 
 def test_an_end_token_in_the_last_place_ends_the_answer(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
     draws = uniforms(len(prompts) * 4, LIMIT, "long")
-    whole = generate(model, prompts, draws, end=END, pad=PAD)
+    whole = generate(model, prompts, draws, ends=[END], pad=PAD)
     row = next(row for row in range(96) if whole.ended[row] and whole.lengths[row] > 1)
     length = int(whole.lengths[row])
-    exact = generate(model, prompts, draws[:, :length], end=END, pad=PAD)
+    exact = generate(model, prompts, draws[:, :length], ends=[END], pad=PAD)
     assert exact.ended[row] and exact.lengths[row] == length
-    short = generate(model, prompts, draws[:, : length - 1], end=END, pad=PAD)
+    short = generate(model, prompts, draws[:, : length - 1], ends=[END], pad=PAD)
     assert not short.ended[row] and short.lengths[row] == length - 1
 
 
 def test_the_end_token_may_be_the_pad_token(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
     draws = uniforms(len(prompts), LIMIT, "pad")
-    one, other = (generate(model, prompts, draws, end=END, pad=pad) for pad in (PAD, END))
+    one, other = (generate(model, prompts, draws, ends=[END], pad=pad) for pad in (PAD, END))
     assert answers(one) == answers(other)
     assert torch.equal(one.lengths, other.lengths) and torch.equal(one.ended, other.ended)
 
@@ -156,42 +156,42 @@ def test_the_end_token_may_be_the_pad_token(model: Qwen3ForCausalLM, prompts: li
 def test_answers_do_not_depend_on_order_or_batch(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
     draws = uniforms(len(prompts), LIMIT, "order")
     draws[::3] = GREEDY
-    together = answers(generate(model, prompts, draws, end=END, pad=PAD))
+    together = answers(generate(model, prompts, draws, ends=[END], pad=PAD))
     order = torch.randperm(len(prompts), generator=torch.Generator().manual_seed(2)).tolist()
-    permuted = answers(generate(model, [prompts[place] for place in order], draws[order], end=END, pad=PAD))
+    permuted = answers(generate(model, [prompts[place] for place in order], draws[order], ends=[END], pad=PAD))
     assert permuted == [together[place] for place in order]
     for size in (1, 5):
         starts = range(0, len(prompts), size)
-        apart = [generate(model, prompts[s : s + size], draws[s : s + size], end=END, pad=PAD) for s in starts]
+        apart = [generate(model, prompts[s : s + size], draws[s : s + size], ends=[END], pad=PAD) for s in starts]
         assert [answer for done in apart for answer in answers(done)] == together
 
 
 def test_greedy_and_sampled_rows_mix(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
     sampled, likely = uniforms(len(prompts), LIMIT, "mix"), greedy(len(prompts), LIMIT)
     even = (torch.arange(len(prompts)) % 2 == 0).unsqueeze(1)
-    mixed = answers(generate(model, prompts, torch.where(even, likely, sampled), end=END, pad=PAD))
-    expected = [answers(generate(model, prompts, draws, end=END, pad=PAD)) for draws in (likely, sampled)]
+    mixed = answers(generate(model, prompts, torch.where(even, likely, sampled), ends=[END], pad=PAD))
+    expected = [answers(generate(model, prompts, draws, ends=[END], pad=PAD)) for draws in (likely, sampled)]
     assert expected[0] != expected[1]
     assert mixed == [expected[row % 2][row] for row in range(len(prompts))]
 
 
 def test_a_group_is_its_prompt_repeated(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
     draws = uniforms(len(prompts) * 3, LIMIT, "group")
-    group = generate(model, prompts, draws, end=END, pad=PAD)
-    repeated = generate(model, [prompt for prompt in prompts for _ in range(3)], draws, end=END, pad=PAD)
+    group = generate(model, prompts, draws, ends=[END], pad=PAD)
+    repeated = generate(model, [prompt for prompt in prompts for _ in range(3)], draws, ends=[END], pad=PAD)
     assert torch.equal(group.tokens, repeated.tokens) and torch.equal(group.lengths, repeated.lengths)
     assert group.tokens[0].tolist() != group.tokens[1].tolist()
 
 
 def test_draws_must_divide_into_groups(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
     with pytest.raises(ValueError, match="7 rows of draws do not divide into 3 prompts"):
-        generate(model, prompts[:3], greedy(7, LIMIT), end=END, pad=PAD)
+        generate(model, prompts[:3], greedy(7, LIMIT), ends=[END], pad=PAD)
 
 
 def test_the_model_is_left_as_found(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
     before = copy.deepcopy(model.state_dict())
     model.train()
-    generate(model, prompts[:2], greedy(2, LIMIT), end=END, pad=PAD)
+    generate(model, prompts[:2], greedy(2, LIMIT), ends=[END], pad=PAD)
     assert model.training
     model.eval()
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())

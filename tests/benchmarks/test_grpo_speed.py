@@ -24,6 +24,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, TrainerCallback
 
+from bench.dialogue import Dialogue
 from bench.grpo import Settings, Trainer
 from bench.method import Training
 from bench.suite import FOLDER
@@ -86,7 +87,7 @@ class Clock(TrainerCallback):
 def ours(model: PreTrainedModel, task: Task) -> tuple[float, float]:
     """Seconds of a step, and the share of the groups with a spread of rewards."""
     training = Training.on(task.domain)
-    trainer, clock, spread = Trainer(model, TOKENIZER, {task.domain: task}, training, SETTINGS, seed=0), Clock(model.device), []
+    trainer, clock, spread = Trainer(model, Dialogue(TOKENIZER), {task.domain: task}, training, SETTINGS, seed=0), Clock(model.device), []
     for line in trainer.steps():
         clock.tick()
         assert line["gradient_norm"] > 0

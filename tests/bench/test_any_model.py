@@ -1,0 +1,152 @@
+"""Any HF causal LM goes the whole way: a folder in bf16 and shards, a chat template, a sequence, a repair, scores, a report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bench.cache import Cache
+from bench.checkpoint import Checkpoint
+from bench.dialogue import Dialogue
+from bench.method import Rollout, Training
+from bench.report.content import collect, content
+from bench.runner import execute
+from bench.spec import RunSpec
+from bench.suite import UserError, load_suite
+from bench.weights import WeightFiles
+from bench.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class FirstOfEach:
+    """Advantages that move a random model, whose rewards are all 0."""
+
+    def __call__(self, rollout: Rollout) -> torch.Tensor:
+        count = rollout.rewards.shape[1]
+        return torch.tensor([1.0] + [-1 / (count - 1)] * (count - 1)).repeat(len(rollout.domains))
+
+
+@pytest.fixture(scope="module")
+def runs(chat_model: Path, chat_suite: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Refresh and rollback on math and qa, and where they lie."""
+    out = tmp_path_factory.mktemp("runs")
+    where = {"suite": str(chat_suite), "model": str(chat_model), "sequence": "math-qa", "device": "cpu"}
+    methods = [("none", {}), ("refresh", {"steps": 1}), ("rollback", {"prompts": 2})]
+    specs = [RunSpec(**where, method=method, settings=settings) for method, settings in methods]
+    return execute(specs, out=out / "runs", cache=out / "cache", jobs=1, display=False), out
+
+
+def test_the_manifest_names_the_model(runs, chat_model: Path) -> None:
+    done, _ = runs
+    for run in done:
+        assert run.manifest["model"]["name"] == str(chat_model)
+        assert run.manifest["model"]["content"] == run.manifest["checkpoints"]["plain-0-base"]
+        assert run.name.startswith("chat-Tiny-Qwen3-math-qa-single-")
+    assert len({run.manifest["model"]["content"] for run in done}) == 1
+
+
+def test_the_base_is_kept_as_it_came_and_stages_are_fp32(runs, chat_model: Path) -> None:
+    done, out = runs
+    store = Cache(out / "cache").store.folder
+    base, last = (Checkpoint(store / done[1].manifest["checkpoints"][row]) for row in ("plain-0-base", "plain-2-qa"))
+    name = "model.layers.0.self_attn.q_proj.weight"
+    assert WeightFiles(base.folder).dtype(name) == torch.bfloat16
+    assert WeightFiles(last.folder).dtype(name) == torch.float32
+    original = AutoModelForCausalLM.from_pretrained(chat_model, dtype=torch.float32).state_dict()
+    assert all(torch.equal(tensor, original[name]) for name, tensor in base.items())
+
+
+@pytest.mark.parametrize("row", ["plain-0-base", "plain-1-math", "repaired"])
+def test_every_checkpoint_is_an_ordinary_folder(runs, row: str) -> None:
+    done, out = runs
+    folder = Cache(out / "cache").store.folder / done[1].manifest["checkpoints"][row]
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert model.dtype == (torch.bfloat16 if row == "plain-0-base" else torch.float32)
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "1+1="}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    assert model.generate(**ids, max_new_tokens=2).shape[1] > ids["input_ids"].shape[1]
+
+
+def test_costs_are_shares_of_the_runs_own_plain_stages(runs) -> None:
+    done, _ = runs
+    costs = {run.manifest["method"]["name"]: run.manifest["cost"] for run in done}
+    assert costs["none"]["total"] == 1.0
+    assert 0 < costs["refresh"]["repair"] < 1
+    assert 0 < costs["rollback"]["repair"] < 1
+
+
+def test_the_board_names_the_model(runs) -> None:
+    _, out = runs
+    (board,) = content(*collect([out / "runs"]))["boards"]
+    assert board["title"].startswith("chat/2 Tiny-Qwen3 · math-qa")
+
+
+def test_cut_prompts_are_told(runs, chat_model: Path, chat_suite: Path) -> None:
+    done, out = runs
+    suite = load_suite(str(chat_suite))
+    counts = {}
+    for domain in ("math", "qa"):
+        dialogue = Dialogue.of(chat_model, suite.prompting)
+        dialogue.encode([item.prompt for item in suite.items(domain, "test")])
+        counts[domain] = dialogue.cut
+    cut = {domain: count for domain, count in counts.items() if count}
+    assert cut, "the fixture's limit cuts none: lower it"
+    assert all(run.manifest["cut"] == cut for run in done)
+    (board,) = content(*collect([out / "runs"]))["boards"]
+    for domain, count in cut.items():
+        assert f"{count} test prompts of {domain} were longer than the suite allows and lost their beginning" in board["warnings"]
+
+
+def test_cut_prompts_are_counted(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(chat_suite.read_text())
+    short = tmp_path / "short.yaml"
+    short.write_text(yaml.safe_dump(content | {"prompting": {"chat": "plain", "prompt_tokens": 40}}))
+    bench = Workbench(load_suite(str(short)), Cache(tmp_path / "cache"), model=str(chat_model))
+    assert bench.answers(bench.base, "code", "validation").value["cut"] == 4
+    whole = Workbench(load_suite(str(chat_suite)), Cache(tmp_path / "cache"), model=str(chat_model))
+    assert whole.answers(whole.base, "qa", "validation").value["cut"] <= 4
+
+
+@pytest.mark.parametrize("rl", [{"gradient_checkpointing": True}, {"lora": {"rank": 2, "alpha": 4.0}}], ids=["checkpointing", "adapters"])
+def test_the_suites_way_to_train_is_taken(chat_model: Path, chat_suite: Path, tmp_path: Path, rl: dict) -> None:
+    content = yaml.safe_load(chat_suite.read_text())
+    benches = {}
+    for name, more in (("plain", {}), ("other", rl)):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(content | {"rl": content["rl"] | more}))
+        benches[name] = Workbench(load_suite(str(path)), Cache(tmp_path / "cache"), model=str(chat_model))
+    ends = {
+        name: b.cache.checkpoint(b.train(b.base, Training.on("cw", advantages=FirstOfEach()), seed=100).value["checkpoint"])
+        for name, b in benches.items()
+    }
+    base = benches["plain"].base
+    moved = {name: max((own - before).abs().max().item() for _, own, before in end.pieces(base)) for name, end in ends.items()}
+    assert moved["other"] > 0
+    if "lora" in rl:
+        same = ends["other"].tensor("model.embed_tokens.weight") - base.tensor("model.embed_tokens.weight")
+        assert same.abs().max() == 0, "adapters move the linear layers inside the blocks alone"
+    else:
+        gap = max((one - other).abs().max().item() for _, one, other in ends["plain"].pieces(ends["other"]))
+        assert gap < 1e-4 < moved["plain"]
+
+
+def test_a_suite_without_a_base_asks_for_a_model(chat_suite: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="add --model"):
+        execute([RunSpec(suite=str(chat_suite), device="cpu")], out=tmp_path, cache=tmp_path / "cache", jobs=1, display=False)
+
+
+def test_weights_that_cannot_be_read_are_told(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(chat_model, tmp_path / "broken"))
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    (folder / next(iter(index["weight_map"].values()))).unlink()
+    bench = Workbench(load_suite(str(chat_suite)), Cache(tmp_path / "cache"), model=str(folder))
+    with pytest.raises(UserError, match="cannot be read"):
+        _ = bench.base
