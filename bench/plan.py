@@ -46,8 +46,8 @@ class Plan:
         return {name: job for part in self.rows.values() for name, job in part}
 
     def scorings(self) -> list[tuple[str, str]]:
-        """(row's job, domain) of every cell, each once. Validation items are for choosing: there what a method's stages look like on the way
-        does not count, only where it ends."""
+        """(row's job, domain) of every cell, each once. Validation items are for choosing: there only the plain run's rows and where the
+        method ends are scored, not its stages on the way."""
         parts = self.rows if self.split == "test" else ("plain", "end")
         jobs = dict.fromkeys(job for part in parts for _, job in self.rows[part])
         return [(job, domain) for job in jobs for domain in self.sequence]
