@@ -56,7 +56,7 @@ class CPR(Replay):
     pool: int = 64
     low: float = 0.24
     high: float = 0.70
-    search = {"share": (0.05, 0.1, 0.15, 0.2), "pool": (32, 128)}
+    search = {"share": (0.1, 0.2, 0.3, 0.5), "pool": (32, 128)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,8 +10,8 @@ class Replay(Method):
     """share: of each later stage's prompts that goes to earlier domains, in (0, 1)."""
 
     track = "during"
-    share: float = 0.15
-    search = {"share": (0.03, 0.05, 0.08, 0.1, 0.12, 0.15, 0.18, 0.22)}
+    share: float = 0.25
+    search = {"share": (0.05, 0.1, 0.15, 0.18, 0.22, 0.3, 0.4, 0.5)}
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
