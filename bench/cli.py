@@ -48,6 +48,8 @@ LogTo = Annotated[str | None, typer.Option(help="tensorboard: training curves in
 DeviceName = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A minute; not comparable with anything.")]
 SuiteName = Annotated[str, typer.Option(help="Suite, by name or .yaml file.")]
+Also = Annotated[str, typer.Option(help="Tasks of lm-eval to score every row on as well, by name or .yaml file: mmlu,hellaswag.")]
+AlsoLimit = Annotated[int | None, typer.Option(help="Items of each of them (default: all).", min=1)]
 ModelName = Annotated[str, typer.Option(help="HF folder, or owner/name[@revision] on the hub, for suites without a base of their own.")]
 
 
@@ -68,6 +70,8 @@ def run(
         bool, typer.Option("--null", help="After each target's own stage, null stages: rewards permuted within groups.")
     ] = False,
     source: Annotated[Path | None, typer.Option("--from", help="A run whose checkpoints to repair instead of training stages.")] = None,
+    also: Also = "",
+    also_limit: AlsoLimit = None,
     out: Out = Path("runs"),
     cache: CacheFolder = None,
     jobs: JobCount = None,
@@ -82,6 +86,7 @@ def run(
     from bench.suite import load_suite
 
     given: dict[str, Any] = {"suite": suite, "model": model, "quick": quick, "sequence": sequence} | (_imported(source) if source else {})
+    given |= {"also": tuple(filter(None, also.split(","))), "also_limit": also_limit}
     tuned = tuned_settings(method, load_suite(given["suite"], quick=given["quick"]).board(given["sequence"], targets, given["model"]))
     first = RunSpec(**given, targets=targets)
     variants = [

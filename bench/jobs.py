@@ -77,6 +77,12 @@ class Jobs:
         entry = bench.answers(bench.cache.checkpoint(checkpoint), domain, split)
         return {"answers": str(entry.folder / "answers.jsonl.gz"), **entry.value}
 
+    def also(self, spec: dict[str, Any], checkpoint: str) -> dict[str, Any]:
+        """What tasks of lm-eval give a checkpoint: {task: {metric: [value, standard error]}}."""
+        run = RunSpec(**spec)
+        bench = self._bench(run)
+        return {"also": bench.also(bench.cache.checkpoint(checkpoint), run.also, run.also_limit)}
+
     def distances(self, spec: dict[str, Any], rows: dict[str, str], anchors: list[str]) -> dict[str, Any]:
         """Norm of the difference between each row's checkpoint and each anchor's: {anchor: {row: norm}}."""
         bench = self._bench(RunSpec(**spec))

@@ -122,7 +122,20 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
 
         own = scoring_id(job, domain, split)
         planned.jobs[own] = Job(own, payload, (job,), rank=1, kind=f"score {domain}", stamp=planned.jobs[job].stamp)
+    if spec.also and split == "test":
+        for job in dict.fromkeys(planned.row_jobs().values()):
+
+            def payload(results: Mapping[str, Any], job: str = job) -> dict[str, Any]:
+                return {"do": "also", "spec": dumped, "checkpoint": results[job]["checkpoint"]}
+
+            own = also_id(job, spec)
+            planned.jobs[own] = Job(own, payload, (job,), rank=2, kind="also", stamp=planned.jobs[job].stamp)
     return planned
+
+
+def also_id(job: str, spec: RunSpec) -> str:
+    """Id of the job that scores what `job` makes on tasks of lm-eval."""
+    return f"also/{json.dumps([spec.also, spec.also_limit])}/{job}"
 
 
 def distances_id(planned: Plan) -> str:

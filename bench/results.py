@@ -43,6 +43,12 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         return json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
 
+    @cached_property
+    def also(self) -> dict[str, dict[str, dict[str, list[float]]]]:
+        """Row -> task of lm-eval -> metric -> value and standard error; empty where none was asked for."""
+        file = self.folder / "also.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
     @property
     def name(self) -> str:
         return self.folder.name

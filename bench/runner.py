@@ -21,7 +21,7 @@ from bench.ledger import Ledger
 from bench.machine import default_jobs
 from bench.measures import measure
 from bench.methods import method_identity
-from bench.plan import Plan, distances_id, plan, scoring_id
+from bench.plan import Plan, also_id, distances_id, plan, scoring_id
 from bench.pool import Failure, Job, Pool
 from bench.report.curves import curves
 from bench.report.live import Display
@@ -165,6 +165,8 @@ def _write(planned: Plan, results: Mapping[str, dict[str, Any]], out: Path, seco
     for decoding in DECODINGS:
         matrix[decoding] = {part: [means[name][decoding] for name in names] for part, names in rows.items()}
     write_json(folder / "matrix.json", matrix)
+    if spec.also:
+        write_json(folder / "also.json", {name: results[also_id(job, spec)]["also"] for name, job in planned.row_jobs().items()})
     manifest = {
         "format": FORMAT,
         "spec": spec.model_dump(mode="json"),

@@ -30,6 +30,9 @@ class RunSpec(BaseModel):
     seed: int = Field(default=0, ge=0)
     device: str = "cpu"
     null: str = ""
+    also: tuple[str, ...] = ()
+    """Tasks of lm-eval, by name or .yaml file, that every row is scored on beside the domains."""
+    also_limit: int | None = Field(default=None, gt=0)
     imported: tuple[str, ...] = ()
     """Domains' checkpoints in order, the base's first; the sequence is then `imported_sequence`."""
     imported_sequence: tuple[str, ...] = ()

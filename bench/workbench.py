@@ -20,7 +20,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from bench import derivatives
+from bench import derivatives, general
 from bench.cache import Cache, Entry, Made
 from bench.checkpoint import Checkpoint, DamagedError, Tensors
 from bench.dialogue import Dialogue
@@ -285,6 +285,26 @@ class Workbench:
 
         self.report({"event": "scoring", "what": domain})
         return self.cache.remember("scoring", key, make)
+
+    def also(self, checkpoint: Checkpoint, names: tuple[str, ...], limit: int | None) -> dict[str, dict[str, list[float]]]:
+        """What tasks of lm-eval give a checkpoint (`bench.general.evaluate`)."""
+        key = {
+            "checkpoint": checkpoint.hash,
+            "tasks": general.identity(names),
+            "limit": limit,
+            "numerics": self.numerics.described(),
+            "prompting": self.suite.prompting.model_dump(),
+            "code": modules_hash("bench.general"),
+        }
+
+        def make(files: Path, work: Path) -> Made:
+            tokenizer = self._dialogue(checkpoint).tokenizer
+            with self._autocast():
+                chat = self.suite.prompting.chat != "none"
+                return Made(general.evaluate(self._load(checkpoint), tokenizer, names, limit=limit, chat=chat))
+
+        self.report({"event": "scoring", "what": ", ".join(names)})
+        return self.cache.remember("also", key, make).value
 
     # --- what repairs look at ---
     def sample(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:

@@ -62,6 +62,16 @@ def cost_lines(runs: Sequence[Run]) -> str:
     )
 
 
+def also_table(runs: Sequence[Run]) -> str:
+    """What tasks of lm-eval gave each row, means over the runs' seeds: a line a row, a column a task and metric."""
+    first = runs[0].also
+    columns = [(task, metric) for task, metrics in next(iter(first.values())).items() for metric in metrics]
+    lines = [
+        [row_title(row), *(f"{np.mean([run.also[row][task][metric][0] for run in runs]):.3f}" for task, metric in columns)] for row in first
+    ]
+    return tabulate(lines, ["lm-eval", *(f"{task}: {metric}" for task, metric in columns)], tablefmt="simple", disable_numparse=True)
+
+
 def summary(runs: Sequence[Run]) -> str:
     """All of it, for the end of a command."""
     first = runs[0]
@@ -77,4 +87,5 @@ def summary(runs: Sequence[Run]) -> str:
         notes.append("one seed: intervals speak of items alone; --seeds 5 adds those between seeds")
     elif len(runs) < 5:
         notes.append("fewer than 5 seeds: provisional")
-    return "\n\n".join([head, matrix_table(runs), "\n".join(notes), metrics_table(runs), cost_lines(runs)])
+    also = [also_table(runs)] if all(run.also for run in runs) else []
+    return "\n\n".join([head, matrix_table(runs), "\n".join(notes), *also, metrics_table(runs), cost_lines(runs)])
