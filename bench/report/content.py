@@ -112,6 +112,7 @@ def _board(board: Board, title: str) -> dict[str, Any]:
         for entry in board.entries
     ]
     found["null"] = _null(board, plain)
+    found["also"] = _also(board)
     found["settings"] = settings(board)
     found["warnings"] = warnings(board, counted)
     found["headline"], found["standfirst"] = headline(found), standfirst(found)
@@ -216,6 +217,28 @@ def _matrix(order: tuple[str, ...], plain: Sequence[Run], board: Board, counted:
         if own_runs[0].rows["end"][0] not in here[0].rows["plain"]:
             add(own_runs, own_runs[0].rows["end"][0], entry.label, "end")
     return {"order": list(order), "targets": list(here[0].targets), "rows": rows}
+
+
+def _also(board: Board) -> list[dict[str, Any]]:
+    """What tasks of lm-eval gave the rows that they were asked of: the plain run's rows, and where each entry ends; title, and task:
+    metric -> mean over the runs. Rows of several orders stand apart."""
+    rows: list[dict[str, Any]] = []
+    for order in sorted({run.sequence for entry in board.entries for run in entry.runs}):
+        told: set[str] = set()
+        for entry in board.entries:
+            runs = [run for run in entry.runs if run.sequence == order and run.also]
+            if not runs:
+                continue
+            first = runs[0].rows
+            for name in [*first["plain"], *first["end"]]:
+                if name in told and name in first["plain"]:
+                    continue
+                told.add(name)
+                columns = [(task, metric) for task, metrics in runs[0].also[name].items() for metric in metrics]
+                means = {f"{task}: {metric}": float(np.mean([run.also[name][task][metric][0] for run in runs])) for task, metric in columns}
+                title = row_title(name) if name in first["plain"] else entry.label
+                rows.append({"order": list(order), "title": title, "values": means})
+    return rows
 
 
 def _training(board: Board, plain: Sequence[Run]) -> list[dict[str, Any]]:

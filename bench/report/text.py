@@ -118,6 +118,18 @@ def null(board: dict[str, Any]) -> Table:
     return ["damage, points", "answers", "real", "null", "real − null", "real per |δ|", "null per |δ|"], rows
 
 
+def also(board: dict[str, Any]) -> Table:
+    """What tasks of lm-eval gave each row."""
+    columns = list(dict.fromkeys(name for row in board["also"] for name in row["values"]))
+    several = len(board["orders"]) > 1
+    rows = [
+        [f"{row['title']} ({' → '.join(row['order'])})" if several else row["title"]]
+        + [rounded(row["values"][name], 3) if name in row["values"] else "" for name in columns]
+        for row in board["also"]
+    ]
+    return ["", *columns], rows
+
+
 def null_words(board: dict[str, Any]) -> str:
     """What null stages are, or how to get them."""
     what = "Null stages take the same prompts and steps with rewards permuted within each group, so there is nothing to learn"
@@ -156,6 +168,8 @@ def _parts(board: dict[str, Any]) -> Iterable[tuple[str, Table]]:
             yield f"Scores, {' → '.join(found['order'])}, {TITLES[decoding]}", matrix(found, decoding)
     if "missing" not in board["null"]:
         yield "Real and null stages", null(board)
+    if board["also"]:
+        yield "Other abilities, by lm-eval", also(board)
     yield "Items that flipped, greedily, a seed", flips(board)
 
 

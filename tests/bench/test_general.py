@@ -10,7 +10,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bench.general import evaluate, identity
+from bench.report.content import content
+from bench.report.page import page
 from bench.report.tables import summary
+from bench.report.text import terminal
 from bench.results import load_run
 from bench.runner import execute
 from bench.spec import RunSpec
@@ -92,3 +95,7 @@ def test_every_row_of_a_run_is_scored(tiny_suite: Path, sums: Path, tmp_path: Pa
     assert set(load_run(run.folder).also) == set(run.rows["plain"])
     assert all(0 <= row["two_sums"]["acc"][0] <= 1 for row in run.also.values())
     assert "two_sums: acc" in summary([run])
+    told = content([run])
+    assert [row["title"] for row in told["boards"][0]["also"]] == ["base", "after math", "after qa"]
+    assert "two_sums: acc" in terminal(told)
+    assert "Other abilities" in page(told)
