@@ -46,6 +46,7 @@ JobCount = Annotated[
 ]
 LogTo = Annotated[str | None, typer.Option(help="tensorboard: training curves into the run folders, as they grow.")]
 DeviceName = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Engine = Annotated[str, typer.Option(help="Who writes the answers: hf, or vllm where it is installed.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A minute; not comparable with anything.")]
 SuiteName = Annotated[str, typer.Option(help="Suite, by name or .yaml file.")]
 Also = Annotated[str, typer.Option(help="Tasks of lm-eval to score every row on as well, by name or .yaml file: mmlu,hellaswag.")]
@@ -65,6 +66,7 @@ def run(
     seeds: Annotated[int, typer.Option(help="How many seeds, from --seed on; side by side.", min=1)] = 1,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the method, key=value; key=a,b,c runs each.")] = None,
     device: DeviceName = "auto",
+    engine: Engine = "hf",
     quick: Quick = False,
     null: Annotated[
         bool, typer.Option("--null", help="After each target's own stage, null stages: rewards permuted within groups.")
@@ -86,7 +88,7 @@ def run(
     from bench.suite import load_suite
 
     given: dict[str, Any] = {"suite": suite, "model": model, "quick": quick, "sequence": sequence} | (_imported(source) if source else {})
-    given |= {"also": tuple(filter(None, also.split(","))), "also_limit": also_limit}
+    given |= {"also": tuple(filter(None, also.split(","))), "also_limit": also_limit, "engine": _known_engine(engine)}
     tuned = tuned_settings(method, load_suite(given["suite"], quick=given["quick"]).board(given["sequence"], targets, given["model"]))
     first = RunSpec(**given, targets=targets)
     variants = [
@@ -102,6 +104,12 @@ def run(
         part = runs[number * seeds : (number + 1) * seeds]
         typer.echo("\n" + summary(part))
         typer.echo("run       " + "\n          ".join(str(done.folder) for done in part))
+
+
+def _known_engine(name: str) -> str:
+    if name not in ("hf", "vllm"):
+        raise UserError(f"--engine {name}: choose hf or vllm")
+    return name
 
 
 def _imported(folder: Path) -> dict[str, Any]:
@@ -133,6 +141,7 @@ def compare(
     seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
     seeds: Annotated[int, typer.Option(help="How many seeds, from --seed on.", min=1)] = 5,
     device: DeviceName = "auto",
+    engine: Engine = "hf",
     quick: Quick = False,
     shard: Annotated[str, typer.Option(help="i/n: part i of n, for machines that share --cache and --out.")] = "1/1",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")] = False,
@@ -154,6 +163,7 @@ def compare(
         sequence=sequence,
         targets=targets,
         device=device,
+        engine=_known_engine(engine),
         shard=shard,
     )
     if not specs:

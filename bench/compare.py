@@ -65,6 +65,7 @@ def comparison(
     sequence: str = "paper",
     targets: str = "single",
     device: str = "auto",
+    engine: str = "hf",
     shard: str = "1/1",
 ) -> list[RunSpec]:
     """The runs of a comparison, the plain run always among them; with `shard` "i/n" the part that falls to machine i of n.
@@ -81,10 +82,9 @@ def comparison(
         tuned = tuned_settings(name, loaded.board(sequence, targets, model))
         variants += [(name, tuned | own) for own in settings_of(words, name)]
     variants = list({repr((name, make_method(name, own).settings())): (name, own) for name, own in reversed(variants)}.values())[::-1]
+    where = {"suite": suite, "model": model, "quick": quick, "targets": targets, "device": device, "engine": engine}
     specs = [
-        RunSpec(
-            suite=suite, model=model, quick=quick, sequence=order, targets=targets, method=name, settings=settings, seed=seed, device=device
-        )
+        RunSpec(**where, sequence=order, method=name, settings=settings, seed=seed)
         for order in loaded.orders(sequence)
         for seed in seeds
         for name, settings in variants

@@ -29,7 +29,7 @@ from transformers.cache_utils import DynamicCache
 
 from bench.dialogue import Dialogue
 from bench.method import LoRA, Rollout, Training
-from bench.sampling import Completions, NotFiniteError, generate, left_pad, uniforms
+from bench.sampling import Completions, NotFiniteError, Writer, generate, left_pad, uniforms
 from tasks.task import Item, Task
 
 _SHARED_TOLERANCE = 1e-3
@@ -275,8 +275,8 @@ class Trainer:
     """One training of one model, from step to step.
 
     key: whatever the randomness may depend on (the seed, the purpose); reference: models by domain for KL and advantages, or one
-    under the name "*"; loaded: tensors of the penalty's fields. `steps()` trains and yields a log line a step; `state()` and
-    `restore()` are all that resume needs.
+    under the name "*"; loaded: tensors of the penalty's fields; writer: samples in the model's stead. `steps()` trains and yields a log
+    line a step; `state()` and `restore()` are all that resume needs.
     """
 
     model: PreTrainedModel
@@ -290,6 +290,7 @@ class Trainer:
     loaded: Mapping[str, Mapping[str, torch.Tensor]] = field(default_factory=dict)
     mask: Mapping[str, torch.Tensor] | None = None
     bf16: bool = False
+    writer: Writer | None = None
     permute_rewards: bool = False
     step: int = 0
     shared: bool | None = None
@@ -328,6 +329,8 @@ class Trainer:
             for name, saved in state["parameters"].items():
                 self.parameters[name].copy_(saved)
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.writer is not None:
+            self.writer.take(self.model)
         if self.training.prompts is not None:
             self.training.prompts.state = state["prompts"]
 
@@ -339,6 +342,8 @@ class Trainer:
             for update in range(self.settings.updates):
                 line |= self.update(batch, update)
             self.step += 1
+            if self.writer is not None and self.step < self.total:
+                self.writer.take(self.model)
             yield line
 
     def finished(self) -> PreTrainedModel:
@@ -358,11 +363,7 @@ class Trainer:
             ids = self.dialogue.encode([item.prompt for item in own])
             key = ("rollout", self.seed, name, self.purpose, self.step)
             draws = uniforms(len(own) * settings.group, self.dialogue.limit(self.tasks[name]), *key)
-            try:
-                with self._autocast():
-                    answers.append(generate(self.model, ids, draws, ends=self.dialogue.ends, pad=self.pad))
-            except NotFiniteError as error:
-                raise self._diverged(str(error)) from error
+            answers.append(self._write(ids, draws))
             items += own
             prompts += ids
         done = _joined(answers, self.pad)
@@ -386,6 +387,17 @@ class Trainer:
             unparsed=unparsed,
         )
         return self._with_references(batch)
+
+    def _write(self, prompts: list[list[int]], draws: torch.Tensor) -> Completions:
+        ends = self.dialogue.ends
+        if self.writer is not None:
+            done = self.writer.generate(prompts, draws, ends=ends, pad=self.pad)
+            return Completions(*(tensor.to(self.model.device) for tensor in (done.tokens, done.lengths, done.ended)))
+        try:
+            with self._autocast():
+                return generate(self.model, prompts, draws, ends=ends, pad=self.pad)
+        except NotFiniteError as error:
+            raise self._diverged(str(error)) from error
 
     def _prompts(self, name: str, count: int) -> list[int]:
         if self.training.prompts is not None:

@@ -22,7 +22,7 @@ class Jobs:
     def __init__(self, cache: Cache, report: Report) -> None:
         self._cache = cache
         self._report = report
-        self._benches: dict[tuple[str, str, bool, str], Workbench] = {}
+        self._benches: dict[tuple[str, str, bool, str, str], Workbench] = {}
 
     def do(self, job: dict[str, Any]) -> dict[str, Any]:
         """Run a job by its "do" and return its result."""
@@ -90,9 +90,9 @@ class Jobs:
         return {"distances": {anchor: {row: bench.distance(found[anchor], found[row]) for row in rows} for anchor in anchors}}
 
     def _bench(self, run: RunSpec) -> Workbench:
-        key = (run.suite, run.model, run.quick, run.device)
+        key = (run.suite, run.model, run.quick, run.device, run.engine)
         if key not in self._benches:
-            self._benches[key] = Workbench(run.load_suite(), self._cache, Numerics.choose(run.device), self._report, run.model)
+            self._benches[key] = Workbench(run.load_suite(), self._cache, Numerics.choose(run.device, run.engine), self._report, run.model)
         return self._benches[key]
 
     @staticmethod

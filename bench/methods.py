@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib
-import importlib.util
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -15,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 import baselines
+from bench.loading import LoadingError, load_file
 from bench.method import Method, Track
 from bench.suite import UserError, nearest
 from tasks.source import class_hash
@@ -112,18 +110,10 @@ def method_identity(name: str, method: Method) -> dict[str, Any]:
 def _from_file(name: str) -> type[Method]:
     path_text, _, wanted = name.partition(":")
     path = Path(path_text)
-    if not path.exists():
-        raise UserError(f"--method {name}: no file {path.resolve()}")
-    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    spec = importlib.util.spec_from_file_location(f"_method_{path.stem}_{place}", path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"--method {name}: {path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(f"--method {name}: {path} cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        module = load_file(path)
+    except LoadingError as error:
+        raise UserError(f"--method {name}: {error}") from error
     found = {cls.__name__: cls for cls in _defined_in(module)}
     if not found:
         raise UserError(f"--method {name}: {path} defines no subclass of bench.method.Method")

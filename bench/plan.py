@@ -66,10 +66,11 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
     method = make_method(spec.method, spec.settings)
     planned = Plan(spec, method, sequence, split)
     dumped = spec.model_dump(mode="json")
-    common = json.dumps([spec.suite, spec.model, spec.quick, spec.device, spec.imported])
+    common = json.dumps([spec.suite, spec.model, spec.quick, spec.device, spec.engine, spec.imported])
     stamps = {True: spec.load_suite().fingerprint()}
     stamps[False] = key_hash({"suite": stamps[True], "method": method_identity(spec.method, method)})
     start = f"start/{common}"
+    alone = spec.engine != "hf"  # such an engine holds a card's memory until its process ends
     planned.jobs[start] = Job(start, lambda results: {"do": "start", "spec": dumped}, rank=-1)
 
     def chain(label: str, plain: bool) -> list[str]:
@@ -84,7 +85,7 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
                 return {"do": "stage", "spec": dumped, "plain": plain, "index": index, "previous": previous}
 
             kind = "stage" if plain else f"stage {spec.method}"
-            planned.jobs[own] = Job(own, payload, before, kind=kind, stamp=stamps[plain])
+            planned.jobs[own] = Job(own, payload, before, kind=kind, stamp=stamps[plain], alone=alone)
             ids.append(own)
         return ids
 
@@ -105,7 +106,7 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
         def payload(results: Mapping[str, Any]) -> dict[str, Any]:
             return {"do": "recover", "spec": dumped, "previous": [results[job]["checkpoint"] for job in own_ids]}
 
-        planned.jobs[repair] = Job(repair, payload, tuple(own_ids), kind=f"recover {spec.method}", stamp=stamps[False])
+        planned.jobs[repair] = Job(repair, payload, tuple(own_ids), kind=f"recover {spec.method}", stamp=stamps[False], alone=alone)
         planned.rows["end"] = [("repaired", repair)]
     rows = planned.row_jobs()
 
@@ -121,7 +122,7 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
             return {"do": "score", "spec": dumped, "checkpoint": results[job]["checkpoint"], "domain": domain, "split": split}
 
         own = scoring_id(job, domain, split)
-        planned.jobs[own] = Job(own, payload, (job,), rank=1, kind=f"score {domain}", stamp=planned.jobs[job].stamp)
+        planned.jobs[own] = Job(own, payload, (job,), rank=1, kind=f"score {domain}", stamp=planned.jobs[job].stamp, alone=alone)
     if spec.also and split == "test":
         for job in dict.fromkeys(planned.row_jobs().values()):
 

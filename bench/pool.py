@@ -23,7 +23,8 @@ RETRIES = 1
 @dataclass
 class Job:
     """A node: `payload(results)` makes the job from the results of `needs`. Lower `rank` goes first. kind: what jobs that take about as
-    long share; stamp: hash of the code and settings behind it, for the forecast."""
+    long share; stamp: hash of the code and settings behind it, for the forecast; alone: its worker ends with it, and gives back whatever
+    it holds of a card."""
 
     id: str
     payload: Callable[[Mapping[str, dict[str, Any]]], dict[str, Any]]
@@ -31,6 +32,7 @@ class Job:
     rank: int = 0
     kind: str = ""
     stamp: str = ""
+    alone: bool = False
     tries: int = 0
 
     @property
@@ -55,6 +57,7 @@ class _Worker:
     log: Path
     stream: IO[bytes]
     job: str | None = None
+    retired: bool = False
 
 
 @dataclass
@@ -78,18 +81,18 @@ class Pool:
         try:
             while waiting or any(worker.job for worker in self._workers):
                 self._hand_out(waiting)
-                if not any(worker.job for worker in self._workers):
+                if not any(worker.job or worker.retired for worker in self._workers):
                     break  # what still waits needs something that failed
                 self._handle(*self._events.get(), jobs, waiting)
         finally:
             self.close()
 
     def _hand_out(self, waiting: dict[str, Job]) -> None:
-        if len(self._workers) >= self.size and all(worker.job for worker in self._workers):
+        if len(self._workers) >= self.size and all(worker.job or worker.retired for worker in self._workers):
             return
         ready = [job for job in waiting.values() if all(need in self.results for need in job.needs)]
         for job in sorted(ready, key=lambda job: job.rank):
-            worker = next((worker for worker in self._workers if worker.job is None), None)
+            worker = next((worker for worker in self._workers if worker.job is None and not worker.retired), None)
             if worker is None and len(self._workers) < self.size:
                 worker = self._start()
             if worker is None:
@@ -143,6 +146,9 @@ class Pool:
         elif kind == "failed":
             self.failures.append(Failure(event["job"], event["error"], worker.log, event["user"]))
             worker.job = None
+        if kind in ("done", "failed") and jobs[event["job"]].alone:
+            worker.retired = True
+            worker.process.stdin.close()
         self.listen(event)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -69,6 +70,16 @@ def pick(logits: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     # The last entry is 1 up to rounding; scaling by it keeps the draw inside the vocabulary.
     sampled = torch.searchsorted(cdf, (draws.clamp(min=0) * cdf[:, -1]).unsqueeze(1), right=True).squeeze(1)
     return torch.where(draws < 0, logits.argmax(-1), sampled.clamp(max=logits.shape[-1] - 1))
+
+
+class Writer(Protocol):
+    """An engine that answers in a model's stead (`bench.engines`)."""
+
+    def generate(self, prompts: Sequence[Sequence[int]], draws: torch.Tensor, *, ends: Sequence[int], pad: int) -> Completions:
+        """What `generate` does for the model that the engine holds."""
+
+    def take(self, model: PreTrainedModel) -> None:
+        """Hold a model's weights as they are now."""
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ import torch
 from transformers import PreTrainedModel
 
 from bench.dialogue import Dialogue
-from bench.sampling import generate, greedy, uniforms
+from bench.sampling import Writer, generate, greedy, uniforms
 from tasks.task import Item, Split, Task
 
 Decoding = Literal["greedy", "sampled"]
@@ -48,9 +48,11 @@ def score_domain(
     decodings: tuple[Decoding, ...] = DECODINGS,
     split: Split = "test",
     batch: int = 256,
+    writer: Writer | None = None,
     autocast: Callable[[], AbstractContextManager] = nullcontext,
 ) -> list[Answer]:
-    """Every item under every decoding, in order of (decoding, item). Each prompt is encoded once for all decodings."""
+    """Every item under every decoding, in order of (decoding, item). Each prompt is encoded once for all decodings. writer: answers in the
+    model's stead."""
     limit = dialogue.limit(task)
     draws = uniforms(len(items), limit, "scoring", task.domain, split)
     answers: dict[Decoding, list[Answer]] = {decoding: [] for decoding in decodings}
@@ -58,8 +60,12 @@ def score_domain(
         part = items[start : start + batch]
         own = draws[start : start + batch]
         rows = torch.stack([greedy(len(part), limit) if d == "greedy" else own for d in decodings], 1).flatten(0, 1)
-        with autocast():
-            done = generate(model, dialogue.encode([item.prompt for item in part]), rows, ends=dialogue.ends, pad=dialogue.pad)
+        prompts = dialogue.encode([item.prompt for item in part])
+        if writer is not None:
+            done = writer.generate(prompts, rows, ends=dialogue.ends, pad=dialogue.pad)
+        else:
+            with autocast():
+                done = generate(model, prompts, rows, ends=dialogue.ends, pad=dialogue.pad)
         written, ended = dialogue.answers(done), done.ended.tolist()
         for place, item in enumerate(part):
             for number, decoding in enumerate(decodings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,7 @@ class RunSpec(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
     device: str = "cpu"
+    engine: Literal["hf", "vllm"] = "hf"
     null: str = ""
     also: tuple[str, ...] = ()
     """Tasks of lm-eval, by name or .yaml file, that every row is scored on beside the domains."""

@@ -11,9 +11,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from tasks.source import closure, modules_hash
+from bench.loading import LoadingError, load_file
+from tasks.source import class_hash, closure, modules_hash
 from tasks.task import Item, Split, Task
 
 FOLDER = Path(__file__).parent / "suites"
@@ -56,11 +57,11 @@ class Prompting(_Strict):
 class Suite(_Strict):
     """One suite.
 
-    tasks: domain -> "module:Class"; sequences: name -> domains in order; designs: name -> sequences that are run and reported
-    together (orders of the same domains, each a stratum); rl: the settings of `bench.grpo.Settings`; stage_flops: domain -> FLOPs of
-    its plain stage (the mean over five development seeds of `paper`), whose sums are the constants that costs are shares of, where the
-    suite has one base; base: None where a run names its model; answers_at_once: rows that are scored together; gpu_memory_gb: of a card,
-    that one worker process needs.
+    tasks: domain -> "module:Class", or "file.py:Class" beside the suite's file; sequences: name -> domains in order; designs: name ->
+    sequences that are run and reported together (orders of the same domains, each a stratum); rl: the settings of
+    `bench.grpo.Settings`; stage_flops: domain -> FLOPs of its plain stage (the mean over five development seeds of `paper`), whose sums
+    are the constants that costs are shares of, where the suite has one base; base: None where a run names its model; answers_at_once:
+    rows that are scored together; gpu_memory_gb: of a card, that one worker process needs.
     """
 
     name: str
@@ -79,6 +80,8 @@ class Suite(_Strict):
     snapshot_every: int = Field(gt=0, default=25)
     gpu_memory_gb: float = Field(gt=0, default=2.0)
     comparable: bool = True
+    _folder: Path = PrivateAttr(default=FOLDER)
+    """Where the suite's file lies, and the files of tasks of one's own."""
 
     @model_validator(mode="after")
     def _known_domains(self) -> Suite:
@@ -107,16 +110,19 @@ class Suite(_Strict):
         """The tasks, by domain."""
         loaded = {}
         for domain, place in self.tasks.items():
-            module, _, name = place.partition(":")
+            source, _, name = place.partition(":")
             try:
-                loaded[domain] = getattr(importlib.import_module(module), name)()
-            except (ImportError, AttributeError, ValueError) as error:
-                raise UserError(f"suite {self.name}: task {domain} is not at {place!r} ({error}); write module:Class") from error
+                module = load_file(self._folder / source) if source.endswith(".py") else importlib.import_module(source)
+                loaded[domain] = getattr(module, name)()
+            except (ImportError, AttributeError, ValueError, TypeError, LoadingError) as error:
+                hint = "write module:Class, or file.py:Class beside the suite's file"
+                raise UserError(f"suite {self.name}: task {domain} is not at {place!r} ({error}); {hint}") from error
         return loaded
 
     def task_hash(self, domain: str) -> str:
         """Hash of the code that decides a task's items and scores."""
-        return _code_hash(self.tasks[domain].partition(":")[0])
+        source = self.tasks[domain].partition(":")[0]
+        return class_hash(type(self.loaded_tasks[domain]), "tasks") if source.endswith(".py") else _code_hash(source)
 
     def items(self, domain: str, split: Split) -> list[Item]:
         """The fixed items of the validation or test split: pairwise different latents, the same for every run."""
@@ -176,7 +182,7 @@ def load_suite(name: str, *, quick: bool = False) -> Suite:
     if not path.exists():
         raise nearest("suite", name, suite_names())
     try:
-        return _parsed(path.read_text(encoding="utf-8"), quick)
+        return _parsed(path.read_text(encoding="utf-8"), quick, path.resolve().parent)
     except (YAMLError, ValidationError, TypeError, AttributeError, UnicodeDecodeError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         what = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]])) if first else " ".join(str(error).split())
@@ -189,8 +195,8 @@ def _code_hash(module: str) -> str:
 
 
 @lru_cache
-def _parsed(text: str, quick: bool) -> Suite:
-    """The suite of a file's text, one object for all who ask: a comparison has hundreds of runs, and each asks several times."""
+def _parsed(text: str, quick: bool, folder: Path) -> Suite:
+    """The suite of a file's text in a folder, one object for all who ask: a comparison has hundreds of runs that ask several times."""
     import yaml
 
     content = yaml.safe_load(text)
@@ -198,4 +204,6 @@ def _parsed(text: str, quick: bool) -> Suite:
     if quick:
         rl = {"rl": content["rl"] | shortened.pop("rl", {})} if "rl" in content else {}
         content |= {name: value for name, value in shortened.items() if name != "rl"} | rl | {"comparable": False}
-    return Suite(**content)
+    suite = Suite(**content)
+    suite._folder = folder
+    return suite

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,9 @@ from bench.checkpoint import Checkpoint, DamagedError, Tensors
 from bench.dialogue import Dialogue
 from bench.files import canonical
 from bench.grpo import Settings, Trainer
-from bench.method import Training
+from bench.method import LoRA, Training
 from bench.models import find_model
+from bench.sampling import Writer
 from bench.scoring import DECODINGS, mean_score, score_domain, write_answers
 from bench.suite import FOLDER, Suite, UserError
 from bench.weights import WEIGHTS
@@ -55,6 +58,10 @@ class Meter:
         model.register_forward_pre_hook(count, with_kwargs=True)
         return model
 
+    def spend(self, tokens: int, size: int) -> None:
+        """Count tokens that an engine ran forward through a model of `size` parameters."""
+        self.flops += 2 * tokens * size
+
 
 @dataclass(frozen=True)
 class Numerics:
@@ -62,14 +69,18 @@ class Numerics:
 
     device: str = "cpu"
     bf16: bool = False
+    engine: str = "hf"
 
     @classmethod
-    def choose(cls, device: str) -> Numerics:
-        """`auto` is CUDA where there is one; bf16 autocast over fp32 weights there. `UserError` for CUDA without a card."""
+    def choose(cls, device: str, engine: str = "hf") -> Numerics:
+        """`auto` is CUDA where there is one; bf16 autocast over fp32 weights there. `UserError` for CUDA without a card, or an engine that
+        is not installed."""
+        if engine == "vllm" and not find_spec("vllm"):
+            raise UserError("--engine vllm: vllm is not installed here; pip install 'interference-bench[vllm]' in a venv of its own")
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("--device cuda: torch sees no CUDA device here; use --device cpu, or run `python -m bench doctor`")
         chosen = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
-        return cls(chosen, bf16=chosen == "cuda")
+        return cls(chosen, bf16=chosen == "cuda", engine=engine)
 
     def described(self) -> dict[str, Any]:
         """For keys and the manifest."""
@@ -80,7 +91,7 @@ class Numerics:
             "transformers": transformers.__version__,
             "threads": torch.get_num_threads() if self.device == "cpu" else 0,
             "capability": torch.backends.cpu.get_cpu_capability() if self.device == "cpu" else "",
-        }
+        } | ({"engine": f"vllm {version('vllm')}"} if self.engine == "vllm" else {})
 
 
 def declared(value: Any) -> Any:
@@ -161,6 +172,21 @@ class Workbench:
     def _dialogue(self, checkpoint: Checkpoint) -> Dialogue:
         return Dialogue.of(checkpoint.folder, self.suite.prompting)
 
+    def _writer(self, checkpoint: Checkpoint, meter: Meter) -> Writer | None:
+        """vLLM on a checkpoint, found to be that model; None where transformers writes."""
+        if self.numerics.engine == "hf":
+            return None
+        from bench.engines.vllm import VLLM, Memory
+
+        model = self._load(checkpoint)
+        answer = max(map(self._dialogue(checkpoint).limit, self.suite.loaded_tasks.values()))
+        context = min((self.suite.prompting.prompt_tokens or 1024) + answer, getattr(model.config, "max_position_embeddings", 1 << 20))
+        size = sum(parameter.numel() for parameter in model.parameters())
+        dtype = torch.bfloat16 if self.numerics.bf16 else torch.float32
+        writer = VLLM(checkpoint.folder, dtype, Memory(context=context), lambda tokens: meter.spend(tokens, size))
+        writer.check(model)
+        return writer
+
     def _autocast(self) -> AbstractContextManager:
         return torch.autocast(self.numerics.device, torch.bfloat16) if self.numerics.bf16 else nullcontext()
 
@@ -214,8 +240,12 @@ class Workbench:
         training = copy.deepcopy(training)  # hooks keep state
         penalty = training.penalty
         held = {f.name: getattr(penalty, f.name) for f in fields(penalty)} if is_dataclass(penalty) else {}
+        if self.numerics.engine != "hf" and (self.settings.lora or isinstance(training.trainable, LoRA)):
+            raise UserError("--engine vllm does not take adapters' weights yet: use --engine hf")
+        writer = self._writer(parent, meter)
         trainer = Trainer(
             model=self._load(parent, meter),
+            writer=writer,
             dialogue=dialogue,
             tasks=self.suite.loaded_tasks,
             training=training,
@@ -278,6 +308,7 @@ class Workbench:
                 decodings=decodings,
                 split=split,
                 batch=self.suite.answers_at_once // len(DECODINGS),
+                writer=self._writer(checkpoint, meter),
                 autocast=self._autocast,
             )
             write_answers(files / "answers.jsonl.gz", answers)

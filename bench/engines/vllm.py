@@ -1,0 +1,154 @@
+"""vLLM as the writer of answers, with weights that cannot be silently wrong.
+
+An engine loads a checkpoint afresh. During a stage it takes the trainer's weights after each optimizer step through its model's own
+`load_weights`, as TRL's colocated mode does, and its caches are emptied. Whether it then really is that model is not believed but
+measured: the log-probabilities that it gives fixed text, teacher-forced, are set beside those of transformers, at the start and at every
+`CHECK_EVERY` updates, and `WrongWeightsError` ends the job where they differ by more than the arithmetic explains.
+
+Greedy answers are those of transformers up to ties. Sampled ones follow the same distribution but other draws: a row's uniform numbers
+seed its generator, so a run is repeatable on the same vLLM and card, and agrees with transformers within intervals.
+
+An engine lives in a process of its own that ends with its job: what it holds of a card is given back.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from bench.sampling import GREEDY, Completions
+
+CHECK_EVERY = 10
+"""Updates of the weights from one check to the next."""
+TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+"""Largest mean difference of a token's log-probability between vLLM and transformers, by the arithmetic that both use."""
+TEXT_TOKENS, TEXTS = 48, 4
+
+
+class WrongWeightsError(RuntimeError):
+    """vLLM does not give fixed text the probabilities that the model gives it."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """share: of a card's memory that the engine may take; context: the most tokens of a prompt with its answer."""
+
+    share: float = 0.35
+    context: int = 2048
+
+
+class VLLM:
+    """An engine on the model in an HF folder. dtype: of weights and arithmetic; spent: hears of every token that goes through it."""
+
+    def __init__(
+        self, folder: Path, dtype: torch.dtype, memory: Memory | None = None, spent: Callable[[int], None] = lambda tokens: None
+    ) -> None:
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # in this process, so that weights can be handed over
+        from vllm import LLM
+
+        memory = memory or Memory()
+        self.dtype = dtype
+        self._spent = spent
+        self._updates = 0
+        self._llm: Any = LLM(
+            model=str(folder),
+            dtype=str(dtype).removeprefix("torch."),
+            max_model_len=memory.context,
+            gpu_memory_utilization=memory.share,
+            enforce_eager=not torch.cuda.is_available(),
+            disable_log_stats=True,
+            seed=0,
+        )
+        self._vocabulary = self._llm.llm_engine.model_config.get_vocab_size()
+
+    def generate(self, prompts: Sequence[Sequence[int]], draws: torch.Tensor, *, ends: Sequence[int], pad: int) -> Completions:
+        """Continue each of B prompts B*G/B = G times: what `bench.sampling.generate` does, with the same arguments."""
+        from vllm import SamplingParams
+
+        rows, limit = draws.shape
+        group, rest = divmod(rows, len(prompts))
+        if rest:
+            raise ValueError(f"{rows} rows of draws do not divide into {len(prompts)} prompts")
+        common: dict[str, Any] = {"max_tokens": limit, "stop_token_ids": list(ends), "ignore_eos": True, "detokenize": False}
+        asked = [
+            SamplingParams(temperature=0.0, **common)
+            if row[0] == GREEDY
+            else SamplingParams(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, seed=_seed(row), **common)
+            for row in draws.cpu()
+        ]
+        given = [{"prompt_token_ids": list(prompts[row // group])} for row in range(rows)]
+        outputs = self._llm.generate(given, asked, use_tqdm=False)
+        tokens = torch.full((rows, limit), pad, dtype=torch.int64)
+        lengths, ended = torch.zeros(rows, dtype=torch.int64), torch.zeros(rows, dtype=torch.bool)
+        for row, output in enumerate(outputs):
+            answer = output.outputs[0]
+            ids = list(answer.token_ids)
+            ended[row] = bool(ids) and ids[-1] in ends
+            tokens[row, : len(ids)] = torch.tensor(ids)
+            lengths[row] = len(ids)
+        # As many as transformers runs: a prompt once for its group, and every token of the answers.
+        self._spent(sum(map(len, prompts)) + int(lengths.sum()))
+        return Completions(tokens, lengths, ended)
+
+    def log_probs(self, sequences: Iterable[Sequence[int]]) -> list[torch.Tensor]:
+        """Log-probability of each token but the first of some sequences, teacher-forced."""
+        from vllm import SamplingParams
+
+        asked = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
+        given = [{"prompt_token_ids": list(sequence)} for sequence in sequences]
+        found = []
+        for output in self._llm.generate(given, asked, use_tqdm=False):
+            places = zip(output.prompt_token_ids[1:], output.prompt_logprobs[1:], strict=True)
+            found.append(torch.tensor([place[token].logprob for token, place in places]))
+        return found
+
+    def take(self, model: PreTrainedModel) -> None:
+        """Take a model's weights as they are now; `WrongWeightsError` where that did not work."""
+        tied = set(getattr(model, "all_tied_weights_keys", {}))
+        weights = [(name, tensor.detach().to(self.dtype)) for name, tensor in model.state_dict().items() if name not in tied]
+        self._llm.llm_engine.model_executor.driver_worker.model_runner.model.load_weights(weights)
+        self._llm.reset_prefix_cache()
+        self._updates += 1
+        if self._updates % CHECK_EVERY == 0:
+            self.check(model)
+
+    def check(self, model: PreTrainedModel) -> float:
+        """Mean difference of the log-probabilities of fixed text from the model's own; `WrongWeightsError` above `TOLERANCE`."""
+        sequences = fixed_text(min(self._vocabulary, model.config.vocab_size))
+        theirs = self.log_probs(sequences)
+        gap = torch.cat([(a - b).abs() for a, b in zip(theirs, teacher_forced(model, sequences, self.dtype), strict=True)]).mean().item()
+        if not gap <= TOLERANCE[self.dtype]:
+            raise WrongWeightsError(
+                f"vLLM gives fixed text other probabilities than the model: {gap:.3g} a token on average, {TOLERANCE[self.dtype]:g} "
+                "allowed; use --engine hf, and report it with the versions that `python -m bench doctor` shows"
+            )
+        return gap
+
+
+def fixed_text(vocabulary: int) -> list[list[int]]:
+    """Token ids that depend on the size of the vocabulary alone: text of no language, so that a model must be itself to agree on it."""
+    generator = torch.Generator().manual_seed(20_260_602)
+    return torch.randint(vocabulary, (TEXTS, TEXT_TOKENS), generator=generator).tolist()
+
+
+@torch.no_grad()
+def teacher_forced(model: PreTrainedModel, sequences: Sequence[Sequence[int]], dtype: torch.dtype) -> list[torch.Tensor]:
+    """What transformers gives each token but the first, in the same arithmetic."""
+    ids = torch.tensor(sequences, device=model.device)
+    device = model.device.type
+    with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+        logits = model(input_ids=ids, use_cache=False).logits.float()
+    chosen = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None]).squeeze(-1)
+    return list(chosen.cpu())
+
+
+def _seed(draws: torch.Tensor) -> int:
+    """A generator's seed from a row's uniform numbers."""
+    first, second = (int(value * (1 << 24)) for value in (draws[0].item(), draws[-1].item()))
+    return first << 24 | second

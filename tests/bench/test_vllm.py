@@ -1,0 +1,128 @@
+"""vLLM for real, wherever it is installed (scripts/check_vllm.sh makes such a place): the same answers, and no wrong weights unnoticed."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from bench.dialogue import Dialogue
+from bench.runner import execute
+from bench.sampling import generate, greedy, texts, uniforms
+from bench.scoring import mean_score, score_domain
+from bench.spec import RunSpec
+from bench.suite import FOLDER, Prompting, load_suite
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1200)]
+
+BASE = FOLDER / "micro"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32).eval()
+
+
+@pytest.fixture(scope="module")
+def engine():
+    from bench.engines.vllm import VLLM, Memory
+
+    return VLLM(BASE, torch.float32, Memory(context=64))
+
+
+@pytest.fixture(scope="module")
+def dialogue() -> Dialogue:
+    return Dialogue.of(BASE, Prompting())
+
+
+def disturbed(model, size: float):
+    other = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * size * parameter.abs().mean())
+    return other
+
+
+def prompts_of(dialogue: Dialogue, domain: str, count: int) -> list[list[int]]:
+    return dialogue.encode([item.prompt for item in load_suite("micro").items(domain, "validation")[:count]])
+
+
+@pytest.mark.parametrize("domain", ["math", "code", "qa"])
+def test_greedy_answers_are_transformers(engine, model, dialogue, domain: str) -> None:
+    prompts = prompts_of(dialogue, domain, 32)
+    limit = load_suite("micro").loaded_tasks[domain].answer_tokens
+    asked = {"ends": dialogue.ends, "pad": dialogue.pad}
+    ours, theirs = (writer(prompts, greedy(32, limit), **asked) for writer in (engine.generate, lambda *a, **k: generate(model, *a, **k)))
+    same = [a == b for a, b in zip(texts(dialogue.tokenizer, ours), texts(dialogue.tokenizer, theirs), strict=True)]
+    assert sum(same) >= 31  # a near-tie may fall the other way
+    assert (ours.ended == theirs.ended).float().mean() >= 31 / 32
+
+
+def test_log_probabilities_agree_and_a_wrong_checkpoint_is_noticed(engine, model) -> None:
+    from bench.engines.vllm import TOLERANCE, WrongWeightsError
+
+    assert engine.check(model) < TOLERANCE[torch.float32] / 10
+    with pytest.raises(WrongWeightsError, match="other probabilities"):
+        engine.check(disturbed(model, 0.05))
+
+
+def test_new_weights_are_taken_and_those_not_taken_are_noticed(model, dialogue) -> None:
+    from bench.engines.vllm import CHECK_EVERY, VLLM, Memory, WrongWeightsError
+
+    engine = VLLM(BASE, torch.float32, Memory(context=64))
+    new = disturbed(model, 0.2)
+    prompts = prompts_of(dialogue, "math", 8)
+    before = engine.generate(prompts, greedy(8, 12), ends=dialogue.ends, pad=dialogue.pad)
+    for _ in range(CHECK_EVERY):
+        engine.take(new)  # the last one checks
+    assert engine.check(new) < 1e-3
+    after = engine.generate(prompts, greedy(8, 12), ends=dialogue.ends, pad=dialogue.pad)
+    assert not torch.equal(before.tokens, after.tokens)
+    expected = generate(new, prompts, greedy(8, 12), ends=dialogue.ends, pad=dialogue.pad)
+    assert (after.tokens == expected.tokens).float().mean() > 0.9
+    inner = engine._llm.llm_engine.model_executor.driver_worker.model_runner.model
+    inner.load_weights = lambda weights: set()  # says that all is well, and does nothing
+    with pytest.raises(WrongWeightsError):
+        for _ in range(CHECK_EVERY):
+            engine.take(model)
+
+
+def test_samples_are_repeatable_and_of_the_same_distribution(engine, model, dialogue) -> None:
+    suite = load_suite("micro")
+    items = suite.items("math", "validation")[:128]
+    scores = [
+        mean_score(score_domain(model, dialogue, suite.loaded_tasks["math"], items, split="validation", writer=writer), "sampled")
+        for writer in (engine, engine, None)
+    ]
+    assert scores[0] == scores[1]
+    assert abs(scores[0] - scores[2]) < 4 * (0.25 / 128 * 2) ** 0.5
+    prompts, draws = prompts_of(dialogue, "cw", 4), uniforms(16, 24, "vllm")
+    answers = engine.generate(prompts, draws, ends=dialogue.ends, pad=dialogue.pad)
+    assert len({tuple(row) for row in answers.tokens.tolist()}) > 8, "the draws of a group are not one draw"
+
+
+def test_a_run_goes_the_whole_way(tiny_suite: Path, tmp_path: Path) -> None:
+    where = {"suite": str(tiny_suite), "sequence": "math-qa", "device": "cpu", "engine": "vllm"}
+    (run,) = execute([RunSpec(**where, method="refresh", settings={"steps": 2})], out=tmp_path / "runs", cache=tmp_path / "cache", jobs=1)
+    assert run.manifest["numerics"]["engine"].startswith("vllm ")
+    assert run.manifest["cost"]["repair"] > 0
+
+
+def test_throughput(engine, model, dialogue, capsys) -> None:
+    """Tokens a second of rollouts with each engine, in turns; reported, not judged."""
+    prompts, group = prompts_of(dialogue, "cw", 32), 8
+    limit = load_suite("micro").loaded_tasks["cw"].answer_tokens
+    spent: dict[str, list[float]] = {"vllm": [], "transformers": []}
+    for turn in range(3):
+        draws = uniforms(32 * group, limit, "throughput", turn)
+        for name, writer in (("vllm", engine.generate), ("transformers", lambda *a, **k: generate(model, *a, **k))):
+            began = time.perf_counter()
+            done = writer(prompts, draws, ends=dialogue.ends, pad=dialogue.pad)
+            spent[name].append(int(done.lengths.sum()) / (time.perf_counter() - began))
+    with capsys.disabled():
+        print("\n" + ", ".join(f"{name} {sorted(rates)[1]:.0f} tokens a second" for name, rates in spent.items()))
