@@ -42,7 +42,7 @@ class Jobs:
         if plain and run.imported:
             return {
                 "checkpoint": run.imported[index + 1],
-                "flops": bench.suite.stage_flops.get(run.domains()[index], 0.0),
+                "flops": bench.stage_flops(bench.cache.checkpoint(run.imported[index + 1]), run.domains()[index], seed=run.seed),
                 "charged": {},
                 "logs": [],
             }

@@ -276,6 +276,29 @@ class Workbench:
         trained = self.cache.store.add_model(trainer.finished(), parent.folder)
         return Made({"checkpoint": trained.hash, "steps": trainer.total}, meter.flops)
 
+    def stage_flops(self, checkpoint: Checkpoint, domain: str, *, seed: int) -> float:
+        """FLOPs of a plain stage that somebody else trained: the suite's constant, or where it has none what one step of it takes at its
+        end, sampled here, times the suite's steps. A step samples its answers (2 N a token) and trains on them (6 N)."""
+        if domain in self.suite.stage_flops:
+            return self.suite.stage_flops[domain]
+        settings = self.settings
+        key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"prompts": settings.prompts, "group": settings.group, "seed": seed}
+
+        def make(files: Path, work: Path) -> Made:
+            meter = Meter()
+            derivatives.own_answers(
+                self._load(checkpoint, meter),
+                self._dialogue(checkpoint),
+                self.suite.loaded_tasks[domain],
+                prompts=settings.prompts,
+                group=settings.group,
+                seed=seed,
+                purpose="cost of a stage",
+            )
+            return Made({"step": 4 * meter.flops}, meter.flops)
+
+        return settings.steps * self.cache.remember("stage flops", key, make).value["step"]
+
     def distance(self, one: Checkpoint, other: Checkpoint) -> float:
         """Norm of the difference of two checkpoints' weights."""
         first, second = sorted([one, other], key=lambda checkpoint: checkpoint.hash)

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bench.cache import Cache
 from bench.checkpoint import Checkpoint
 from bench.dialogue import Dialogue
+from bench.importing import import_checkpoints
 from bench.method import Rollout, Training
 from bench.report.content import collect, content
 from bench.runner import execute
@@ -136,6 +137,15 @@ def test_the_suites_way_to_train_is_taken(chat_model: Path, chat_suite: Path, tm
     else:
         gap = max((one - other).abs().max().item() for _, one, other in ends["plain"].pieces(ends["other"]))
         assert gap < 1e-4 < moved["plain"]
+
+
+def test_imported_stages_are_priced_by_a_step_of_theirs(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:
+    stages = [("math", chat_model), ("qa", chat_model)]
+    spec = import_checkpoints(chat_model, stages, suite=str(chat_suite), cache=tmp_path / "cache")
+    specs = [spec, spec.model_copy(update={"method": "rollback", "settings": {"prompts": 2}})]
+    plain, repaired = execute(specs, out=tmp_path / "runs", cache=tmp_path / "cache", jobs=1, display=False)
+    assert plain.manifest["cost"]["total"] == 1.0
+    assert 0 < repaired.manifest["cost"]["repair"] < 1
 
 
 def test_a_suite_without_a_base_asks_for_a_model(chat_suite: Path, tmp_path: Path) -> None:
