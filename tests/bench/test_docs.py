@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bench import load_run, run
-from bench.suite import UserError
+from bench.loading import load_file
+from bench.suite import UserError, load_suite
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +34,39 @@ def test_the_method_of_the_docs_runs_and_is_twenty_lines(tmp_path, tiny_suite):
     assert again.manifest["cost"]["access"] == {"checkpoints": ["math"], "experts": [], "prompts": {"math": 8}}
     with pytest.raises(UserError, match="alpha"):
         run(f"{file}:Nudge", settings={"alpa": "2"}, **options)
+
+
+def test_the_task_of_the_docs_runs_on_any_model_and_is_thirty_lines(tmp_path, chat_model):
+    page = ROOT / "docs" / "writing-a-task.md"
+    (task,) = code_blocks(page)
+    assert len(task.splitlines()) <= 31
+    (suite,) = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "backwards.py").write_text(task, encoding="utf-8")
+    small = yaml.safe_load(suite) | {"test_items": 8, "validation_items": 4, "rl": {"steps": 1, "prompts": 2, "group": 2}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
+    done = run(
+        "refresh", suite=str(tmp_path / "mine.yaml"), model=str(chat_model), sequence="both", settings={"steps": 1}, device="cpu",
+        out=tmp_path / "runs", cache=tmp_path / "cache", display=False,
+    )  # fmt: skip
+    assert done.sequence == ("math", "backwards")
+    assert done.manifest["suite"]["id"] == "mine/1"
+    # A change of the task is another suite: its results are not set beside the old ones.
+    (tmp_path / "backwards.py").write_text(task.replace("randint(3, 7)", "randint(3, 8)"), encoding="utf-8")
+    load_suite.__globals__["_parsed"].cache_clear()
+    assert load_suite(str(tmp_path / "mine.yaml")).fingerprint() != done.manifest["suite"]["fingerprint"]
+
+
+def test_the_task_of_the_docs_keeps_a_tasks_promises(tmp_path):
+    (tmp_path / "backwards.py").write_text(code_blocks(ROOT / "docs" / "writing-a-task.md")[0], encoding="utf-8")
+    task = load_file(tmp_path / "backwards.py").Backwards()
+    items = task.distinct("test", 0, 50)
+    assert items == task.distinct("test", 0, 50)
+    assert not {item.latent for item in items} & {task.item("train", 0, number).latent for number in range(200)}
+    for item in items:
+        assert task.score(item, f" {item.answer}\n") == 1.0
+        assert task.score(item, item.answer + "x") == 0.0
+        assert task.score(item, "") is task.score(item, "two words") is task.score(item, "a" * 1000) is None
+        assert task.demonstrate(item, random.Random(0), careful=1.0) == item.answer
 
 
 def test_ci_runs_the_test_command_of_the_readme():
