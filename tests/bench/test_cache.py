@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save_file
 
 from bench.cache import Cache, Entry, Made
-from bench.checkpoint import WEIGHTS
 from bench.files import canonical, default_cache, key_hash, write_json
 from bench.suite import UserError
+from bench.weights import WEIGHTS
 
 KEY = {"parent": "abc", "seed": 3}
 
