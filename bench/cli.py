@@ -88,7 +88,7 @@ def run(
     from bench.suite import load_suite
 
     given: dict[str, Any] = {"suite": suite, "model": model, "quick": quick, "sequence": sequence} | (_imported(source) if source else {})
-    given |= {"also": tuple(filter(None, also.split(","))), "also_limit": also_limit, "engine": _known_engine(engine)}
+    given |= {"also": _tasks_in(also), "also_limit": also_limit, "engine": _known_engine(engine)}
     tuned = tuned_settings(method, load_suite(given["suite"], quick=given["quick"]).board(given["sequence"], targets, given["model"]))
     first = RunSpec(**given, targets=targets)
     variants = [
@@ -110,6 +110,10 @@ def _known_engine(name: str) -> str:
     if name not in ("hf", "vllm"):
         raise UserError(f"--engine {name}: choose hf or vllm")
     return name
+
+
+def _tasks_in(also: str) -> tuple[str, ...]:
+    return tuple(filter(None, also.split(",")))
 
 
 def _imported(folder: Path) -> dict[str, Any]:
@@ -145,6 +149,8 @@ def compare(
     quick: Quick = False,
     shard: Annotated[str, typer.Option(help="i/n: part i of n, for machines that share --cache and --out.")] = "1/1",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")] = False,
+    also: Also = "",
+    also_limit: AlsoLimit = None,
     out: Out = Path("runs"),
     cache: CacheFolder = None,
     jobs: JobCount = None,
@@ -164,6 +170,8 @@ def compare(
         targets=targets,
         device=device,
         engine=_known_engine(engine),
+        also=_tasks_in(also),
+        also_limit=also_limit,
         shard=shard,
     )
     if not specs:

@@ -66,6 +66,8 @@ def comparison(
     targets: str = "single",
     device: str = "auto",
     engine: str = "hf",
+    also: tuple[str, ...] = (),
+    also_limit: int | None = None,
     shard: str = "1/1",
 ) -> list[RunSpec]:
     """The runs of a comparison, the plain run always among them; with `shard` "i/n" the part that falls to machine i of n.
@@ -83,6 +85,7 @@ def comparison(
         variants += [(name, tuned | own) for own in settings_of(words, name)]
     variants = list({repr((name, make_method(name, own).settings())): (name, own) for name, own in reversed(variants)}.values())[::-1]
     where = {"suite": suite, "model": model, "quick": quick, "targets": targets, "device": device, "engine": engine}
+    where |= {"also": also, "also_limit": also_limit}
     specs = [
         RunSpec(**where, sequence=order, method=name, settings=settings, seed=seed)
         for order in loaded.orders(sequence)

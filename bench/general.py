@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def identity(names: Sequence[str]) -> list[list[str]]:
-    """What a cache knows tasks by: names, and the content of files; lm-eval's version goes with them. `UserError` for a file that is not
-    there."""
+    """What a cache knows tasks by: names, and the content of files and of what lies beside them, which they may include; lm-eval's version
+    goes with them. `UserError` for a file that is not there."""
     from importlib.metadata import version
 
-    return [["lm-eval", version("lm-eval")], *([name, file_hash(_file(name))] if _is_file(name) else [name, ""] for name in names)]
+    return [["lm-eval", version("lm-eval")], *([name, *(_contents(name) if _is_file(name) else [])] for name in names)]
 
 
 def evaluate(
@@ -36,7 +36,8 @@ def evaluate(
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     folders = sorted({str(_file(name).resolve().parent) for name in names if _is_file(name)})
-    manager = TaskManager(include_path=folders or None, include_defaults=not all(map(_is_file, names)))
+    own = {"pretrained": tokenizer.name_or_path}  # as lm-eval's command line does; some tasks build their prompts by it
+    manager = TaskManager(include_path=folders or None, include_defaults=not all(map(_is_file, names)), metadata=own)
     tasks = {name: _task_in(_file(name)) if _is_file(name) else name for name in names}
     for name, task in tasks.items():
         if task not in manager.all_tasks:
@@ -78,6 +79,13 @@ def _file(name: str) -> Path:
     if not path.exists():
         raise UserError(f"--also {name}: no such file")
     return path
+
+
+def _contents(name: str) -> list[str]:
+    """A hash each of a task's file and of the yaml files and modules in its folder."""
+    file = _file(name)
+    beside = (path for path in sorted(file.resolve().parent.iterdir()) if path.suffix in (".yaml", ".yml", ".py") and path.is_file())
+    return [file_hash(file), *map(file_hash, beside)]
 
 
 def _task_in(file: Path) -> str:

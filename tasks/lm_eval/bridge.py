@@ -1,9 +1,13 @@
 """Our tasks as tasks of EleutherAI's lm-eval: the same items, the same verifier, greedy answers, so the same score.
 
     lm_eval run --model hf --model_args pretrained=FOLDER,dtype=float32 --include_path tasks/lm_eval --tasks interference_micro
+    lm_eval run --model hf --model_args pretrained=FOLDER,enable_thinking=False --apply_chat_template \
+        --include_path tasks/lm_eval --tasks interference_gym
 
 What each yaml file beside this one says under `metadata`: task ("module:Class"), items (how many of the test split), and, where the task
-belongs to one tokenizer, tokenizer ("module:function"), by which an answer that was cut at the token limit is told from one that ended.
+belongs to one tokenizer, vocabulary ("module:function"). Other tasks take the model's own tokenizer, whose name is in lm-eval's
+`--model_args` (from Python: `TaskManager(metadata={"pretrained": FOLDER})`). By it an answer that was cut at the token limit, which is
+none, is told from one that ended: the text has as many tokens as the limit allows.
 """
 
 from __future__ import annotations
@@ -17,17 +21,23 @@ from datasets import Dataset, DatasetDict
 from tasks.task import Item, Task
 
 
-def items(task: str, items: int, tokenizer: str = "", **_: Any) -> DatasetDict:
-    """The test split as a `datasets.DatasetDict`: prompt, answer, and what `score` needs to find the item again."""
+def items(task: str, items: int, vocabulary: str = "", tokenizer: str = "", pretrained: str = "", **_: Any) -> DatasetDict:
+    """The test split as a `datasets.DatasetDict`: prompt, answer, and what `score` needs to find item and tokenizer again.
+
+    ValueError where no tokenizer is named.
+    """
+    speaker = vocabulary or tokenizer or pretrained
+    if not speaker:
+        raise ValueError(f'{task}: whose tokenizer? Say --metadata \'{{"tokenizer": "FOLDER"}}\', a folder or a name on the hub')
     found = _items(task, items)
     rows = [{"prompt": item.prompt, "answer": item.answer, "number": number} for number, item in enumerate(found)]
-    return DatasetDict(test=Dataset.from_list([row | {"task": task, "items": items, "tokenizer": tokenizer} for row in rows]))
+    return DatasetDict(test=Dataset.from_list([row | {"task": task, "items": items, "tokenizer": speaker} for row in rows]))
 
 
 def score(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     """The score of one answer, in [0, 1]; 0 where it was cut or cannot be parsed."""
     task, answer = _task(doc["task"]), results[0]
-    if doc["tokenizer"] and len(_tokenizer(doc["tokenizer"])(answer)["input_ids"]) >= task.answer_tokens:
+    if len(_tokenizer(doc["tokenizer"])(answer, add_special_tokens=False)["input_ids"]) >= task.answer_tokens:
         return {"score": 0.0}
     return {"score": task.score(_items(doc["task"], doc["items"])[doc["number"]], answer) or 0.0}
 
@@ -49,4 +59,9 @@ def _items(place: str, count: int) -> list[Item]:
 
 @lru_cache
 def _tokenizer(place: str) -> Any:
-    return _named(place)()
+    """The tokenizer that a function "module:function" builds, or that of a folder or a name on the hub."""
+    if place.startswith("tasks."):
+        return _named(place)()
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(place)

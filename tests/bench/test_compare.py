@@ -59,6 +59,11 @@ def test_the_plain_run_is_always_there_and_once() -> None:
         assert sorted((spec.method, spec.seed) for spec in specs) == [("none", 0), ("none", 1), ("refresh", 0), ("refresh", 1)]
 
 
+def test_what_every_run_shares_is_in_all_of_them() -> None:
+    specs = compare.comparison("refresh", seeds=[0, 1], engine="vllm", also=("mmlu",), also_limit=20)
+    assert {(spec.engine, spec.also, spec.also_limit) for spec in specs} == {("vllm", ("mmlu",), 20)}
+
+
 def test_a_design_runs_every_order() -> None:
     specs = compare.comparison("none", seeds=[0], sequence="balanced", targets="all")
     assert [spec.sequence for spec in specs] == ["paper", "balanced-2", "balanced-3", "balanced-4"]
