@@ -8,8 +8,9 @@ import torch
 from transformers import PreTrainedModel
 
 from bench.dialogue import Dialogue
-from bench.grpo import Batch, Settings, backward, group_advantages, log_probs
+from bench.grpo import Batch, backward, group_advantages, log_probs
 from bench.sampling import generate, uniforms
+from bench.suite import GRPO
 from tasks.task import Task
 
 
@@ -62,7 +63,7 @@ def fisher_diagonal(model: PreTrainedModel, dialogue: Dialogue, task: Task, *, c
 
 
 def policy_gradient(
-    model: PreTrainedModel, dialogue: Dialogue, task: Task, settings: Settings, *, count: int, seed: int
+    model: PreTrainedModel, dialogue: Dialogue, task: Task, settings: GRPO, *, count: int, seed: int
 ) -> Mapping[str, torch.Tensor]:
     """The gradient that a plain GRPO step would descend, estimated on `count` answers in groups of the suite's size."""
     prompts = max(1, count // settings.group)

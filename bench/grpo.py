@@ -30,6 +30,7 @@ from transformers.cache_utils import DynamicCache
 from bench.dialogue import Dialogue
 from bench.method import LoRA, Rollout, Training
 from bench.sampling import Completions, NotFiniteError, Writer, generate, left_pad, uniforms
+from bench.suite import GRPO
 from tasks.task import Item, Task
 
 _SHARED_TOLERANCE = 1e-3
@@ -38,27 +39,6 @@ _SHARED_TOLERANCE = 1e-3
 
 class DivergedError(RuntimeError):
     """The loss or the gradient is not finite."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The suite's GRPO. prompts x group answers a step; `updates` optimizer steps on each; learning_rate reached after `warmup`
-    steps and kept; groups_at_once bounds the memory of a pass (None: all), as gradient_checkpointing does at the price of a second forward
-    pass; lora: rank and alpha of adapters that stages train instead of the weights, merged at their end."""
-
-    steps: int = 100
-    prompts: int = 32
-    group: int = 8
-    updates: int = 1
-    learning_rate: float = 3e-4
-    warmup: int = 5
-    clip_low: float = 0.2
-    clip_high: float = 0.28
-    kl: float = 0.0
-    max_grad_norm: float = 1.0
-    groups_at_once: int | None = None
-    gradient_checkpointing: bool = False
-    lora: Mapping[str, float] | None = None
 
 
 @dataclass
@@ -187,7 +167,7 @@ def needed_groups(batch: Batch, kl: float) -> list[int]:
     return moving.nonzero().squeeze(1).tolist()
 
 
-def token_losses(log_probs: torch.Tensor, batch: Batch, settings: Settings, kl: float) -> torch.Tensor:
+def token_losses(log_probs: torch.Tensor, batch: Batch, settings: GRPO, kl: float) -> torch.Tensor:
     """(N, T) loss of each token, 0 outside the mask (the formula in the module's docstring)."""
     old = log_probs.detach() if batch.log_probs is None else batch.log_probs
     ratio = torch.exp(log_probs - old)
@@ -202,7 +182,7 @@ def token_losses(log_probs: torch.Tensor, batch: Batch, settings: Settings, kl: 
 def backward(
     model: PreTrainedModel,
     batch: Batch,
-    settings: Settings,
+    settings: GRPO,
     *,
     pad: int,
     kl: float = 0.0,
@@ -283,7 +263,7 @@ class Trainer:
     dialogue: Dialogue
     tasks: Mapping[str, Task]
     training: Training
-    settings: Settings
+    settings: GRPO
     seed: int
     purpose: str = "stage"
     reference: Mapping[str, PreTrainedModel] = field(default_factory=dict)

@@ -6,12 +6,13 @@ import difflib
 import hashlib
 import importlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, field_validator, model_validator
 
 from bench.loading import LoadingError, load_file
 from tasks.source import class_hash, closure, modules_hash
@@ -54,12 +55,35 @@ class Prompting(_Strict):
     thinking_tokens: int = Field(ge=0, default=0)
 
 
+@dataclass(frozen=True)
+class GRPO:
+    """The suite's training. prompts x group answers a step; `updates` optimizer steps on each; learning_rate reached after `warmup`
+    steps and kept; groups_at_once bounds the memory of a pass (None: all), as gradient_checkpointing does at the price of a second forward
+    pass; lora: rank and alpha of adapters that stages train instead of the weights, merged at their end."""
+
+    steps: Annotated[int, Field(gt=0)] = 100
+    prompts: Annotated[int, Field(gt=0)] = 32
+    group: Annotated[int, Field(gt=1)] = 8
+    updates: Annotated[int, Field(gt=0)] = 1
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    warmup: Annotated[int, Field(ge=0)] = 5
+    clip_low: Annotated[float, Field(gt=0)] = 0.2
+    clip_high: Annotated[float, Field(gt=0)] = 0.28
+    kl: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    groups_at_once: Annotated[int, Field(gt=0)] | None = None
+    gradient_checkpointing: bool = False
+    lora: Mapping[str, float] | None = None
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+
 class Suite(_Strict):
     """One suite.
 
     tasks: domain -> "module:Class", or "file.py:Class" beside the suite's file; sequences: name -> domains in order; designs: name ->
-    sequences that are run and reported together (orders of the same domains, each a stratum); rl: the settings of
-    `bench.grpo.Settings`; stage_flops: domain -> FLOPs of its plain stage (the mean over five development seeds of `paper`), whose sums
+    sequences that are run and reported together (orders of the same domains, each a stratum); rl: settings of
+    `GRPO`; stage_flops: domain -> FLOPs of its plain stage (the mean over five development seeds of `paper`), whose sums
     are the constants that costs are shares of, where the suite has one base; base: None where a run names its model; answers_at_once:
     rows that are scored together; gpu_memory_gb: of a card, that one worker process needs.
     """
@@ -83,6 +107,16 @@ class Suite(_Strict):
     _folder: Path = PrivateAttr(default=FOLDER)
     """Where the suite's file lies, and the files of tasks of one's own."""
 
+    @field_validator("rl")
+    @classmethod
+    def _known_settings(cls, rl: dict[str, Any]) -> dict[str, Any]:
+        try:
+            made = TypeAdapter(GRPO).validate_python(rl)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return {name: getattr(made, name) for name in rl}
+
     @model_validator(mode="after")
     def _known_domains(self) -> Suite:
         if set(self.stage_flops) != (set(self.tasks) if self.base else set()):
@@ -100,6 +134,11 @@ class Suite(_Strict):
     @property
     def id(self) -> str:
         return f"{self.name}/{self.version}"
+
+    @property
+    def grpo(self) -> GRPO:
+        """How stages are trained: the settings in `rl`, and what it leaves to their defaults."""
+        return GRPO(**self.rl)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -185,7 +224,8 @@ def load_suite(name: str, *, quick: bool = False) -> Suite:
         return _parsed(path.read_text(encoding="utf-8"), quick, path.resolve().parent)
     except (YAMLError, ValidationError, TypeError, AttributeError, UnicodeDecodeError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
-        what = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]])) if first else " ".join(str(error).split())
+        said = first["msg"].removeprefix("Value error, ") if first else ""
+        what = ": ".join(filter(None, [".".join(map(str, first["loc"])), said])) if first else " ".join(str(error).split())
         raise UserError(f"suite file {path}: {what}") from error
 
 

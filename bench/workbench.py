@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
@@ -27,7 +27,7 @@ from bench.cache import Cache, Entry, Made
 from bench.checkpoint import Checkpoint, DamagedError, Tensors
 from bench.dialogue import Dialogue
 from bench.files import canonical
-from bench.grpo import Settings, Trainer
+from bench.grpo import Trainer
 from bench.method import LoRA, Training
 from bench.models import find_model
 from bench.sampling import Writer
@@ -160,10 +160,6 @@ class Workbench:
             raise UserError(f"{source}: content {base.hash[:12]} is not the suite's {self.suite.base.content[:12]}: reinstall")
         return base
 
-    @cached_property
-    def settings(self) -> Settings:
-        return Settings(**self.suite.rl)
-
     def _load(self, checkpoint: Checkpoint, meter: Meter | None = None) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(checkpoint.folder, dtype=torch.float32, local_files_only=True)
         model.to(self.numerics.device).eval()
@@ -205,7 +201,7 @@ class Workbench:
 
         purpose: what the randomness depends on beside seed, domain and step (stage or repair); null: rewards permuted in groups.
         """
-        settings = self.settings
+        settings = self.suite.grpo
         training = training.but(
             steps=training.steps or settings.steps,
             learning_rate=training.learning_rate or settings.learning_rate,
@@ -216,7 +212,7 @@ class Workbench:
         own = {f.name: declared(getattr(training, f.name)) for f in fields(training)}
         key = self._key(parent, _TRAINING_CODE, list(training.mixture)) | {
             "training": {name: value for name, value in own.items() if value is not None},
-            "settings": self.suite.rl,
+            "settings": asdict(settings),
             "seed": seed,
             "purpose": purpose,
             "null": null,
@@ -240,7 +236,7 @@ class Workbench:
         training = copy.deepcopy(training)  # hooks keep state
         penalty = training.penalty
         held = {f.name: getattr(penalty, f.name) for f in fields(penalty)} if is_dataclass(penalty) else {}
-        if self.numerics.engine != "hf" and (self.settings.lora or isinstance(training.trainable, LoRA)):
+        if self.numerics.engine != "hf" and (self.suite.grpo.lora or isinstance(training.trainable, LoRA)):
             raise UserError("--engine vllm does not take adapters' weights yet: use --engine hf")
         writer = self._writer(parent, meter)
         trainer = Trainer(
@@ -249,7 +245,7 @@ class Workbench:
             dialogue=dialogue,
             tasks=self.suite.loaded_tasks,
             training=training,
-            settings=self.settings,
+            settings=self.suite.grpo,
             seed=seed,
             purpose=purpose,
             reference={name: self._load(checkpoint, meter) for name, checkpoint in (references or {}).items()},
@@ -281,7 +277,7 @@ class Workbench:
         end, sampled here, times the suite's steps. A step samples its answers (2 N a token) and trains on them (6 N)."""
         if domain in self.suite.stage_flops:
             return self.suite.stage_flops[domain]
-        settings = self.settings
+        settings = self.suite.grpo
         key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"prompts": settings.prompts, "group": settings.group, "seed": seed}
 
         def make(files: Path, work: Path) -> Made:
@@ -400,7 +396,7 @@ class Workbench:
             if kind == "fisher":
                 found = derivatives.fisher_diagonal(model, dialogue, task, count=count, seed=seed)
             else:
-                found = derivatives.policy_gradient(model, dialogue, task, self.settings, count=count, seed=seed)
+                found = derivatives.policy_gradient(model, dialogue, task, self.suite.grpo, count=count, seed=seed)
             return Made({"tensors": self.cache.store.add_tensors(found.items()).hash}, meter.flops)
 
         self.report({"event": "statistic", "what": f"{kind} of {domain}"})

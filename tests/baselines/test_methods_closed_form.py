@@ -35,8 +35,9 @@ from baselines.stage_ties import StageTIES
 from baselines.task_arithmetic import TaskArithmetic
 from baselines.ties import TIES
 from bench.checkpoint import Checkpoint, Store, Tensors
-from bench.grpo import Batch, Settings, token_losses
+from bench.grpo import Batch, token_losses
 from bench.method import Method, Sample, Stage, Training
+from bench.suite import GRPO
 
 SEQUENCE = ("code", "math", "qa", "cw")
 LAYER, NORM = "layer.weight", "model.norm.weight"
@@ -662,7 +663,7 @@ def test_kl_adds_no_gradient_at_the_reference(four_stages: FakeHistory) -> None:
         advantages=torch.zeros(2, 1),
         reference_log_probs=torch.tensor([[0.5], [0.5]]).log(),
     )
-    token_losses(own, batch, Settings(), training.kl).sum().backward()
+    token_losses(own, batch, GRPO(), training.kl).sum().backward()
     torch.testing.assert_close(own.grad, torch.tensor([[0.0], [-0.25]]))
 
 

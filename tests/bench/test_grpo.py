@@ -25,7 +25,6 @@ from bench.dialogue import Dialogue
 from bench.grpo import (
     Batch,
     DivergedError,
-    Settings,
     Trainer,
     backward,
     domains_of,
@@ -38,6 +37,7 @@ from bench.grpo import (
 )
 from bench.method import LoRA, Rollout, Training
 from bench.sampling import generate
+from bench.suite import GRPO
 from tasks.micro.cw import CW
 from tasks.micro.math import Math
 from tasks.micro.vocabulary import build_tokenizer
@@ -45,7 +45,7 @@ from tasks.micro.vocabulary import build_tokenizer
 TOKENIZER = build_tokenizer()
 PAD = TOKENIZER.pad_token_id
 TASKS = {"cw": CW(), "math": Math()}
-SETTINGS = Settings(steps=4, prompts=4, group=4, learning_rate=1e-3, warmup=2)
+SETTINGS = GRPO(steps=4, prompts=4, group=4, learning_rate=1e-3, warmup=2)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def model(fitted: Qwen3ForCausalLM) -> Qwen3ForCausalLM:
     return copy.deepcopy(fitted)
 
 
-def trainer(model: Qwen3ForCausalLM, training: Training | None = None, settings: Settings = SETTINGS, **more: Any) -> Trainer:
+def trainer(model: Qwen3ForCausalLM, training: Training | None = None, settings: GRPO = SETTINGS, **more: Any) -> Trainer:
     return Trainer(model, Dialogue(TOKENIZER), TASKS, training or Training.on("cw"), settings, **({"seed": 0} | more))
 
 
@@ -197,7 +197,7 @@ def test_groups_at_once_bounds_memory_and_changes_nothing(model: Qwen3ForCausalL
     whole = backward(model, batch, SETTINGS, pad=PAD, shared=shared)
     expected = gradient(model)
     model.zero_grad()
-    settings = Settings(**{**vars(SETTINGS), "groups_at_once": size})
+    settings = GRPO(**{**vars(SETTINGS), "groups_at_once": size})
     parts = backward(model, batch, settings, pad=PAD, shared=shared)
     assert (gradient(model) - expected).norm() <= 1e-5 * expected.norm()
     assert parts == pytest.approx(whole, abs=1e-6)
@@ -253,7 +253,7 @@ def test_a_mixtures_domains_go_through_the_model_apart(model: Qwen3ForCausalLM, 
         return log_probs(model, batch, *args, **kwargs)
 
     monkeypatch.setattr(grpo, "generate", sampling)
-    mixed = trainer(model, Training.on("cw", "math"), Settings(steps=1, prompts=8, group=4, updates=2))
+    mixed = trainer(model, Training.on("cw", "math"), GRPO(steps=1, prompts=8, group=4, updates=2))
     batch = mixed.rollout()
     assert [len(prompts) for prompts in sampled] == [batch.domains.count("cw"), batch.domains.count("math")]
     assert sampled[0] + sampled[1] == batch.prompts
@@ -274,7 +274,7 @@ def test_permuted_rewards_keep_each_groups_rewards(model: Qwen3ForCausalLM) -> N
 
 
 def test_rewards_are_the_tasks_scores_and_0_where_the_answer_did_not_end(model: Qwen3ForCausalLM) -> None:
-    batch = trainer(model, settings=Settings(**{**vars(SETTINGS), "prompts": 16})).rollout()
+    batch = trainer(model, settings=GRPO(**{**vars(SETTINGS), "prompts": 16})).rollout()
     cut = 0
     for row, (tokens, mask) in enumerate(zip(batch.tokens, batch.mask, strict=True)):
         item = TASKS["cw"].item("train", 0, row // 4)
@@ -316,7 +316,7 @@ TRAININGS = {
 @pytest.mark.parametrize(("training", "updates"), TRAININGS.values(), ids=TRAININGS)
 @pytest.mark.parametrize("stop", [1, 3])
 def test_resumed_is_uninterrupted(model: Qwen3ForCausalLM, training: Training, updates: int, stop: int) -> None:
-    settings = Settings(**{**vars(SETTINGS), "updates": updates})
+    settings = GRPO(**{**vars(SETTINGS), "updates": updates})
     whole = trainer(copy.deepcopy(model), copy.deepcopy(training), settings)
     expected = list(whole.steps())
     assert any(line["gradient_norm"] > 0 for line in expected[stop:])
@@ -370,7 +370,7 @@ def test_a_training_does_not_depend_on_the_global_generator(model: Qwen3ForCausa
 
 
 def test_the_rate_warms_up_and_stays(model: Qwen3ForCausalLM) -> None:
-    training = trainer(model, Training.on("cw", learning_rate=3e-3), Settings(**{**vars(SETTINGS), "warmup": 3}))
+    training = trainer(model, Training.on("cw", learning_rate=3e-3), GRPO(**{**vars(SETTINGS), "warmup": 3}))
     rates = [training.optimizer.param_groups[0]["lr"] for _ in training.steps()]
     assert rates == pytest.approx([1e-3, 2e-3, 3e-3, 3e-3])
 
@@ -417,7 +417,7 @@ def test_a_gradient_edit_sees_each_domain_alone(model: Qwen3ForCausalLM) -> None
         seen.update({domain: dict(tensors) for domain, tensors in gradients.items()})
         return gradients["cw"]
 
-    settings = Settings(**{**vars(SETTINGS), "prompts": 32, "max_grad_norm": 1e9})
+    settings = GRPO(**{**vars(SETTINGS), "prompts": 32, "max_grad_norm": 1e9})
     training = trainer(model, Training.on("cw", "math", gradient=first_only), settings)
     batch = training.rollout()
     start = copy.deepcopy(model)

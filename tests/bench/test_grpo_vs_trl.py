@@ -19,8 +19,9 @@ from transformers import Qwen3ForCausalLM, TrainerCallback
 
 from bench.build_base import Recipe, config
 from bench.dialogue import Dialogue
-from bench.grpo import Batch, Settings, Trainer, backward, group_advantages, log_probs
+from bench.grpo import Batch, Trainer, backward, group_advantages, log_probs
 from bench.method import Training
+from bench.suite import GRPO
 from tasks.micro.math import Math
 from tasks.micro.vocabulary import TOKENS, build_tokenizer
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*rollout_func.*experimental")
 
 TOLERANCE = 1e-4
 PAD = TOKENS.index("<pad>")
-SETTINGS = Settings(steps=3, prompts=4, group=4, learning_rate=1e-3, warmup=1, max_grad_norm=0.1)
+SETTINGS = GRPO(steps=3, prompts=4, group=4, learning_rate=1e-3, warmup=1, max_grad_norm=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ class Replay:
         return self.current.rewards.flatten().tolist()
 
 
-def trl_trainer(folder: Path, out: Path, batches: list[Batch], settings: Settings = SETTINGS, beta: float = 0.0) -> Any:
+def trl_trainer(folder: Path, out: Path, batches: list[Batch], settings: GRPO = SETTINGS, beta: float = 0.0) -> Any:
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
@@ -169,7 +170,7 @@ def distance(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) 
 
 
 def our_gradient(
-    model: Qwen3ForCausalLM, batch: Batch, *, shared: bool, settings: Settings = SETTINGS, kl: float = 0.0
+    model: Qwen3ForCausalLM, batch: Batch, *, shared: bool, settings: GRPO = SETTINGS, kl: float = 0.0
 ) -> tuple[dict[str, torch.Tensor], float]:
     model.zero_grad()
     loss = backward(model, batch, settings, pad=PAD, kl=kl, shared=shared)
@@ -205,7 +206,7 @@ def test_advantages_are_those_of_trl(folder: Path, tmp_path: Path) -> None:
 
 @both_paths
 def test_an_active_asymmetric_clip_is_that_of_trl(folder: Path, tmp_path: Path, shared: bool) -> None:
-    settings = Settings(**{**vars(SETTINGS), "clip_low": 0.1, "clip_high": 0.35})
+    settings = GRPO(**{**vars(SETTINGS), "clip_low": 0.1, "clip_high": 0.35})
     batch, model = make_batch(2), load(folder)
     noise = 0.5 * torch.randn(batch.tokens.shape, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
@@ -246,7 +247,7 @@ class Replayed(Trainer):
         return self._with_references(copy.copy(self.batches[self.step]))
 
 
-def replayed(model: Qwen3ForCausalLM, batches: list[Batch], settings: Settings, shared: bool) -> Replayed:
+def replayed(model: Qwen3ForCausalLM, batches: list[Batch], settings: GRPO, shared: bool) -> Replayed:
     trainer = Replayed(
         model, Dialogue(build_tokenizer()), {"math": Math()}, Training.on("math", steps=len(batches)), settings, seed=0, shared=shared
     )
@@ -257,7 +258,7 @@ def replayed(model: Qwen3ForCausalLM, batches: list[Batch], settings: Settings, 
 @both_paths
 def test_the_second_update_of_a_rollout_is_that_of_trl(folder: Path, tmp_path: Path, shared: bool) -> None:
     """Its old log-probabilities are from before the first update."""
-    settings = Settings(**{**vars(SETTINGS), "updates": 2, "learning_rate": 1e-2, "max_grad_norm": 1e9})
+    settings = GRPO(**{**vars(SETTINGS), "updates": 2, "learning_rate": 1e-2, "max_grad_norm": 1e9})
     batch, model = make_batch(5), load(folder)
     theirs = trl_trainer(folder, tmp_path, [batch], settings)
     inputs = trl_inputs(theirs, batch)
@@ -284,7 +285,7 @@ class Snapshots(TrainerCallback):
 @pytest.mark.parametrize("updates", [1, 2])
 def test_a_training_moves_the_weights_as_trl_does(folder: Path, tmp_path: Path, updates: int, shared: bool) -> None:
     """Three rollouts, the second without any spread: with momentum in the optimizer that step moves the weights too."""
-    settings = Settings(**{**vars(SETTINGS), "updates": updates})
+    settings = GRPO(**{**vars(SETTINGS), "updates": updates})
     batches = [make_batch(6), make_batch(7, flat=(0, 1, 2, 3)), make_batch(8, flat=(2,))]
     snapshots = Snapshots()
     theirs = trl_trainer(folder, tmp_path, batches, settings)

@@ -107,6 +107,10 @@ def test_fingerprint_is_of_the_content(suite: Suite, tmp_path: Path) -> None:
     assert len(changed) == 2
 
 
+def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path) -> None:
+    assert load_suite(str(write(tmp_path, rl={"learning_rate": "2e-6"}))).grpo.learning_rate == 2e-6
+
+
 # --- targets
 
 
@@ -175,6 +179,9 @@ def test_unknown_targets_give_the_nearest(suite: Suite) -> None:
         ({"sequences": ["math", "qa"]}, "sequences"),
         ({"without": "title"}, "title"),
         ({"without": "rl"}, "rl"),
+        ({"rl": {"learning_rte": 1e-4}}, "rl: learning_rte"),
+        ({"rl": {"group": 1}}, "rl: group"),
+        ({"rl": {"lora": {"rank": "many"}}}, "rl: lora.rank"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )

@@ -25,9 +25,9 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, TrainerCallback
 
 from bench.dialogue import Dialogue
-from bench.grpo import Settings, Trainer
+from bench.grpo import Trainer
 from bench.method import Training
-from bench.suite import FOLDER
+from bench.suite import FOLDER, GRPO
 from tasks.micro.code import Code
 from tasks.micro.cw import CW
 from tasks.micro.math import Math
@@ -38,7 +38,7 @@ from tasks.task import Task
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # two to four minutes on an idle machine
 
 ROUNDS = 3
-SETTINGS = Settings(steps=4, prompts=32, group=8, learning_rate=4e-4, warmup=1)
+SETTINGS = GRPO(steps=4, prompts=32, group=8, learning_rate=4e-4, warmup=1)
 TOKENIZER = build_tokenizer()
 SUITE: dict[str, Task] = {task.domain: task for task in (Math(), Code(), QA(), CW())}
 
