@@ -65,7 +65,7 @@ class RunHistory:
 
     @property
     def stage_steps(self) -> int:
-        return self._bench.settings.steps
+        return self._bench.suite.grpo.steps
 
     @property
     def spent(self) -> float:
@@ -105,10 +105,10 @@ class RunHistory:
 
     def trains(self, training: Training, own: str = "") -> None:
         """Count the prompts of a training, but for a stage's own domain."""
-        steps = training.steps or self._bench.settings.steps
+        steps = training.steps or self._bench.suite.grpo.steps
         for domain, share in training.mixture.items():
             if domain != own:
-                self.access.drew("train", domain, round(share * steps * self._bench.settings.prompts))
+                self.access.drew("train", domain, round(share * steps * self._bench.suite.grpo.prompts))
 
     def fisher(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
         return self._tensors("fisher", self._bench.fisher(checkpoint, domain, count, seed=self.seed), domain, count)
