@@ -2,8 +2,8 @@
 
 `Tensors` is any set of named tensors (a Fisher diagonal, a mask); `Checkpoint` is a model's: an ordinary HF folder that
 `from_pretrained` loads, in one file or in shards, in the type it came in. Arithmetic goes through `map`, and its result is new tensors or
-a new checkpoint. Both live in a `Store`: a folder of folders named by content, so equal results are one folder and a damaged one is
-noticed by its name.
+a new checkpoint, in fp32: a stage of RL changes most weights by less than bf16 tells apart. Both live in a `Store`: a folder of folders
+named by content, so equal results are one folder and a damaged one is noticed by its name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
 
 from bench.weights import Digest, WeightFiles, write_weights
 
@@ -131,7 +132,7 @@ class Tensors:
         """Raise `DamagedError` unless the content is what the folder's name says."""
         try:
             found = self.content()
-        except Exception as error:
+        except (FileNotFoundError, KeyError, ValueError, SafetensorError) as error:  # no others: what cannot be read now may be sound
             raise DamagedError(f"{self.folder}: {error}") from error
         if found != self.hash:
             raise DamagedError(f"{self.folder}: its content is {found[:12]}")
@@ -140,7 +141,7 @@ class Tensors:
 class Checkpoint(Tensors):
     """A model: the tensors, and config and tokenizer beside them. Immutable: every change is a new checkpoint.
 
-    Tensors are read in fp32 whatever they are on disk; a change is stored in the type of the tensor that it changes.
+    Tensors are read in fp32 whatever they are on disk, and a change is stored in fp32.
     """
 
     def content(self) -> str:
@@ -151,19 +152,31 @@ class Checkpoint(Tensors):
         return found.float() if found.is_floating_point() else found
 
     def map(self, change: Callable[..., torch.Tensor], *others: Tensors, elementwise: bool = False) -> Checkpoint:
-        """As `Tensors.map`; the result is a checkpoint with the same config and tokenizer beside it. Counters and other tensors that are
-        no floating-point numbers stay as they are."""
+        """As `Tensors.map`; the result is a checkpoint in fp32 with the same config and tokenizer beside it. Counters and other tensors
+        that are no floating-point numbers stay as they are."""
 
         def stored(name: str, own: torch.Tensor, *theirs: torch.Tensor) -> torch.Tensor:
-            return change(name, own, *theirs).to(self._files.dtype(name)) if own.is_floating_point() else own
+            return change(name, own, *theirs).float() if own.is_floating_point() else own
 
-        return Store(self.folder.parent).add_checkpoint(self._changed(stored, others, elementwise), self.folder)
+        return Store(self.folder.parent).add_in_fp32(self._changed(stored, others, elementwise), self.folder)
 
 
 def _files_beside(folder: Path) -> dict[str, bytes]:
     """What a model's folder holds beside its weights, and beside what else a download brings."""
     files = [f for f in folder.iterdir() if f.is_file() and f.suffix in _BESIDE and ".safetensors" not in f.name and f.name[0] != "."]
     return {file.name: file.read_bytes() for file in files}
+
+
+def _tied(folder: Path) -> dict[str, str]:
+    """name -> the tensor whose values it shares, by the config of the model in a folder; empty where it is no model that is known."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        with torch.device("meta"):
+            return dict(AutoModelForCausalLM.from_config(config).all_tied_weights_keys)
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def _in_fp32(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -193,11 +206,18 @@ class Store:
         tied = set(getattr(model, "all_tied_weights_keys", {}))
         state = [(name, tensor.detach()) for name, tensor in model.state_dict().items() if name not in tied]
         tensors = ((name, t.float() if t.is_floating_point() else t) for name, t in sorted(state, key=lambda pair: pair[0]))
+        return self.add_in_fp32(tensors, like)
+
+    def add_in_fp32(self, tensors: Iterable[tuple[str, torch.Tensor]], like: Path) -> Checkpoint:
+        """Named tensors that are fp32 now as a checkpoint; its config says so too."""
         return Checkpoint(self._add(tensors, _in_fp32(_files_beside(Path(like))), Checkpoint))
 
     def add_folder(self, folder: Path) -> Checkpoint:
-        """Somebody's HF folder as a checkpoint of this store, bit by bit."""
-        return self.add_checkpoint(Tensors(folder).items(), folder)
+        """Somebody's HF folder as a checkpoint of this store, bit by bit; tied weights that it holds twice are stored once."""
+        found = Tensors(folder)
+        pairs = [pair for pair in _tied(folder).items() if set(pair) <= set(found.names())]
+        twice = {name for name, source in pairs if torch.equal(found.tensor(name), found.tensor(source))}
+        return self.add_checkpoint((pair for pair in found.items() if pair[0] not in twice), folder)
 
     def _add(self, tensors: Iterable[tuple[str, torch.Tensor]], files: Mapping[str, bytes], kind: type[Tensors]) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -15,15 +15,15 @@ from tasks.task import Task
 
 
 def own_answers(
-    model: PreTrainedModel, dialogue: Dialogue, task: Task, *, prompts: int, group: int, seed: int, purpose: str
+    model: PreTrainedModel, dialogue: Dialogue, task: Task, *, prompts: int, group: int, seed: int, purpose: str, at_once: int | None = None
 ) -> tuple[Batch, list[str], list[str]]:
     """`group` answers of the model at temperature 1 to each of `prompts` training prompts, with rewards and advantages; beside the
-    batch, the texts of prompts and answers."""
+    batch, the texts of prompts and answers. at_once: as in `bench.sampling.generate`."""
     # Prompts that neither a stage nor a repair trains on.
     items = [task.item("train", seed, 2_000_000 + number) for number in range(prompts)]
     ids = dialogue.encode([item.prompt for item in items])
     draws = uniforms(prompts * group, dialogue.limit(task), "own", seed, task.domain, purpose)
-    done = generate(model, ids, draws, ends=dialogue.ends, pad=dialogue.pad)
+    done = generate(model, ids, draws, ends=dialogue.ends, pad=dialogue.pad, at_once=at_once)
     answers, ended = dialogue.answers(done), done.ended.tolist()
     rewards = [
         dialogue.score(task, item, answers[row], ended[row]) or 0.0
@@ -43,10 +43,12 @@ def own_answers(
     return batch, [item.prompt for item in items], answers
 
 
-def fisher_diagonal(model: PreTrainedModel, dialogue: Dialogue, task: Task, *, count: int, seed: int) -> Mapping[str, torch.Tensor]:
+def fisher_diagonal(
+    model: PreTrainedModel, dialogue: Dialogue, task: Task, *, count: int, seed: int, at_once: int | None = None
+) -> Mapping[str, torch.Tensor]:
     """E[(d log p(answer | prompt) / d theta_i)^2] over `count` prompts, one answer each, sampled by the model itself (the true Fisher
     of Kunstner et al., 1905.12558, not the empirical one): the diagonal that EWC (1612.00796, eq. 3) is weighted with."""
-    batch, _, _ = own_answers(model, dialogue, task, prompts=count, group=1, seed=seed, purpose="fisher")
+    batch, _, _ = own_answers(model, dialogue, task, prompts=count, group=1, seed=seed, purpose="fisher", at_once=at_once)
     parameters = dict(model.named_parameters())
     total = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     for row in range(count):
@@ -63,11 +65,11 @@ def fisher_diagonal(model: PreTrainedModel, dialogue: Dialogue, task: Task, *, c
 
 
 def policy_gradient(
-    model: PreTrainedModel, dialogue: Dialogue, task: Task, settings: GRPO, *, count: int, seed: int
+    model: PreTrainedModel, dialogue: Dialogue, task: Task, settings: GRPO, *, count: int, seed: int, at_once: int | None = None
 ) -> Mapping[str, torch.Tensor]:
     """The gradient that a plain GRPO step would descend, estimated on `count` answers in groups of the suite's size."""
     prompts = max(1, count // settings.group)
-    batch, _, _ = own_answers(model, dialogue, task, prompts=prompts, group=settings.group, seed=seed, purpose="gradient")
+    batch, _, _ = own_answers(model, dialogue, task, prompts=prompts, group=settings.group, seed=seed, purpose="gradient", at_once=at_once)
     model.zero_grad(set_to_none=True)
     backward(model, batch, settings, pad=dialogue.pad, shared=False)
     found = {

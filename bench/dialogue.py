@@ -1,7 +1,8 @@
 """How a task's prompt becomes a model's tokens, and a model's tokens an answer.
 
 A base model reads the prompt as it is. A chat model reads it as a user's message in its own template, with thinking or without where the
-template knows the word (`enable_thinking`); what it thinks, up to </think>, is no part of its answer.
+template knows the word (`enable_thinking`); what it thinks, up to </think>, is no part of its answer. Templates that tell the model today's
+date tell it one fixed date here: a prompt is the same on every day.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -17,7 +19,11 @@ from bench.sampling import Completions, texts
 from bench.suite import Prompting, UserError
 from tasks.task import Item, Task
 
+TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
+"""Files by which a folder is known to hold a tokenizer."""
 CLOSE = "</think>"
+_ONE_DAY = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
+"""Put before a template that asks for the time; the date is the one that Llama 3's template falls back on."""
 
 
 @dataclass
@@ -44,10 +50,9 @@ class Dialogue:
     @classmethod
     def of(cls, folder: Path, prompting: Prompting) -> Dialogue:
         """The dialogue with the model in an HF folder. `UserError` where its tokenizer has no end or lacks the template asked for."""
-        settings = folder / "generation_config.json"
-        named = json.loads(settings.read_text(encoding="utf-8")).get("eos_token_id") if settings.exists() else None
-        ends = tuple(named) if isinstance(named, list) else () if named is None else (named,)
-        return cls(AutoTokenizer.from_pretrained(folder, local_files_only=True), prompting, ends)
+        if not any((folder / name).exists() for name in TOKENIZERS):
+            raise UserError(f"{folder}: no tokenizer there ({TOKENIZERS[0]}); save the model's tokenizer beside its weights")
+        return cls(AutoTokenizer.from_pretrained(folder, local_files_only=True), prompting, _ends_in(folder))
 
     @property
     def pad(self) -> int:
@@ -85,9 +90,15 @@ class Dialogue:
             written = written.strip()
         return task.score(item, written)
 
+    @cached_property
+    def _template(self) -> str:
+        own = self.tokenizer.get_chat_template()
+        return _ONE_DAY + own if "strftime_now" in own else own
+
     def _message(self, prompt: str) -> list[int]:
         text = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}],
+            chat_template=self._template,
             tokenize=False,
             add_generation_prompt=True,
             enable_thinking=self.prompting.chat == "thinking",
@@ -97,7 +108,9 @@ class Dialogue:
     def _shortened(self, prompt: str, most: int) -> list[int]:
         """A prompt's tokens, at most so many: its own end is kept, and all of the template."""
         if self.prompting.chat == "none":
-            return self.tokenizer(prompt)["input_ids"][-most:]
+            bare, whole = (self.tokenizer(prompt, add_special_tokens=special)["input_ids"] for special in (False, True))
+            start = whole[: max(0, len(whole) - len(bare))] if whole[-len(bare) :] == bare else []  # what a text begins with
+            return start + bare[len(bare) - (most - len(start)) :]
         around = len(self._message(""))
         own = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
         keep = most - around
@@ -107,3 +120,14 @@ class Dialogue:
                 return ids
             keep -= len(ids) - most  # the cut text may be told into more tokens than it had
         raise UserError(f"prompt_tokens: {most} leaves no room for a prompt: the chat template alone takes {around}")
+
+
+def _ends_in(folder: Path) -> tuple[int, ...]:
+    """The tokens that end an answer, by the model's settings for writing or else by its config, as transformers reads them."""
+    for name in ("generation_config.json", "config.json"):
+        said = json.loads((folder / name).read_text(encoding="utf-8")) if (folder / name).exists() else {}
+        for part in (said, said.get("text_config") or {}):
+            named = part.get("eos_token_id")
+            if named is not None:
+                return tuple(named) if isinstance(named, list) else (named,)
+    return ()

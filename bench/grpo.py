@@ -29,7 +29,7 @@ from transformers.cache_utils import DynamicCache
 
 from bench.dialogue import Dialogue
 from bench.method import LoRA, Rollout, Training
-from bench.sampling import Completions, NotFiniteError, Writer, generate, left_pad, uniforms
+from bench.sampling import Completions, NotFiniteError, Writer, generate, joined, left_pad, uniforms
 from bench.suite import GRPO
 from tasks.task import Item, Task
 
@@ -243,20 +243,13 @@ def domains_of(mixture: Mapping[str, float], prompts: int, step: int) -> list[st
     return sorted(picked)
 
 
-def _joined(parts: Sequence[Completions], pad: int) -> Completions:
-    """Answers of several batches as one, as wide as the widest."""
-    width = max(part.tokens.shape[1] for part in parts)
-    tokens = [torch.nn.functional.pad(part.tokens, (0, width - part.tokens.shape[1]), value=pad) for part in parts]
-    return Completions(torch.cat(tokens), torch.cat([part.lengths for part in parts]), torch.cat([part.ended for part in parts]))
-
-
 @dataclass
 class Trainer:
     """One training of one model, from step to step.
 
     key: whatever the randomness may depend on (the seed, the purpose); reference: models by domain for KL and advantages, or one
-    under the name "*"; loaded: tensors of the penalty's fields; writer: samples in the model's stead. `steps()` trains and yields a log
-    line a step; `state()` and `restore()` are all that resume needs.
+    under the name "*"; loaded: tensors of the penalty's fields; writer: samples in the model's stead; answers_at_once: rows that are
+    sampled together. `steps()` trains and yields a log line a step; `state()` and `restore()` are all that resume needs.
     """
 
     model: PreTrainedModel
@@ -271,6 +264,7 @@ class Trainer:
     mask: Mapping[str, torch.Tensor] | None = None
     bf16: bool = False
     writer: Writer | None = None
+    answers_at_once: int | None = None
     permute_rewards: bool = False
     step: int = 0
     shared: bool | None = None
@@ -346,7 +340,7 @@ class Trainer:
             answers.append(self._write(ids, draws))
             items += own
             prompts += ids
-        done = _joined(answers, self.pad)
+        done = joined(answers, self.pad)
         rewards, unparsed = self._rewards(items, done)
         if self.permute_rewards:
             rewards = _permuted(rewards, self.seed, names[0], self.purpose, self.step)
@@ -375,7 +369,7 @@ class Trainer:
             return Completions(*(tensor.to(self.model.device) for tensor in (done.tokens, done.lengths, done.ended)))
         try:
             with self._autocast():
-                return generate(self.model, prompts, draws, ends=ends, pad=self.pad)
+                return generate(self.model, prompts, draws, ends=ends, pad=self.pad, at_once=self.answers_at_once)
         except NotFiniteError as error:
             raise self._diverged(str(error)) from error
 

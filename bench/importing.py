@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.cache import Cache
 from bench.checkpoint import Checkpoint
+from bench.dialogue import TOKENIZERS, Dialogue
 from bench.spec import RunSpec
 from bench.suite import UserError, load_suite, nearest
 from bench.weights import INDEX, WEIGHTS
@@ -34,9 +35,10 @@ def import_checkpoints(
         raise UserError("--stage: needs two or more stages of different domains, in the order they were trained")
     store = Cache(cache).store
     first: Checkpoint | None = None
+    spoken: Dialogue | None = None
     chain = []
     for folder in [base, *(folder for _, folder in stages)]:
-        for needed in (("config.json",), (WEIGHTS, INDEX)):
+        for needed in (("config.json",), (WEIGHTS, INDEX), TOKENIZERS):
             if not any((folder / name).exists() for name in needed):
                 raise UserError(f"{folder}: no {needed[0]} there; give a folder that save_pretrained wrote")
         try:
@@ -46,6 +48,10 @@ def import_checkpoints(
         first = first or checkpoint
         if checkpoint.shapes() != first.shapes():
             raise UserError(f"{folder}: its tensors differ in name or shape from those of {base}")
+        dialogue = Dialogue.of(checkpoint.folder, loaded.prompting)
+        spoken = spoken or dialogue
+        if dialogue.ends != spoken.ends:
+            raise UserError(f"{folder}: its answers end with tokens {dialogue.ends}, those of {base} with {spoken.ends}")
         chain.append(checkpoint.hash)
     return RunSpec(
         suite=suite,

@@ -90,17 +90,25 @@ def generate(
     *,
     ends: Sequence[int],
     pad: int,
+    at_once: int | None = None,
 ) -> Completions:
     """Continue each of B prompts B*G/B = G times.
 
     prompts: B lists of token ids; draws: (B*G, T) from `uniforms` or `greedy` (rows may mix both), G rows a prompt, T the most
-    tokens of an answer; ends: the tokens that end one. `NotFiniteError` for a broken model. The model is left in evaluation mode or
+    tokens of an answer; ends: the tokens that end one; at_once: rows that go through the model together (whole groups; None: all), which
+    bounds memory and changes no row's draws. `NotFiniteError` for a broken model. The model is left in evaluation mode or
     training mode as it was found.
     """
     rows, limit = draws.shape
     group, rest = divmod(rows, len(prompts))
     if rest:
         raise ValueError(f"{rows} rows of draws do not divide into {len(prompts)} prompts")
+    if at_once is not None and rows > at_once:
+        size = max(1, at_once // group)
+        if size < len(prompts):
+            starts = range(0, len(prompts), size)
+            parts = [(prompts[start : start + size], draws[start * group : (start + size) * group]) for start in starts]
+            return joined([generate(model, own, rows, ends=ends, pad=pad) for own, rows in parts], pad)
     device = model.device
     draws = draws.to(device)
     ids, mask = (tensor.to(device) for tensor in left_pad(prompts, pad))
@@ -149,6 +157,13 @@ def generate(
         position = position + 1
     lengths = torch.where(ended, torch.isin(tokens, closing).int().argmax(1) + 1, limit)
     return Completions(tokens, lengths, ended)
+
+
+def joined(parts: Sequence[Completions], pad: int) -> Completions:
+    """Answers of several batches as one, as wide as the widest."""
+    width = max(part.tokens.shape[1] for part in parts)
+    tokens = [torch.nn.functional.pad(part.tokens, (0, width - part.tokens.shape[1]), value=pad) for part in parts]
+    return Completions(torch.cat(tokens), torch.cat([part.lengths for part in parts]), torch.cat([part.ended for part in parts]))
 
 
 def texts(tokenizer: PreTrainedTokenizerBase, done: Completions) -> list[str]:

@@ -73,7 +73,7 @@ class GRPO:
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     groups_at_once: Annotated[int, Field(gt=0)] | None = None
     gradient_checkpointing: bool = False
-    lora: Mapping[str, float] | None = None
+    lora: Mapping[Literal["rank", "alpha"], int | float] | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -85,7 +85,7 @@ class Suite(_Strict):
     sequences that are run and reported together (orders of the same domains, each a stratum); rl: settings of
     `GRPO`; stage_flops: domain -> FLOPs of its plain stage (the mean over five development seeds of `paper`), whose sums
     are the constants that costs are shares of, where the suite has one base; base: None where a run names its model; answers_at_once:
-    rows that are scored together; gpu_memory_gb: of a card, that one worker process needs.
+    rows that are sampled or scored together; gpu_memory_gb: of a card, that one worker process needs.
     """
 
     name: str

@@ -192,7 +192,7 @@ class Workbench:
             "tasks": {domain: self.suite.task_hash(domain) for domain in sorted(domains)},
             "numerics": self.numerics.described(),
             "prompting": self.suite.prompting.model_dump(),
-            "code": modules_hash(*code),
+            "code": modules_hash(*code, *(("bench.engines.vllm",) if self.numerics.engine == "vllm" else ())),
         }
 
     # --- training ---
@@ -236,8 +236,11 @@ class Workbench:
         training = copy.deepcopy(training)  # hooks keep state
         penalty = training.penalty
         held = {f.name: getattr(penalty, f.name) for f in fields(penalty)} if is_dataclass(penalty) else {}
-        if self.numerics.engine != "hf" and (self.suite.grpo.lora or isinstance(training.trainable, LoRA)):
+        adapters = self.suite.grpo.lora or isinstance(training.trainable, LoRA)
+        if adapters and self.numerics.engine != "hf":
             raise UserError("--engine vllm does not take adapters' weights yet: use --engine hf")
+        if adapters and any(isinstance(value, Tensors) for value in [training.trainable, *held.values()]):
+            raise UserError("this method holds or masks a model's own weights, and adapters train others: take lora out of the suite's rl")
         writer = self._writer(parent, meter)
         trainer = Trainer(
             model=self._load(parent, meter),
@@ -252,14 +255,16 @@ class Workbench:
             loaded={name: loaded(value) for name, value in held.items() if isinstance(value, Tensors)},
             mask=loaded(training.trainable) if isinstance(training.trainable, Tensors) else None,
             bf16=self.numerics.bf16,
+            answers_at_once=self.suite.answers_at_once,
             permute_rewards=null,
         )
         lines: list[dict[str, Any]] = []
         snapshot = work / "snapshot.pt"
         if snapshot.exists():
-            saved = torch.load(snapshot, weights_only=True, map_location=device)
+            saved = torch.load(snapshot, weights_only=True, map_location="cpu")
             trainer.restore(saved["trainer"])
             lines, meter.flops = saved["lines"], saved["flops"]
+            del saved
         label = "+".join(sorted(training.mixture))
         for line in trainer.steps():
             lines.append(line)
@@ -290,6 +295,7 @@ class Workbench:
                 group=settings.group,
                 seed=seed,
                 purpose="cost of a stage",
+                at_once=self.suite.answers_at_once,
             )
             return Made({"step": 4 * meter.flops}, meter.flops)
 
@@ -371,6 +377,7 @@ class Workbench:
                 group=1,
                 seed=seed,
                 purpose="sample",
+                at_once=self.suite.answers_at_once,
             )
             rows = list(zip(prompts, texts, batch.rewards.flatten().tolist(), strict=True))
             (files / "samples.json").write_text(json.dumps(rows), encoding="utf-8")
@@ -388,15 +395,16 @@ class Workbench:
 
     def _statistic(self, kind: str, checkpoint: Checkpoint, domain: str, count: int, seed: int) -> Entry:
         key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
+        key |= {"settings": asdict(self.suite.grpo)} if kind == "gradient" else {}
 
         def make(files: Path, work: Path) -> Made:
             meter = Meter()
             model, dialogue = self._load(checkpoint, meter), self._dialogue(checkpoint)
-            task = self.suite.loaded_tasks[domain]
+            task, asked = self.suite.loaded_tasks[domain], {"count": count, "seed": seed, "at_once": self.suite.answers_at_once}
             if kind == "fisher":
-                found = derivatives.fisher_diagonal(model, dialogue, task, count=count, seed=seed)
+                found = derivatives.fisher_diagonal(model, dialogue, task, **asked)
             else:
-                found = derivatives.policy_gradient(model, dialogue, task, self.suite.grpo, count=count, seed=seed)
+                found = derivatives.policy_gradient(model, dialogue, task, self.suite.grpo, **asked)
             return Made({"tensors": self.cache.store.add_tensors(found.items()).hash}, meter.flops)
 
         self.report({"event": "statistic", "what": f"{kind} of {domain}"})

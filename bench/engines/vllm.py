@@ -1,16 +1,17 @@
 """vLLM as the writer of answers, with weights that cannot be silently wrong.
 
 An engine loads a checkpoint afresh. During a stage it takes the trainer's weights after each optimizer step through vLLM's own
-`reload_weights`, and its caches are emptied. Whether it then really is that model is not believed but measured: the log-probabilities
-that it gives fixed text, teacher-forced, are set beside those of transformers after every change. Where they differ by more than the
-arithmetic explains, the engine is made afresh from the weights on disk and measured again, from then on at every change;
+`reload_weights`, and its caches are emptied. Whether it then really is that model is not believed but measured after every change: the
+log-probabilities that it gives fixed text, teacher-forced, are set beside those of transformers, and so are, number by number, all
+weights that vLLM keeps in a form that can be told (a step of training is often too small for probabilities to show). Where they differ by
+more than the arithmetic explains, the engine is made afresh from the weights on disk and measured again, from then on at every change;
 `WrongWeightsError` ends the job where that does not help. (vLLM 0.32 on a CPU is such a case: with tied embeddings `reload_weights`
 reports success and leaves the output layer as it was. tests/bench/test_vllm.py shows it.)
 
 Greedy answers are those of transformers up to ties. Sampled ones follow the same distribution but other draws: a row's uniform numbers
 seed its generator, so a run is repeatable on the same vLLM and card, and agrees with transformers within intervals.
 
-An engine lives in a process of its own that ends with its job: what it holds of a card is given back.
+An engine lives in a process of its own that ends with its job: what it holds of a card is given back. One process has one at a time.
 """
 
 from __future__ import annotations
@@ -141,7 +142,11 @@ class VLLM:
         self.check(model)
 
     def check(self, model: PreTrainedModel) -> float:
-        """Mean difference of the log-probabilities of fixed text from the model's own; `WrongWeightsError` above `TOLERANCE`."""
+        """Mean difference of the log-probabilities of fixed text from the model's own; `WrongWeightsError` above `TOLERANCE`, and where a
+        weight that can be told is another."""
+        stale = self._stale(model)
+        if stale:
+            raise WrongWeightsError(f"vLLM holds other weights than the model: {', '.join(stale[:3])}{' ...' if len(stale) > 3 else ''}")
         sequences = fixed_text(model.config.vocab_size)
         theirs = self.log_probs(sequences)
         gap = torch.cat([(a - b).abs() for a, b in zip(theirs, teacher_forced(model, sequences, self.dtype), strict=True)]).mean().item()
@@ -151,6 +156,33 @@ class VLLM:
                 "allowed; use --engine hf, and report it with the versions that `python -m bench doctor` shows"
             )
         return gap
+
+    def _stale(self, model: PreTrainedModel) -> list[str]:
+        """Names of the engine's weights that are not the model's in the engine's type. What vLLM packs (on a CPU all matrices within the
+        blocks, nothing on CUDA) is left to the probabilities."""
+        own = model.state_dict()
+
+        def compared(engine: torch.nn.Module) -> list[str]:
+            wrong = []
+            for name, theirs in engine.named_parameters():
+                parts = [own[part] for part in _parts(name) if part in own]
+                shape = (sum(len(part) for part in parts), *(parts[0].shape[1:] if parts else ()))
+                # A vocabulary may be filled up with rows that no token has.
+                if parts and shape[1:] == theirs.shape[1:] and shape[0] <= len(theirs):
+                    expected = torch.cat(parts).to(theirs.device, theirs.dtype)
+                    if not torch.equal(theirs[: len(expected)], expected):
+                        wrong.append(name)
+            return wrong
+
+        return self._llm.apply_model(compared)[0]
+
+
+def _parts(name: str) -> list[str]:
+    """What of a model one weight of vLLM is made of: it lays q, k and v, and gate and up, one below the other."""
+    for whole, parts in (("qkv_proj", ("q_proj", "k_proj", "v_proj")), ("gate_up_proj", ("gate_proj", "up_proj"))):
+        if f".{whole}." in name:
+            return [name.replace(whole, part) for part in parts]
+    return [name]
 
 
 def fixed_text(vocabulary: int) -> list[list[int]]:

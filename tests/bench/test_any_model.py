@@ -12,6 +12,7 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from baselines.l2 import Pull
 from bench.cache import Cache
 from bench.checkpoint import Checkpoint
 from bench.dialogue import Dialogue
@@ -137,6 +138,35 @@ def test_the_suites_way_to_train_is_taken(chat_model: Path, chat_suite: Path, tm
     else:
         gap = max((one - other).abs().max().item() for _, one, other in ends["plain"].pieces(ends["other"]))
         assert gap < 1e-4 < moved["plain"]
+
+
+def test_masks_and_penalties_do_not_go_with_adapters(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(chat_suite.read_text())
+    path = tmp_path / "adapters.yaml"
+    path.write_text(yaml.safe_dump(content | {"rl": content["rl"] | {"lora": {"rank": 2, "alpha": 4.0}}}))
+    bench = Workbench(load_suite(str(path)), Cache(tmp_path / "cache"), model=str(chat_model))
+    for more in ({"penalty": Pull(1.0, bench.base, None)}, {"trainable": bench.base}):
+        with pytest.raises(UserError, match="take lora out"):
+            bench.train(bench.base, Training.on("cw", **more), seed=100)
+
+
+def test_another_group_size_is_another_gradient(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(chat_suite.read_text())
+    found = set()
+    for group in (2, 4):
+        path = tmp_path / f"{group}.yaml"
+        path.write_text(yaml.safe_dump(content | {"rl": content["rl"] | {"group": group}}))
+        bench = Workbench(load_suite(str(path)), Cache(tmp_path / "cache"), model=str(chat_model))
+        found.add(bench.gradient(bench.base, "cw", 8, seed=0).folder)
+    assert len(found) == 2
+
+
+def test_imported_stages_end_their_answers_as_the_base_does(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(chat_model, tmp_path / "stage"))
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(settings | {"eos_token_id": settings["eos_token_id"][0]}))
+    with pytest.raises(UserError, match="its answers end with tokens"):
+        import_checkpoints(chat_model, [("math", chat_model), ("qa", folder)], suite=str(chat_suite), cache=tmp_path / "cache")
 
 
 def test_imported_stages_are_priced_by_a_step_of_theirs(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:

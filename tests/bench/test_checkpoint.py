@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import struct
@@ -121,7 +122,7 @@ def test_checkpoint_lies_under_its_content_with_config_beside(store: Store, like
     assert torch.equal(load_file(added.folder / WEIGHTS)["weight"], WEIGHT)
 
 
-# --- types: read in fp32, stored as they came
+# --- types: read in fp32, stored as they came, changed ones in fp32
 
 
 def test_bf16_stays_bf16_on_disk_and_is_read_in_fp32(store: Store, like: Path) -> None:
@@ -132,19 +133,21 @@ def test_bf16_stays_bf16_on_disk_and_is_read_in_fp32(store: Store, like: Path) -
     added.verify()
 
 
-def test_a_change_of_bf16_is_computed_in_fp32_and_stored_in_bf16(store: Store, like: Path) -> None:
+def test_a_change_of_bf16_keeps_what_bf16_would_round_off(store: Store, like: Path) -> None:
+    (like / "config.json").write_text('{"dtype": "bfloat16"}')
     added = store.add_checkpoint([("weight", WEIGHT.bfloat16()), ("bias", BIAS)], like)
     seen = set()
 
     def change(name: str, own: torch.Tensor) -> torch.Tensor:
         seen.add(own.dtype)
-        return own + 2**-9  # at 1 half of what bf16 tells apart: lost only on being stored
+        return own + 2**-9  # at 1 half of what bf16 tells apart
 
     mapped = added.map(change)
     assert seen == {torch.float32}
-    assert WeightFiles(mapped.folder).dtype("weight") == torch.bfloat16
-    assert mapped.tensor("weight")[0, 0] == 1.0
+    assert WeightFiles(mapped.folder).dtype("weight") == torch.float32
+    assert mapped.tensor("weight")[0, 0] == 1.0 + 2**-9
     assert mapped.tensor("bias")[0] == 0.5 + 2**-9
+    assert json.loads((mapped.folder / "config.json").read_text()) == {"dtype": "float32"}
 
 
 def test_counters_are_no_weights(store: Store, like: Path) -> None:
@@ -240,6 +243,15 @@ def test_pieces_make_up_the_tensor(store: Store, shape: tuple[int, ...], monkeyp
     assert len(seen) == len(pieces)
 
 
+def test_what_cannot_be_read_just_now_is_no_damage(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(module, "safe_open", busy)
+    with pytest.raises(OSError, match="Too many open files"):
+        Checkpoint(checkpoint.folder).verify()
+
+
 def test_pieces_refuse_another_models_tensors(checkpoint: Checkpoint, store: Store) -> None:
     with pytest.raises(ValueError, match="another model's"):
         list(checkpoint.pieces(store.add_tensors([("weight", WEIGHT)])))
@@ -282,6 +294,19 @@ def test_equality_is_of_content(store: Store, checkpoint: Checkpoint, tmp_path: 
 
 def test_add_folder_takes_anybodys_folder(store: Store, like: Path, checkpoint: Checkpoint) -> None:
     assert store.add_folder(like) == checkpoint
+
+
+def test_tied_weights_that_a_folder_holds_twice_are_stored_once(store: Store, chat_model: Path, tmp_path: Path) -> None:
+    """As many hubs' files do; a trained model's folder has them once, and the two must be the same tensors."""
+    folder = Path(shutil.copytree(chat_model, tmp_path / "twice"))
+    tensors = dict(Tensors(chat_model).items())
+    for file in folder.glob("*.safetensors*"):
+        file.unlink()
+    twice = tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"].clone()}
+    save_file(twice, folder / WEIGHTS)
+    assert store.add_folder(folder) == store.add_folder(chat_model)
+    save_file(twice | {"lm_head.weight": twice["lm_head.weight"] + 1}, folder / WEIGHTS)
+    assert "lm_head.weight" in store.add_folder(folder).names(), "another tensor, whatever the config says"
 
 
 def test_a_model_goes_in_and_from_pretrained_gets_it_back(store: Store, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from bench.dialogue import Dialogue
@@ -48,8 +50,9 @@ def test_a_chat_model_reads_a_message(chat_model: Path) -> None:
 
 def test_special_tokens_are_not_added_twice(tokenizer) -> None:
     """Templates that begin with the first token of a text, and tokenizers that would add it."""
-    tokenizer.chat_template = "<|endoftext|>" + tokenizer.chat_template
-    (ids,) = Dialogue(tokenizer, Prompting(chat="plain")).encode(["a"])
+    begun = copy.deepcopy(tokenizer)
+    begun.chat_template = "<|endoftext|>" + tokenizer.chat_template
+    (ids,) = Dialogue(begun, Prompting(chat="plain")).encode(["a"])
     assert ids.count(tokenizer.convert_tokens_to_ids("<|endoftext|>")) == 1
 
 
@@ -75,6 +78,22 @@ def test_a_long_prompt_keeps_its_end_and_its_template(chat_model: Path, chat: st
     assert short == Dialogue.of(chat_model, Prompting(chat=chat)).encode(["1+1="])[0]
 
 
+def test_a_cut_prompt_keeps_the_token_that_a_text_begins_with(tokenizer) -> None:
+    start = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    backend = copy.deepcopy(tokenizer)
+    backend.backend_tokenizer.post_processor = TemplateProcessing(single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", start)])
+    short, cut = Dialogue(backend, Prompting(prompt_tokens=10)).encode(["1+1=", "1+1= " * 20 + "end"])
+    assert short[0] == cut[0] == start
+    assert len(cut) == 10
+    assert backend.decode(cut[1:]).endswith("end")
+
+
+def test_a_template_is_not_told_the_day(tokenizer) -> None:
+    today = copy.deepcopy(tokenizer)
+    today.chat_template = "Today: {{ strftime_now('%d %b %Y') }}\n" + tokenizer.chat_template
+    assert text_of(Dialogue(today, Prompting(chat="plain")), "1+1=").startswith("Today: 26 Jul 2024\n<|im_start|>user\n1+1=")
+
+
 def test_a_limit_below_the_template_is_told(chat_model: Path) -> None:
     with pytest.raises(UserError, match="prompt_tokens: 5 leaves no room"):
         Dialogue.of(chat_model, Prompting(chat="plain", prompt_tokens=5)).encode(["1+1="])
@@ -95,6 +114,24 @@ def test_one_end_token_is_no_list(chat_model: Path, tmp_path: Path, tokenizer) -
     settings = json.loads((folder / "generation_config.json").read_text())
     (folder / "generation_config.json").write_text(json.dumps(settings | {"eos_token_id": tokenizer.eos_token_id}))
     assert Dialogue.of(folder, Prompting()).ends == (tokenizer.eos_token_id,)
+
+
+def test_the_config_names_the_ends_where_nothing_else_does(chat_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(chat_model, tmp_path / "trained"))
+    (folder / "generation_config.json").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    ends = Dialogue.of(chat_model, Prompting()).ends
+    for said in ({"eos_token_id": list(ends)}, {"eos_token_id": None, "text_config": {"eos_token_id": list(ends)}}):
+        (folder / "config.json").write_text(json.dumps(config | said))
+        assert Dialogue.of(folder, Prompting()).ends == ends
+
+
+def test_a_folder_without_a_tokenizer_is_told(chat_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(chat_model, tmp_path / "bare"))
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(UserError, match="no tokenizer there"):
+        Dialogue.of(folder, Prompting())
 
 
 def test_without_a_pad_token_an_end_token_fills_up(tokenizer) -> None:

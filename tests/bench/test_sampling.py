@@ -183,6 +183,16 @@ def test_a_group_is_its_prompt_repeated(model: Qwen3ForCausalLM, prompts: list[l
     assert group.tokens[0].tolist() != group.tokens[1].tolist()
 
 
+@pytest.mark.parametrize("at_once", [1, 5, 9, 100])
+def test_answers_are_the_same_however_many_are_written_at_once(model: Qwen3ForCausalLM, prompts: list[list[int]], at_once: int) -> None:
+    draws = uniforms(len(prompts) * 3, LIMIT, "at once")
+    whole = generate(model, prompts, draws, ends=[END], pad=PAD)
+    parts = generate(model, prompts, draws, ends=[END], pad=PAD, at_once=at_once)
+    assert torch.equal(whole.tokens, parts.tokens)
+    assert torch.equal(whole.lengths, parts.lengths)
+    assert torch.equal(whole.ended, parts.ended)
+
+
 def test_draws_must_divide_into_groups(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
     with pytest.raises(ValueError, match="7 rows of draws do not divide into 3 prompts"):
         generate(model, prompts[:3], greedy(7, LIMIT), ends=[END], pad=PAD)

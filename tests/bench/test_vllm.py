@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,59 @@ def test_log_probabilities_agree_and_a_wrong_checkpoint_is_noticed(engine, model
     from bench.engines.vllm import TOLERANCE, WrongWeightsError
 
     assert engine.check(model) < TOLERANCE[torch.float32] / 10
-    with pytest.raises(WrongWeightsError, match="other probabilities"):
+    with pytest.raises(WrongWeightsError, match="other weights"):
         engine.check(disturbed(model, 0.05))
+    with pytest.raises(WrongWeightsError, match="other weights"):  # far too small for probabilities to show
+        engine.check(disturbed(model, 1e-5))
+    packed = copy.deepcopy(model)
+    with torch.no_grad():
+        packed.model.layers[1].mlp.down_proj.weight.mul_(1.5)  # what vLLM packs on a CPU is seen in what it computes
+    with pytest.raises(WrongWeightsError, match=r"other (weights|probabilities)"):
+        engine.check(packed)
+
+
+def test_samples_are_repeatable_and_of_the_same_distribution(engine, model, dialogue) -> None:
+    suite = load_suite("micro")
+    items = suite.items("math", "validation")[:128]
+    scores = [
+        mean_score(score_domain(model, dialogue, suite.loaded_tasks["math"], items, split="validation", writer=writer), "sampled")
+        for writer in (engine, engine, None)
+    ]
+    assert scores[0] == scores[1]
+    assert abs(scores[0] - scores[2]) < 4 * (0.25 / 128 * 2) ** 0.5
+    prompts, draws = prompts_of(dialogue, "cw", 4), uniforms(16, 24, "vllm")
+    answers = engine.generate(prompts, draws, ends=dialogue.ends, pad=dialogue.pad)
+    assert len({tuple(row) for row in answers.tokens.tolist()}) > 8, "the draws of a group are not one draw"
+
+
+def test_a_run_goes_the_whole_way(tiny_suite: Path, tmp_path: Path) -> None:
+    where = {"suite": str(tiny_suite), "sequence": "math-qa", "device": "cpu", "engine": "vllm"}
+    (run,) = execute([RunSpec(**where, method="refresh", settings={"steps": 2})], out=tmp_path / "runs", cache=tmp_path / "cache", jobs=1)
+    assert run.manifest["numerics"]["engine"].startswith("vllm ")
+    assert run.manifest["cost"]["repair"] > 0
+
+
+def test_throughput(engine, model, dialogue, capsys) -> None:
+    """Tokens a second of rollouts and items a second of scoring with each engine, in turns, medians; reported, not judged."""
+    prompts, group = prompts_of(dialogue, "cw", 32), 8
+    task, items = load_suite("micro").loaded_tasks["cw"], load_suite("micro").items("cw", "validation")[:128]
+    engines = {"vllm": engine, "transformers": None}
+    rates: dict[tuple[str, str], list[float]] = {}
+    for turn in range(3):
+        draws = uniforms(32 * group, task.answer_tokens, "throughput", turn)
+        for name, writer in engines.items():
+            write = partial(generate, model) if writer is None else writer.generate
+            began = time.perf_counter()
+            done = write(prompts, draws, ends=dialogue.ends, pad=dialogue.pad)
+            rates.setdefault(("rollouts, tokens", name), []).append(int(done.lengths.sum()) / (time.perf_counter() - began))
+            began = time.perf_counter()
+            score_domain(model, dialogue, task, items, split="validation", writer=writer)
+            rates.setdefault(("scoring, items", name), []).append(len(items) / (time.perf_counter() - began))
+    with capsys.disabled():
+        print("\n" + "; ".join(f"{what} a second, {name}: {sorted(found)[1]:.0f}" for (what, name), found in sorted(rates.items())))
+
+
+# One process has one engine at a time: those that make their own come after those that share one.
 
 
 def test_new_weights_are_taken_or_the_engine_is_made_afresh(model, dialogue) -> None:
@@ -95,39 +147,3 @@ def test_a_reload_that_does_nothing_is_noticed(model) -> None:
     engine.take(new)
     assert engine.afresh
     assert engine.check(new) < 1e-3
-
-
-def test_samples_are_repeatable_and_of_the_same_distribution(engine, model, dialogue) -> None:
-    suite = load_suite("micro")
-    items = suite.items("math", "validation")[:128]
-    scores = [
-        mean_score(score_domain(model, dialogue, suite.loaded_tasks["math"], items, split="validation", writer=writer), "sampled")
-        for writer in (engine, engine, None)
-    ]
-    assert scores[0] == scores[1]
-    assert abs(scores[0] - scores[2]) < 4 * (0.25 / 128 * 2) ** 0.5
-    prompts, draws = prompts_of(dialogue, "cw", 4), uniforms(16, 24, "vllm")
-    answers = engine.generate(prompts, draws, ends=dialogue.ends, pad=dialogue.pad)
-    assert len({tuple(row) for row in answers.tokens.tolist()}) > 8, "the draws of a group are not one draw"
-
-
-def test_a_run_goes_the_whole_way(tiny_suite: Path, tmp_path: Path) -> None:
-    where = {"suite": str(tiny_suite), "sequence": "math-qa", "device": "cpu", "engine": "vllm"}
-    (run,) = execute([RunSpec(**where, method="refresh", settings={"steps": 2})], out=tmp_path / "runs", cache=tmp_path / "cache", jobs=1)
-    assert run.manifest["numerics"]["engine"].startswith("vllm ")
-    assert run.manifest["cost"]["repair"] > 0
-
-
-def test_throughput(engine, model, dialogue, capsys) -> None:
-    """Tokens a second of rollouts with each engine, in turns; reported, not judged."""
-    prompts, group = prompts_of(dialogue, "cw", 32), 8
-    limit = load_suite("micro").loaded_tasks["cw"].answer_tokens
-    spent: dict[str, list[float]] = {"vllm": [], "transformers": []}
-    for turn in range(3):
-        draws = uniforms(32 * group, limit, "throughput", turn)
-        for name, writer in (("vllm", engine.generate), ("transformers", lambda *a, **k: generate(model, *a, **k))):
-            began = time.perf_counter()
-            done = writer(prompts, draws, ends=dialogue.ends, pad=dialogue.pad)
-            spent[name].append(int(done.lengths.sum()) / (time.perf_counter() - began))
-    with capsys.disabled():
-        print("\n" + ", ".join(f"{name} {sorted(rates)[1]:.0f} tokens a second" for name, rates in spent.items()))

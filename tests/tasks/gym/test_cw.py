@@ -173,11 +173,23 @@ def test_a_text_is_at_least_12_words_and_at_most_2000_characters() -> None:
         assert is_text(Text.of(text), "") is (length <= 2_000)
 
 
+@pytest.mark.parametrize(
+    "salad",
+    [
+        "Out still am into us too should village. Time on yet have upon came made been until the very end.",
+        "q what come must robot\nq no though why often\nq my goes who time",
+        "the robot went b to its c workshop and d mended an old brass clock there",
+    ],
+)
+def test_little_but_common_words_or_single_letters_are_no_text(salad: str) -> None:
+    assert not is_text(Text.of(salad), "")
+
+
 def test_eight_words_running_from_the_prompt_are_copied() -> None:
     prompt = "Use each of these words in the text: gull, salt, rope."
     told = "use each of these words in the text"
     assert len(told.split()) == COPIED
-    rest = " but never say why to any one"
+    rest = " but never tell a fisherman why the harbour sleeps"
     assert not is_text(Text.of(told + rest), prompt)
     assert is_text(Text.of(told.rpartition(" ")[0] + rest), prompt)
 
