@@ -103,8 +103,8 @@ class Tensors:
     ) -> Iterator[tuple[str, torch.Tensor]]:
         for name in self.names():
             places = self._matching(name, others, self._files.pieces(name) if elementwise else [None])
-            parts = [change(name, self.tensor(name, rows), *(other.tensor(name, rows) for other in others)) for rows in places]
-            yield name, parts[0] if len(parts) == 1 else torch.cat(parts)
+            parts = (change(name, self.tensor(name, rows), *(other.tensor(name, rows) for other in others)) for rows in places)
+            yield name, _filled(parts, self._files.shape(name)) if len(places) > 1 else next(parts)
 
     def _matching(self, name: str, others: Iterable[Tensors], places: list[slice | None]) -> list[slice | None]:
         """The places, once it is known that the others have this tensor in its shape."""
@@ -159,6 +159,17 @@ class Checkpoint(Tensors):
             return change(name, own, *theirs).float() if own.is_floating_point() else own
 
         return Store(self.folder.parent).add_in_fp32(self._changed(stored, others, elementwise), self.folder)
+
+
+def _filled(parts: Iterator[torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:
+    """The tensor that rows make up, each let go once it is in its place."""
+    whole, at = None, 0
+    for part in parts:
+        whole = torch.empty(shape, dtype=part.dtype) if whole is None else whole
+        whole[at : at + len(part)] = part
+        at += len(part)
+    assert whole is not None
+    return whole
 
 
 def _files_beside(folder: Path) -> dict[str, bytes]:
