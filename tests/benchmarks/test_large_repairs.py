@@ -54,6 +54,7 @@ def shapes() -> dict[str, tuple[int, ...]]:
         block = f"model.layers.{layer}"
         found |= {f"{block}.self_attn.{name}_proj.weight": (HIDDEN, HIDDEN) for name in ("q", "o")}
         found |= {f"{block}.self_attn.{name}_proj.weight": (HIDDEN // 2, HIDDEN) for name in ("k", "v")}
+        found |= {f"{block}.self_attn.{name}_norm.weight": (128,) for name in ("q", "k")}
         found |= {f"{block}.mlp.{name}_proj.weight": (INNER, HIDDEN) for name in ("gate", "up")}
         found |= {f"{block}.mlp.down_proj.weight": (HIDDEN, INNER)}
         found |= {f"{block}.{name}_layernorm.weight": (HIDDEN,) for name in ("input", "post_attention")}
