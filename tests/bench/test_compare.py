@@ -112,7 +112,8 @@ def test_tuned_settings_are_taken_and_given_ones_win(tmp_path: Path, monkeypatch
     assert own.settings == {"steps": 7}, "a control follows the method it stands beside"
 
 
-def test_the_same_run_is_planned_once() -> None:
+def test_the_same_run_is_planned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.methods.tuned_file", lambda name: tmp_path / "absent.json")
     specs = compare.comparison("refresh[steps=5],refresh[steps=5,30],refresh,refresh[steps=15]", seeds=[0])
     assert [spec.settings for spec in specs] == [{}, {"steps": 5}, {"steps": 30}, {}]
 
