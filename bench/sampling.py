@@ -103,12 +103,11 @@ def generate(
     group, rest = divmod(rows, len(prompts))
     if rest:
         raise ValueError(f"{rows} rows of draws do not divide into {len(prompts)} prompts")
-    if at_once is not None and rows > at_once:
-        size = max(1, at_once // group)
-        if size < len(prompts):
-            starts = range(0, len(prompts), size)
-            parts = [(prompts[start : start + size], draws[start * group : (start + size) * group]) for start in starts]
-            return joined([generate(model, own, rows, ends=ends, pad=pad) for own, rows in parts], pad)
+    size = len(prompts) if at_once is None else max(1, at_once // group)
+    if size < len(prompts):
+        starts = range(0, len(prompts), size)
+        parts = [(prompts[start : start + size], draws[start * group : (start + size) * group]) for start in starts]
+        return joined([generate(model, *part, ends=ends, pad=pad) for part in parts], pad)
     device = model.device
     draws = draws.to(device)
     ids, mask = (tensor.to(device) for tensor in left_pad(prompts, pad))

@@ -82,10 +82,10 @@ class Suite(_Strict):
     """One suite.
 
     tasks: domain -> "module:Class", or "file.py:Class" beside the suite's file; sequences: name -> domains in order; designs: name ->
-    sequences that are run and reported together (orders of the same domains, each a stratum); rl: settings of
-    `GRPO`; stage_flops: domain -> FLOPs of its plain stage (the mean over five development seeds of `paper`), whose sums
-    are the constants that costs are shares of, where the suite has one base; base: None where a run names its model; answers_at_once:
-    rows that are sampled or scored together; gpu_memory_gb: of a card, that one worker process needs.
+    sequences that are run and reported together (orders of the same domains, each a stratum); rl: settings of `GRPO`; stage_flops:
+    domain -> FLOPs of its plain stage (the mean over five development seeds of `paper`), whose sums are the constants that costs are
+    shares of, where the suite has one base; base: None where a run names its model; answers_at_once: rows that are sampled or scored
+    together; gpu_memory_gb: of a card, that one worker process needs.
     """
 
     name: str
