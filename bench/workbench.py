@@ -168,13 +168,12 @@ class Workbench:
     def _dialogue(self, checkpoint: Checkpoint) -> Dialogue:
         return Dialogue.of(checkpoint.folder, self.suite.prompting)
 
-    def _writer(self, checkpoint: Checkpoint, meter: Meter) -> Writer | None:
-        """vLLM on a checkpoint, found to be that model; None where transformers writes."""
+    def _writer(self, checkpoint: Checkpoint, model: PreTrainedModel, meter: Meter) -> Writer | None:
+        """vLLM on a checkpoint, found to be the model that was loaded from it; None where transformers writes."""
         if self.numerics.engine == "hf":
             return None
         from bench.engines.vllm import VLLM, Memory
 
-        model = self._load(checkpoint)
         answer = max(map(self._dialogue(checkpoint).limit, self.suite.loaded_tasks.values()))
         context = min((self.suite.prompting.prompt_tokens or 1024) + answer, getattr(model.config, "max_position_embeddings", 1 << 20))
         size = sum(parameter.numel() for parameter in model.parameters())
@@ -241,9 +240,10 @@ class Workbench:
             raise UserError("--engine vllm does not take adapters' weights yet: use --engine hf")
         if adapters and any(isinstance(value, Tensors) for value in [training.trainable, *held.values()]):
             raise UserError("this method holds or masks a model's own weights, and adapters train others: take lora out of the suite's rl")
-        writer = self._writer(parent, meter)
+        model = self._load(parent)
+        writer = self._writer(parent, model, meter)  # its check is not the method's work: the meter watches from here on
         trainer = Trainer(
-            model=self._load(parent, meter),
+            model=meter.watch(model),
             writer=writer,
             dialogue=dialogue,
             tasks=self.suite.loaded_tasks,
@@ -324,16 +324,17 @@ class Workbench:
         key = self._key(checkpoint, _SCORING_CODE, [domain]) | {"split": split, "items": len(items), "decodings": decodings}
 
         def make(files: Path, work: Path) -> Made:
-            meter, dialogue = Meter(), self._dialogue(checkpoint)
+            meter, dialogue, model = Meter(), self._dialogue(checkpoint), self._load(checkpoint)
+            writer = self._writer(checkpoint, model, meter)
             answers = score_domain(
-                self._load(checkpoint, meter),
+                meter.watch(model),
                 dialogue,
                 self.suite.loaded_tasks[domain],
                 items,
                 decodings=decodings,
                 split=split,
                 batch=self.suite.answers_at_once // len(DECODINGS),
-                writer=self._writer(checkpoint, meter),
+                writer=writer,
                 autocast=self._autocast,
             )
             write_answers(files / "answers.jsonl.gz", answers)

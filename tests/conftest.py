@@ -6,8 +6,10 @@ import os
 
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -72,34 +74,43 @@ TEMPLATE = (
 
 
 @pytest.fixture(scope="session")
-def chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An HF folder as one downloads it: a random Qwen3 in bf16 and in shards, a BPE tokenizer trained on micro's prompts, a chat template,
-    two tokens that end an answer."""
+def write_chat_model() -> Callable[..., Path]:
+    """Writes an HF folder as one downloads it: a random Qwen3 in bf16 and in shards, a BPE tokenizer trained on texts, a chat template,
+    two tokens that end an answer. Settings of the config take the place of the tokenizer's or of Qwen3's own."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    def write(folder: Path, texts: list[str], *, tokens: int, shard: str, **config: Any) -> Path:
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(vocab_size=tokens, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+        tokenizer.train_from_iterator(texts, trainer)
+        fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+        fast.chat_template = TEMPLATE
+        torch.manual_seed(0)
+        own = {"vocab_size": len(fast), "tie_word_embeddings": True, "eos_token_id": fast.eos_token_id, "pad_token_id": fast.pad_token_id}
+        model = Qwen3ForCausalLM(Qwen3Config(**own | config)).to(torch.bfloat16)
+        model.generation_config.eos_token_id = [fast.convert_tokens_to_ids("<|im_end|>"), fast.convert_tokens_to_ids("<|endoftext|>")]
+        model.save_pretrained(folder, max_shard_size=shard)
+        fast.save_pretrained(folder)
+        assert len(list(folder.glob("*.safetensors"))) > 1
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def chat_model(write_chat_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as above of a tiny model, its tokenizer trained on micro's prompts."""
     texts = [task.item("train", 0, number).prompt for task in load_suite("micro").loaded_tasks.values() for number in range(50)]
-    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=320, special_tokens=special, initial_alphabet=alphabet))
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
-    fast.chat_template = TEMPLATE
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=len(fast), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
-        head_dim=16, max_position_embeddings=512, tie_word_embeddings=True, eos_token_id=fast.eos_token_id, pad_token_id=fast.pad_token_id,
+    return write_chat_model(
+        tmp_path_factory.mktemp("models") / "Tiny-Qwen3", texts, tokens=320, shard="20KB", hidden_size=32, intermediate_size=48,
+        num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=512,
     )  # fmt: skip
-    model = Qwen3ForCausalLM(config).to(torch.bfloat16)
-    model.generation_config.eos_token_id = [fast.convert_tokens_to_ids("<|im_end|>"), fast.convert_tokens_to_ids("<|endoftext|>")]
-    folder = tmp_path_factory.mktemp("models") / "Tiny-Qwen3"
-    model.save_pretrained(folder, max_shard_size="20KB")
-    fast.save_pretrained(folder)
-    assert len(list(folder.glob("*.safetensors"))) > 1
-    return folder
 
 
 @pytest.fixture(scope="session")
