@@ -8,7 +8,7 @@ temperature 1. Controls and the reference line are shown in their place without 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -104,7 +104,7 @@ def within(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Pair:
-    """`one` against `other` by the board's metric: difference (one - other) with its interval, Holm's p over all pairs of the board.
+    """`one` against `other` by the board's metric: difference (one - other) with its interval, Holm's p over the pairs asked for.
 
     verdict: better, worse, "higher, with more access" (or lower), or "no difference told".
     """
@@ -149,10 +149,16 @@ class Board:
         """The board's metric, greedily; None where it is undefined."""
         return entry.metrics["greedy"][self.ranked_by]["estimate"]
 
-    def pairs(self, decoding: str = "greedy") -> list[Pair]:
-        """Every two entries, on the seeds that they share; none where the metric is undefined."""
+    def pairs(self, decoding: str = "greedy", planned: Collection[tuple[str, str]] = ()) -> list[Pair]:
+        """Every two entries, on the seeds that they share; none where the metric is undefined.
+
+        planned: the labels of pairs that were chosen before the data was seen; Holm's correction is then over those of them that the
+        board holds, and no others are told.
+        """
         told, p_values = [], []
-        for one, other in combinations((e for e in self.entries if self.standing(e) is not None), 2):
+        by_label = {entry.label: entry for entry in self.entries if self.standing(entry) is not None}
+        asked = [pair for pair in dict.fromkeys(planned) if set(pair) <= set(by_label)] if planned else combinations(by_label, 2)
+        for one, other in ((by_label[first], by_label[second]) for first, second in asked):
             seeds = [seed for seed in one.seeds if seed in other.seeds]
             if not seeds:
                 continue

@@ -295,11 +295,15 @@ def show(
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders of them (runs).")],
     out: Annotated[Path | None, typer.Option(help="Folder for report.html, .md, .json, entries.csv and cells.csv.")] = None,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ONE/OTHER", help="Two entries whose comparison was planned: p-values are corrected over these alone."),
+    ] = None,
 ) -> None:
     """Compare finished runs: boards with intervals; with --out also a page to read, and files to compute with."""
-    from bench.report.content import collect, content
+    from bench.report.content import collect, content, planned_pairs
 
-    told = content(*collect(folders))
+    told = content(*collect(folders), planned=planned_pairs(pair or []))
     if out is not None:
         from bench.report.page import write_report
 

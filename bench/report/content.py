@@ -20,7 +20,7 @@ from bench.report.provenance import settings, warnings
 from bench.report.words import access_words, row_title, shown
 from bench.results import DECODINGS, Run, load_run
 from bench.stats import crossed_interval
-from bench.suite import UserError
+from bench.suite import UserError, nearest
 
 FORMAT = 1
 
@@ -53,19 +53,37 @@ def collect(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
     return list(runs.values()), left_out
 
 
-def content(runs: Sequence[Run], left_out: Sequence[str] = ()) -> dict[str, Any]:
+def planned_pairs(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of labels from "one/other". `UserError` where a word is no pair."""
+    pairs = []
+    for word in words:
+        one, slash, other = (part.strip() for part in word.partition("/"))
+        if not (slash and one and other) or one == other:
+            raise UserError(f"--pair {word!r}: give two entries' labels as the report shows them, one/other")
+        pairs.append((one, other))
+    return pairs
+
+
+def content(runs: Sequence[Run], left_out: Sequence[str] = (), planned: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
     """The report on finished runs, JSON-able: every board with its entries and all that stands behind them.
 
     Scores are percent, metrics are points of 100 or shares (`shares` names those); what is undefined has estimate None and a reason.
+    planned: as in `Board.pairs`; `UserError` for a pair that no board holds.
     """
     found = boards(runs)
     if not found:
         raise UserError("null runs alone make no board: report them beside runs of the real stages")
+    for pair in planned:
+        if not any(set(pair) <= {entry.label for entry in board.entries} for board in found):
+            known = sorted({entry.label for board in found for entry in board.entries})
+            raise next(
+                (nearest("entry", label, known) for label in pair if label not in known), UserError(f"no board holds both of {pair}")
+            )
     titles = Counter(board.title for board in found)
     told = []
     for board in found:
         print_ = board.entries[0].runs[0].manifest["suite"]["fingerprint"][:8]
-        told.append(_board(board, board.title if titles[board.title] == 1 else f"{board.title} · fingerprint {print_}"))
+        told.append(_board(board, board.title if titles[board.title] == 1 else f"{board.title} · fingerprint {print_}", planned))
     return {
         "format": FORMAT,
         "version": version("interference-bench"),
@@ -76,7 +94,7 @@ def content(runs: Sequence[Run], left_out: Sequence[str] = ()) -> dict[str, Any]
     }
 
 
-def _board(board: Board, title: str) -> dict[str, Any]:
+def _board(board: Board, title: str, planned: Sequence[tuple[str, str]]) -> dict[str, Any]:
     plain = one_each([run for entry in board.entries for run in entry.runs])
     places = board.places()
     entries = [_entry(entry, board, places) for entry in board.entries]
@@ -103,7 +121,7 @@ def _board(board: Board, title: str) -> dict[str, Any]:
         for entry in board.entries
         for run in entry.runs
     ]
-    found["pairs"] = _pairs(board)
+    found["pairs"], found["pairs planned"] = _pairs(board, planned), bool(planned)
     found["matrices"] = [_matrix(order, plain, board, counted) for order in sorted({run.sequence for run in plain})]
     found["training"] = _training(board, plain)
     found["flips"] = [
@@ -178,9 +196,9 @@ def _front(entry: Entry, board: Board) -> str:
     return "" if any(within(other.access, entry.access) for other in beaten_by) else "access"
 
 
-def _pairs(board: Board) -> list[dict[str, Any]]:
-    """Every two entries under both decodings; stands: the same verdict greedily and at temperature 1, and a difference."""
-    by_decoding = {decoding: {(pair.one, pair.other): pair for pair in board.pairs(decoding)} for decoding in DECODINGS}
+def _pairs(board: Board, planned: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Pairs of entries under both decodings; stands: the same verdict greedily and at temperature 1, and a difference."""
+    by_decoding = {decoding: {(pair.one, pair.other): pair for pair in board.pairs(decoding, planned)} for decoding in DECODINGS}
     found = []
     for (one, other), greedy in by_decoding["greedy"].items():
         sampled = by_decoding["sampled"].get((one, other))

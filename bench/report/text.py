@@ -85,7 +85,7 @@ def matrix(found: dict[str, Any], decoding: str, kind: str = "score") -> Table:
 
 
 def pairs(board: dict[str, Any]) -> Table:
-    """Every two entries."""
+    """Every two entries, or those that were planned."""
     header = ["one", "other", "one − other, greedy", "Holm p", "verdict", "one − other, temperature 1", "Holm p", "stands under both"]
 
     def said(found: dict[str, Any] | None) -> list[str]:
@@ -96,6 +96,16 @@ def pairs(board: dict[str, Any]) -> Table:
         return [pair["one"], pair["other"], *said(pair["greedy"]), pair["greedy"]["verdict"], *said(pair["sampled"]), stands]
 
     return header, [row(pair) for pair in board["pairs"]]
+
+
+def pairs_words(board: dict[str, Any]) -> str:
+    """What the table of pairs shows, and over how many pairs its p-values are corrected."""
+    count = len(board["pairs"])
+    family = f"the {count} planned here" if board["pairs planned"] else f"all {count} pairs; with `--pair one/other` over those planned"
+    return (
+        f"Differences in {board['ranked by']} on shared seeds with 95 % intervals, which are not corrected; p by Holm over {family}. "
+        "A difference stands only under both decodings; better needs equal or smaller access."
+    )
 
 
 def p_words(value: float) -> str:
@@ -180,7 +190,10 @@ def terminal(content: dict[str, Any]) -> str:
         told += [f"{board['title']}\n{'=' * len(board['title'])}", board["headline"], textwrap.fill(board["standfirst"], 120)]
         told += [f"! {warning}" for warning in board["warnings"]]
         told += [f"{title}\n\n{_drawn(table, 'simple')}" for title, table in _parts(board)]
-        told += [f"pairs compared: {len(board['pairs'])}; --out writes them"] if board["pairs"] else []
+        if board["pairs planned"]:
+            told += [f"Planned pairs\n\n{_drawn(pairs(board), 'simple')}", textwrap.fill(pairs_words(board), 120)]
+        elif board["pairs"]:
+            told.append(f"pairs compared: {len(board['pairs'])}; --out writes them")
         told += [] if "missing" not in board["null"] else [textwrap.fill(null_words(board), 120, break_on_hyphens=False)]
     return "\n\n".join(told) + "\n"
 
@@ -194,7 +207,7 @@ def markdown(content: dict[str, Any]) -> str:
         told += [f"### {title}\n\n{_drawn(table, 'github')}" for title, table in _parts(board)]
         told.append(null_words(board))
         if board["pairs"]:
-            told.append(f"### Pairs\n\n{_drawn(pairs(board), 'github')}")
+            told += ["### Pairs", pairs_words(board), _drawn(pairs(board), "github")]
         for found in board["matrices"]:
             for decoding in DECODINGS:
                 order = " → ".join(found["order"])

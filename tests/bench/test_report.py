@@ -205,6 +205,17 @@ def test_all_forms_say_the_same_numbers(told, html, tmp_path):
             assert [float(row[key]) for key in ("estimate", "low", "high")] == [value[key] for key in ("estimate", "low", "high")]
 
 
+def test_planned_pairs_stand_alone_and_say_so(told, folder):
+    found = content(*collect([folder]), planned=[("refresh", "none")])
+    (pair,) = found["boards"][0]["pairs"]
+    of_all = next(p for p in told["boards"][0]["pairs"] if (p["one"], p["other"]) == ("refresh", "none"))
+    for decoding in DECODINGS:
+        assert pair[decoding]["p"] <= of_all[decoding]["p"]
+        assert pair[decoding]["estimate"] == of_all[decoding]["estimate"]
+    for form in (text.terminal(found), text.markdown(found), words_of(page(found))):
+        assert "p by Holm over the 1 planned here" in re.sub(r"\s+", " ", form)
+
+
 def test_values_stand_under_their_own_heads(told, html):
     """Of the sharpened model greedy and temperature 1 differ, and so do all metrics."""
     entry = next(entry for entry in told["boards"][0]["entries"] if entry["label"] == "sharpen")
@@ -496,6 +507,10 @@ def test_the_command(lone, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
         ["report.html", "report.md", "report.json", "entries.csv", "cells.csv"]
     )
+    unknown = bench("report", run, "--pair", "refersh/refresh", code=2)
+    assert unknown.stderr.splitlines() == ["bench: unknown entry 'refersh': did you mean refresh?"]
+    half = bench("report", run, "--pair", "none", code=2)
+    assert half.stderr.splitlines() == ["bench: --pair 'none': give two entries' labels as the report shows them, one/other"]
     nowhere = bench("report", tmp_path / "nowhere", code=2)
     assert len(nowhere.stderr.splitlines()) == 1
     assert "nowhere: no finished run there" in nowhere.stderr
