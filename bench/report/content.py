@@ -73,12 +73,7 @@ def content(runs: Sequence[Run], left_out: Sequence[str] = (), planned: Sequence
     found = boards(runs)
     if not found:
         raise UserError("null runs alone make no board: report them beside runs of the real stages")
-    for pair in planned:
-        if not any(set(pair) <= {entry.label for entry in board.entries} for board in found):
-            known = sorted({entry.label for board in found for entry in board.entries})
-            raise next(
-                (nearest("entry", label, known) for label in pair if label not in known), UserError(f"no board holds both of {pair}")
-            )
+    check_planned(planned, [{entry.label for entry in board.entries} for board in found])
     titles = Counter(board.title for board in found)
     told = []
     for board in found:
@@ -92,6 +87,16 @@ def content(runs: Sequence[Run], left_out: Sequence[str] = (), planned: Sequence
         "left out": list(left_out),
         "boards": told,
     }
+
+
+def check_planned(planned: Sequence[tuple[str, str]], labels: Sequence[set[str]]) -> None:
+    """`UserError` for a pair that none of the boards, each given by its labels, holds."""
+    for pair in planned:
+        for label in pair:
+            if not any(label in board for board in labels):
+                raise nearest("entry", label, set().union(*labels))
+        if not any(set(pair) <= board for board in labels):
+            raise UserError(f"--pair {'/'.join(pair)}: these two stand on different boards; name two of one board")
 
 
 def _board(board: Board, title: str, planned: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -190,10 +190,12 @@ def terminal(content: dict[str, Any]) -> str:
         told += [f"{board['title']}\n{'=' * len(board['title'])}", board["headline"], textwrap.fill(board["standfirst"], 120)]
         told += [f"! {warning}" for warning in board["warnings"]]
         told += [f"{title}\n\n{_drawn(table, 'simple')}" for title, table in _parts(board)]
-        if board["pairs planned"]:
+        if board["pairs"] and board["pairs planned"]:
             told += [f"Planned pairs\n\n{_drawn(pairs(board), 'simple')}", textwrap.fill(pairs_words(board), 120)]
         elif board["pairs"]:
             told.append(f"pairs compared: {len(board['pairs'])}; --out writes them")
+        elif board["pairs planned"]:
+            told.append("planned pairs: none of them can be compared on this board")
         told += [] if "missing" not in board["null"] else [textwrap.fill(null_words(board), 120, break_on_hyphens=False)]
     return "\n\n".join(told) + "\n"
 

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from bench.report import figures, text
-from bench.report.content import collect, content
+from bench.report.content import check_planned, collect, content
 from bench.report.page import page, write_report
 from bench.report.svg import PALETTE, drawn
 from bench.report.words import shown
@@ -214,6 +214,24 @@ def test_planned_pairs_stand_alone_and_say_so(told, folder):
         assert pair[decoding]["estimate"] == of_all[decoding]["estimate"]
     for form in (text.terminal(found), text.markdown(found), words_of(page(found))):
         assert "p by Holm over the 1 planned here" in re.sub(r"\s+", " ", form)
+
+
+def test_planned_pairs_that_cannot_be_compared_are_told_in_words(folder):
+    """No empty table, and no word of a correction over 0 pairs."""
+    runs, _ = collect([folder])
+    unranked = content(runs, planned=[("refresh", "none")])
+    unranked["boards"][0]["pairs"] = []
+    assert "planned pairs: none of them can be compared on this board" in text.terminal(unranked)
+    assert "planned here" not in text.terminal(unranked) + text.markdown(unranked) + words_of(page(unranked))
+
+
+def test_a_planned_pair_on_different_boards_is_refused():
+    boards = [{"none", "refresh"}, {"none", "rollback"}]
+    check_planned([("none", "rollback")], boards)
+    with pytest.raises(UserError, match="--pair refresh/rollback: these two stand on different boards"):
+        check_planned([("refresh", "rollback")], boards)
+    with pytest.raises(UserError, match="unknown entry 'rolback': did you mean rollback"):
+        check_planned([("none", "rolback")], boards)
 
 
 def test_values_stand_under_their_own_heads(told, html):
