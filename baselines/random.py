@@ -11,7 +11,7 @@ import torch
 from baselines.rollback import Rollback
 from bench.checkpoint import Checkpoint
 from bench.method import History
-from bench.sampling import uniforms
+from bench.training.sampling import uniforms
 
 
 class RandomCoordinates(Rollback):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.api import run
-    from bench.results import Run, load_run
+    from bench.results.run import Run, load_run
 
 __all__ = ["Run", "load_run", "run"]
 
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return run
     if name in ("Run", "load_run"):
-        from bench import results
+        from bench.results import run as results
 
         return getattr(results, name)
     raise AttributeError(f"module 'bench' has no attribute {name!r}")

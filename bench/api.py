@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from bench.methods import tuned_settings
-from bench.results import Run
-from bench.runner import execute
+from bench.registry import tuned_settings
+from bench.results.run import Run
+from bench.runs.execute import execute
 from bench.spec import RunSpec
 from bench.suite import load_suite
 
@@ -42,7 +42,7 @@ def run(
     settings: the method's; seeds: how many from `seed` on, or which; targets: `single` or `all`; quick: a minute, not comparable; null:
     a domain, after whose stage rewards are permuted; out: where run folders go; cache: where checkpoints go ($BENCH_CACHE or the user's
     cache folder); jobs: worker processes; log_to: "tensorboard". Tuned settings of the method are used where there are any, as on the
-    command line. Raises `bench.suite.UserError` with one line that says what to do.
+    command line. Raises `bench.errors.UserError` with one line that says what to do.
     """
     chosen = [seed] if seeds is None else list(range(seed, seed + seeds)) if isinstance(seeds, int) else list(seeds)
     tuned = tuned_settings(method, load_suite(suite, quick=quick).board(sequence, targets, model))

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.suite import UserError
+from bench.errors import UserError
 
 app = typer.Typer(
     name="bench",
@@ -80,10 +80,10 @@ def run(
     log_to: LogTo = None,
 ) -> None:
     """Train a sequence, repair it with a method, score everything, say how much was damaged and won back."""
-    from bench.compare import settings_of
-    from bench.methods import tuned_settings
+    from bench.registry import tuned_settings
     from bench.report.tables import summary
-    from bench.runner import execute
+    from bench.runs.compare import settings_of
+    from bench.runs.execute import execute
     from bench.spec import RunSpec
     from bench.suite import load_suite
 
@@ -117,10 +117,10 @@ def _tasks_in(also: str) -> tuple[str, ...]:
 
 
 def _imported(folder: Path) -> dict[str, Any]:
-    from bench.results import load_run
+    from bench.results.run import load_run
 
     manifest = load_run(folder).manifest
-    chain = tuple(manifest["checkpoints"][row] for row in manifest["rows"]["plain"])
+    chain = tuple(manifest["checkpoints"][row] for row in manifest["rows"]["baseline"])
     spec = manifest["spec"]
     return {
         "suite": spec["suite"],
@@ -157,8 +157,8 @@ def compare(
     log_to: LogTo = None,
 ) -> None:
     """Run methods on the same stages and seeds, and say which is better. The plain run is always among them."""
-    from bench.compare import comparison, forecast
-    from bench.runner import FailedRunsError, execute
+    from bench.runs.compare import comparison, forecast
+    from bench.runs.execute import FailedRunsError, execute
 
     specs = comparison(
         methods,
@@ -209,9 +209,9 @@ def tune(
     jobs: JobCount = None,
 ) -> None:
     """Choose a method's settings on validation items and development seeds, and keep the record beside the method."""
-    from bench.methods import tuned_file
-    from bench.tuning import table
-    from bench.tuning import tune as try_all
+    from bench.registry import tuned_file
+    from bench.runs.tune import table
+    from bench.runs.tune import tune as try_all
 
     record = try_all(
         method, suite=suite, model=model, quick=quick, sequence=sequence, targets=targets, device=device, cache=cache, jobs=jobs
@@ -232,9 +232,9 @@ def import_(
     cache: CacheFolder = None,
 ) -> None:
     """Make a run of your own checkpoints; `run --from RUN --method rollback` then repairs it."""
-    from bench.importing import import_checkpoints
     from bench.report.tables import summary
-    from bench.runner import execute
+    from bench.runs.execute import execute
+    from bench.storage.importing import import_checkpoints
 
     stages = []
     for word in stage:
@@ -275,7 +275,7 @@ def show(
     """Show a finished run again, or the answers behind it."""
     from bench.report.listing import answers_text, flips_text
     from bench.report.tables import summary
-    from bench.results import load_run
+    from bench.results.run import load_run
 
     runs = [load_run(folder) for folder in folders]
     if picture is not None:
@@ -329,7 +329,7 @@ def cache(
     folder: CacheFolder = None,
 ) -> None:
     """Show what the cache holds, or empty it."""
-    from bench.cache import Cache
+    from bench.storage.cache import Cache
 
     held = Cache(folder)
     if action == "prune":
@@ -351,10 +351,10 @@ def build_base(
     """Make a suite's base model from nothing; goes on where it was stopped."""
     if suite != "micro":
         raise UserError(f"suite {suite!r} has no recipe for a base: only micro has")
-    from bench.threads import limit_threads
+    from bench.runs.machine import limit_threads
 
     limit_threads()
-    from bench.build_base import command
+    from bench.training.build_base import command
 
     command(out)
 
@@ -362,7 +362,7 @@ def build_base(
 @app.command(hidden=True)
 def worker(cache: Annotated[Path, typer.Option(help="Cache folder.")]) -> None:
     """Serve jobs on standard input (what `run` starts)."""
-    from bench.worker import main
+    from bench.worker.process import main
 
     main(str(cache))
 

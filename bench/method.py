@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 
 Track = Literal["training-free", "light", "during", "open", "reference"]
 """What a method may use; `reference` lines (joint training) are shown and not ranked."""
-TRACK_LIMITS: Mapping[Track, float] = {"training-free": 1.01, "light": 1.10, "during": 1.10, "open": 2.00}
-"""The most that stages and repair may cost together, as a share of the plain sequence's FLOPs."""
-
-
-def over_limit(track: Track, cost: float) -> str:
-    """That a total cost is over its track's limit, in words; empty where it is not."""
-    limit = TRACK_LIMITS.get(track)
-    return "" if limit is None or cost <= limit + 1e-9 else f"over its track's {100 * limit:.0f} %"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import json
@@ -14,25 +13,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, field_validator, model_validator
 
-from bench.loading import LoadingError, load_file
+from bench.errors import UserError, nearest
+from bench.user_code import LoadingError, load_file
 from tasks.source import class_hash, closure, modules_hash
 from tasks.task import Item, Split, Task
 
 FOLDER = Path(__file__).parent / "suites"
 SCORED_SEEDS = range(10)
 DEVELOPMENT_SEEDS = range(100, 110)
-
-
-class UserError(Exception):
-    """Something a user can put right; its text is one line: what, where, what to do."""
-
-
-def nearest(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for an unknown name, with the nearest known ones."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
-    return UserError(f"unknown {kind} {name!r}: {hint}")
+Decoding = Literal["greedy", "sampled"]
+DECODINGS: tuple[Decoding, ...] = ("greedy", "sampled")
+"""`sampled` is temperature 1, one answer an item."""
 
 
 class _Strict(BaseModel):

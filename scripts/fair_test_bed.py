@@ -18,13 +18,13 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.files import default_cache
-from bench.plan import plan, scoring_id
-from bench.pool import Pool
-from bench.results import DECODINGS, Run, read_table
-from bench.runner import execute
+from bench.results.run import Run, read_table
+from bench.results.statistics import Interval, crossed_interval
+from bench.runs.execute import execute
+from bench.runs.plan import plan, scoring_id
+from bench.runs.pool import Pool
 from bench.spec import RunSpec
-from bench.stats import Interval, crossed_interval
-from bench.suite import DEVELOPMENT_SEEDS, load_suite
+from bench.suite import DECODINGS, DEVELOPMENT_SEEDS, load_suite
 
 LEAST_GAIN = {"greedy": 4, "sampled": 8}
 LEAST_DAMAGE = {"greedy": 6, "sampled": 8}
@@ -39,7 +39,7 @@ def single_stages(suite: str, seeds: list[int], cache: Path, device: str) -> dic
     plans = {(d, s): plan(RunSpec(suite=suite, sequence=name, seed=s, device=device)) for d, name in first_of.items() for s in seeds}
     wanted, ends = {}, {}
     for (domain, seed), planned in plans.items():
-        base, stage = (job for _, job in planned.rows["plain"][:2])
+        base, stage = (job for _, job in planned.rows["baseline"][:2])
         ends[domain, seed] = scoring_id(base, domain), scoring_id(stage, domain)
         wanted |= {job: planned.jobs[job] for job in (base, stage, *ends[domain, seed])}
     pool = Pool(2, cache, cache / "logs" / "fair", lambda event: None)
@@ -66,14 +66,14 @@ def shown(interval: Interval) -> str:
 def damages(runs: list[Run], domain: str, decoding: str) -> Interval:
     """Points that a domain lost between its own stage and the last, over seeds and items."""
     column = runs[0].sequence.index(domain)
-    rows = len(runs[0].rows["plain"])
+    rows = len(runs[0].rows["baseline"])
     scores = np.stack([run.scores(decoding)[domain] for run in runs])
     return crossed_interval([100 * (scores[:, column + 1] - scores[:, rows - 1])])
 
 
 def weight_changes(runs: list[Run]) -> float:
     """Mean over seeds of the norm of all that happened to the weights after the math stage."""
-    return float(np.mean([run.manifest["distances"][run.rows["plain"][-1]][run.rows["plain"][2]] for run in runs]))
+    return float(np.mean([run.manifest["distances"][run.rows["baseline"][-1]][run.rows["baseline"][2]] for run in runs]))
 
 
 def main() -> None:

@@ -12,12 +12,17 @@ from pathlib import Path
 
 
 def _stripped(tree: ast.AST) -> str:
-    """The tree without strings that stand alone: docstrings, and those under constants and fields."""
+    """The tree without strings that stand alone (docstrings, and those under constants and fields) and without imports: a file that moves,
+    or whose helpers move, decides the same results."""
     for node in ast.walk(tree):
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)
             if isinstance(block, list) and block:
-                kept = [line for line in block if not (isinstance(line, ast.Expr) and _is_text(line.value))]
+                kept = [
+                    line
+                    for line in block
+                    if not (isinstance(line, ast.Import | ast.ImportFrom) or (isinstance(line, ast.Expr) and _is_text(line.value)))
+                ]
                 setattr(node, name, kept or ([ast.Pass()] if name == "body" and not isinstance(node, ast.Module) else []))
     return _dumped(tree)
 
@@ -43,14 +48,15 @@ def text_hash(source: str) -> str:
 
 @functools.cache
 def modules_hash(*modules: str) -> str:
-    """sha256 over the source of modules given by dotted name; they are not imported."""
+    """sha256 over the source of modules given by dotted name, in any order; neither their names nor their imports count, and they are not
+    imported."""
     parts = []
     for module in modules:
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(module)
-        parts.append(f"{module}:{text_hash(Path(spec.origin).read_text(encoding='utf-8'))}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        parts.append(text_hash(Path(spec.origin).read_text(encoding="utf-8")))
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
 
 def closure(module: str) -> tuple[str, ...]:

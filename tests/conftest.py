@@ -58,8 +58,8 @@ def tiny_bench(tiny_suite: Path, tmp_path_factory: pytest.TempPathFactory):
     """A workbench on the ten-step suite, with a cache that all tests of a session share."""
     import torch
 
-    from bench.cache import Cache
-    from bench.workbench import Workbench
+    from bench.storage.cache import Cache
+    from bench.worker.workbench import Workbench
 
     torch.set_num_threads(1)
     return Workbench(load_suite(str(tiny_suite)), Cache(tmp_path_factory.mktemp("cache")))

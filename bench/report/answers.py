@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.results import DECODINGS, Run
-from bench.suite import nearest
+from bench.errors import nearest
+from bench.results.run import Run
+from bench.suite import DECODINGS
 
 SHOWN_ITEMS = 3
 """Sample texts of each kind of flip."""
@@ -75,7 +76,7 @@ def flipped(run: Run, domain: str) -> dict[str, list[int]]:
         raise nearest("domain of this run", domain, run.sequence)
     own, last, end = (run.tables[row][domain, "greedy"][:, 0] for row in flip_rows(run, domain))
     lost, won, fell = last < own, end > last, end < last
-    kinds = {"lost": lost, "won back": lost & won, "still lost": lost & ~won, "won": won, "fell": fell}
+    kinds = {"lost": lost, "recovered": lost & won, "still lost": lost & ~won, "won": won, "fell": fell}
     return {kind: np.flatnonzero(mask).tolist() for kind, mask in kinds.items()}
 
 
@@ -86,7 +87,7 @@ def texts(run: Run, domain: str, items: Sequence[int]) -> list[dict[str, Any]]:
     ]
     return [
         {"item": item, "prompt": answers[0][item]["prompt"]}
-        | {when: found[item]["answer"] for when, found in zip(("own", "plain", "end"), answers, strict=True)}
+        | {when: found[item]["answer"] for when, found in zip(("own", "baseline", "final"), answers, strict=True)}
         for item in items
     ]
 
@@ -94,7 +95,7 @@ def texts(run: Run, domain: str, items: Sequence[int]) -> list[dict[str, Any]]:
 def flip_rows(run: Run, domain: str) -> tuple[str, str, str]:
     """The rows that flips are told between: after the domain's own stage, the plain run's end, the run's end."""
     own = run.sequence.index(domain) + 1
-    return run.rows["plain"][own], run.rows["plain"][-1], run.rows["end"][0]
+    return run.rows["baseline"][own], run.rows["baseline"][-1], run.rows["final"][0]
 
 
 def flips(runs: Sequence[Run], domain: str) -> dict[str, Any]:
@@ -103,8 +104,8 @@ def flips(runs: Sequence[Run], domain: str) -> dict[str, Any]:
     first = by_run[0]
     return {
         "domain": domain,
-        "items": int(np.mean([len(run.tables[run.rows["end"][0]][domain, "greedy"]) for run in runs])),
+        "items": int(np.mean([len(run.tables[run.rows["final"][0]][domain, "greedy"]) for run in runs])),
         "counts": {kind: float(np.mean([len(found[kind]) for found in by_run])) for kind in first},
         "run": runs[0].name,
-        "samples": {kind: texts(runs[0], domain, first[kind][:SHOWN_ITEMS]) for kind in ("won back", "still lost", "fell") if first[kind]},
+        "samples": {kind: texts(runs[0], domain, first[kind][:SHOWN_ITEMS]) for kind in ("recovered", "still lost", "fell") if first[kind]},
     }

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from bench import metrics
-from bench.boards import Board, Entry, boards, one_each, ranked_points, within
-from bench.measures import SHARES, Measured, Order, by_domain, scaled
-from bench.metrics import MEANING
+from bench.errors import UserError, nearest
 from bench.report.answers import cells, curves, flips
 from bench.report.prose import headline, null_command, standfirst
 from bench.report.provenance import settings, warnings
 from bench.report.words import access_words, row_title, shown
-from bench.results import DECODINGS, Run, load_run
-from bench.stats import crossed_interval
-from bench.suite import UserError, nearest
+from bench.results import metrics
+from bench.results.boards import Board, Entry, boards, one_each, ranked_points, within
+from bench.results.estimates import SHARES, Measured, Order, by_domain, scaled
+from bench.results.metrics import MEANING
+from bench.results.run import Run, load_run
+from bench.results.statistics import crossed_interval
+from bench.suite import DECODINGS
 
 FORMAT = 1
 
@@ -118,7 +119,7 @@ def _board(board: Board, title: str, planned: Sequence[tuple[str, str]]) -> dict
         "ranked by": board.ranked_by,
         "seeds": sorted({run.seed for run in plain}),
         "entries": entries,
-        "plain": {decoding: by_domain(Measured.of(plain, decoding)) for decoding in DECODINGS},
+        "baseline": {decoding: by_domain(Measured.of(plain, decoding)) for decoding in DECODINGS},
     }
     counted = {run.folder: cells(run) for entry in board.entries for run in entry.runs}
     found["runs"] = [
@@ -163,7 +164,7 @@ def _entry(entry: Entry, board: Board, places: dict[str, int]) -> dict[str, Any]
         "access words": access_words(entry.access),
         "sharpening": _sharpening(entry, board.targets),
         "front": _front(entry, board),
-        "own stages": any(run.rows["method"][1] != run.rows["plain"][1] for run in entry.runs),
+        "own stages": any(run.rows["method"][1] != run.rows["baseline"][1] for run in entry.runs),
         "settings": entry.method["settings"],
         "source": entry.method["source"],
     }
@@ -185,12 +186,12 @@ def _front(entry: Entry, board: Board) -> str:
 
     By greedy estimates; the reference line is no method and takes no part.
     """
-    kept = entry.metrics["greedy"]["kept"]["estimate"]
+    kept = entry.metrics["greedy"]["retention"]["estimate"]
     if kept is None or entry.unranked == "reference":
         return ""
     beaten_by = []
     for other in board.entries:
-        theirs = other.metrics["greedy"]["kept"]["estimate"]
+        theirs = other.metrics["greedy"]["retention"]["estimate"]
         if other.unranked == "reference" or theirs is None or other is entry:
             continue
         no_worse = theirs >= kept and other.cost["total"] <= entry.cost["total"]
@@ -230,15 +231,15 @@ def _matrix(order: tuple[str, ...], plain: Sequence[Run], board: Board, counted:
         rows.append(values)
 
     here = [run for run in plain if run.sequence == order]
-    for place, name in enumerate(here[0].rows["plain"]):
-        add(here, name, row_title(name), "plain", place - 1 if place else None)
+    for place, name in enumerate(here[0].rows["baseline"]):
+        add(here, name, row_title(name), "baseline", place - 1 if place else None)
     for entry in board.entries:
         own_runs = [run for run in entry.runs if run.sequence == order]
         for place, name in enumerate(own_runs[0].rows["method"]):
-            if name not in own_runs[0].rows["plain"] and name not in own_runs[0].rows["end"]:
+            if name not in own_runs[0].rows["baseline"] and name not in own_runs[0].rows["final"]:
                 add(own_runs, name, f"{entry.label}, after {order[place - 1]}", "stage", place - 1)
-        if own_runs[0].rows["end"][0] not in here[0].rows["plain"]:
-            add(own_runs, own_runs[0].rows["end"][0], entry.label, "end")
+        if own_runs[0].rows["final"][0] not in here[0].rows["baseline"]:
+            add(own_runs, own_runs[0].rows["final"][0], entry.label, "final")
     return {"order": list(order), "targets": list(here[0].targets), "rows": rows}
 
 
@@ -253,13 +254,13 @@ def _also(board: Board) -> list[dict[str, Any]]:
             if not runs:
                 continue
             first = runs[0].rows
-            for name in [*first["plain"], *first["end"]]:
-                if name in told and name in first["plain"]:
+            for name in [*first["baseline"], *first["final"]]:
+                if name in told and name in first["baseline"]:
                     continue
                 told.add(name)
                 columns = [(task, metric) for task, metrics in runs[0].also[name].items() for metric in metrics]
                 means = {f"{task}: {metric}": float(np.mean([run.also[name][task][metric][0] for run in runs])) for task, metric in columns}
-                title = row_title(name) if name in first["plain"] else entry.label
+                title = row_title(name) if name in first["baseline"] else entry.label
                 rows.append({"order": list(order), "title": title, "values": means})
     return rows
 
@@ -267,8 +268,8 @@ def _also(board: Board) -> list[dict[str, Any]]:
 def _training(board: Board, plain: Sequence[Run]) -> list[dict[str, Any]]:
     found = []
     for order in sorted({run.sequence for run in plain}):
-        sets = [("plain run", "plain", plain)]
-        sets += [(e.label, "method", e.runs) for e in board.entries if e.runs[0].rows["method"] != e.runs[0].rows["plain"]]
+        sets = [("plain run", "baseline", plain)]
+        sets += [(e.label, "method", e.runs) for e in board.entries if e.runs[0].rows["method"] != e.runs[0].rows["baseline"]]
         for label, part, runs in sets:
             found += [{"label": label, "order": list(order)} | curve for curve in curves([r for r in runs if r.sequence == order], part)]
     return found
@@ -282,7 +283,7 @@ def _null(board: Board, plain: Sequence[Run]) -> dict[str, Any]:
     seeds = {run.seed for runs in board.null.values() for run in runs}
     found: dict[str, Any] = {
         "seeds": sorted(seeds),
-        "damage": {d: {} for d in DECODINGS},
+        "forgetting": {d: {} for d in DECODINGS},
         "beyond": {d: {} for d in DECODINGS},
         "moved": {},
     }
@@ -290,7 +291,7 @@ def _null(board: Board, plain: Sequence[Run]) -> dict[str, Any]:
         same = {(run.sequence, run.seed) for run in null} & {(run.sequence, run.seed) for run in plain}
         pairs = [one_each([run for run in runs if (run.sequence, run.seed) in same]) for runs in (plain, null)]
         for decoding in DECODINGS:
-            found["damage"][decoding][domain] = by_domain(Measured.of(null, decoding))[domain]["damage"]
+            found["forgetting"][decoding][domain] = by_domain(Measured.of(null, decoding))[domain]["forgetting"]
             if pairs[0]:
                 found["beyond"][decoding][domain] = _beyond(*(Measured.of(runs, decoding) for runs in pairs), domain)
         found["moved"][domain] = {"real": _moved(plain, domain), "null": _moved(null, domain)}
@@ -299,7 +300,7 @@ def _null(board: Board, plain: Sequence[Run]) -> dict[str, Any]:
 
 def _moved(runs: Sequence[Run], domain: str) -> float:
     """Norm of what happened to the weights after a domain's own stage, mean over runs."""
-    norms = [run.manifest["distances"][run.rows["plain"][-1]][run.rows["plain"][run.sequence.index(domain) + 1]] for run in runs]
+    norms = [run.manifest["distances"][run.rows["baseline"][-1]][run.rows["baseline"][run.sequence.index(domain) + 1]] for run in runs]
     return float(np.mean(norms))
 
 
@@ -307,19 +308,19 @@ def _removed(runs: Sequence[Run]) -> float | None:
     """Share of the later stages' squared change that the end is without: 1 - |end - own|^2 / |plain end - own|^2, over runs and targets.
 
     None for stages of a method's own, which are another change altogether, and where nothing changed."""
-    if any(run.rows["method"] != run.rows["plain"] for run in runs):
+    if any(run.rows["method"] != run.rows["baseline"] for run in runs):
         return None
     left = all_of_it = 0.0
     for run in runs:
         for target in run.targets:
-            own = run.manifest["distances"][run.rows["plain"][run.sequence.index(target) + 1]]
-            left += own[run.rows["end"][0]] ** 2
-            all_of_it += own[run.rows["plain"][-1]] ** 2
+            own = run.manifest["distances"][run.rows["baseline"][run.sequence.index(target) + 1]]
+            left += own[run.rows["final"][0]] ** 2
+            all_of_it += own[run.rows["baseline"][-1]] ** 2
     return 1 - left / all_of_it if all_of_it else None
 
 
 def _beyond(real: Measured, null: Measured, domain: str) -> dict[str, Any]:
     def of(order: Order) -> Any:
-        return lambda o: metrics.damage(o)[..., order.sequence.index(domain)]
+        return lambda o: metrics.forgetting(o)[..., order.sequence.index(domain)]
 
     return scaled(crossed_interval([a - b for a, b in zip(real.strata(of), null.strata(of), strict=True)]), 100)

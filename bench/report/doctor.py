@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from bench.errors import UserError
 from bench.files import default_cache
-from bench.suite import FOLDER, UserError, load_suite
+from bench.suite import FOLDER, load_suite
 
 NEEDED = ("torch", "transformers", "safetensors", "datasets", "lm-eval", "peft", "pandas", "tabulate", "pydantic", "scipy")
 OPTIONAL = {

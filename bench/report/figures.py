@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.report.svg import INK, PALETTE, drawn
 from bench.report.words import TITLES, rounded, shown
-from bench.results import DECODINGS
+from bench.suite import DECODINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +87,7 @@ def heat_map(name: str, matrix: Mapping[str, Any], decoding: str) -> str:
     """Mean scores, a row of the matrix a line: the plain run's rows, then the ends of the entries. A frame marks a domain's own stage."""
     rows = [row for row in matrix["rows"] if row["part"] != "stage"]
     order = matrix["order"]
-    breaks = sum(row["part"] == "plain" for row in rows)
+    breaks = sum(row["part"] == "baseline" for row in rows)
 
     def draw(axes: Axes) -> None:
         from matplotlib.patches import Rectangle
@@ -107,11 +107,11 @@ def heat_map(name: str, matrix: Mapping[str, Any], decoding: str) -> str:
         axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
         axes.spines[:].set_visible(False)
 
-    plain = [row for row in rows if row["part"] == "plain"]
+    plain = [row for row in rows if row["part"] == "baseline"]
     told = []
     for column, domain in enumerate(order):
         path = ", ".join(f"{rounded(row['score'][decoding][column], 1)} {row['title']}" for row in plain)
-        ends = ", ".join(f"{rounded(row['score'][decoding][column], 1)} {row['title']}" for row in rows if row["part"] == "end")
+        ends = ", ".join(f"{rounded(row['score'][decoding][column], 1)} {row['title']}" for row in rows if row["part"] == "final")
         told.append(f"{domain}: {path}" + (f"; at the end of {ends}" if ends else ""))
     title = f"Score matrix, {TITLES[decoding]}, percent"
     return drawn(name, title, f"{'. '.join(told)}.", 0.35 + 0.27 * (len(rows) + 0.35), draw)
@@ -119,10 +119,10 @@ def heat_map(name: str, matrix: Mapping[str, Any], decoding: str) -> str:
 
 def front(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
     """Total cost against kept, greedily; the marker says what was looked at; a stepped line joins the entries that none beats in both."""
-    placed = [entry for entry in entries if entry["metrics"]["greedy"]["kept"]["estimate"] is not None]
+    placed = [entry for entry in entries if entry["metrics"]["greedy"]["retention"]["estimate"] is not None]
 
     def where(entry: Mapping[str, Any]) -> tuple[float, float]:
-        return 100 * entry["cost"]["total"], 100 * entry["metrics"]["greedy"]["kept"]["estimate"]
+        return 100 * entry["cost"]["total"], 100 * entry["metrics"]["greedy"]["retention"]["estimate"]
 
     best = sorted((where(entry) for entry in placed if entry["front"] == "cost"), key=lambda at: at[0])
 

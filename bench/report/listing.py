@@ -7,10 +7,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.methods import make_method, method_class, method_names
+from bench.errors import nearest
+from bench.registry import make_method, method_class, method_names
 from bench.report.answers import flip_rows, flipped, texts
-from bench.results import Run, find_runs
-from bench.suite import load_suite, nearest, suite_names
+from bench.results.run import Run, find_runs
+from bench.suite import load_suite, suite_names
 
 KINDS = ("suites", "sequences", "tasks", "methods", "runs")
 
@@ -92,7 +93,7 @@ def flips_text(run: Run, domain: str, count: int) -> str:
 
 
 def _flip_table(run: Run, domain: str, items: list[int], count: int, what: str, before: str, after: str) -> str:
-    names = dict(zip(flip_rows(run, domain), ("own", "plain", "end"), strict=True))
+    names = dict(zip(flip_rows(run, domain), ("own", "baseline", "final"), strict=True))
     lines = [[text["item"], text["prompt"], text[names[before]], text[names[after]]] for text in texts(run, domain, items[:count])]
     title = f"{domain}: {len(items)} items {what} between {before} and {after}"
     return title + "\n" + tabulate(lines, ["item", "prompt", before, after], tablefmt="simple", disable_numparse=True)
@@ -102,7 +103,7 @@ def _answers_by_row(run: Run, domain: str) -> dict[str, list[dict]]:
     if domain not in run.sequence:
         raise nearest("domain of this run", domain, run.sequence)
     own = run.sequence.index(domain) + 1
-    plain, end = run.rows["plain"], run.rows["end"][0]
+    plain, end = run.rows["baseline"], run.rows["final"][0]
     names = dict.fromkeys([plain[0], plain[own], plain[-1], end])
     return {name: [a for a in run.answers(name) if a["domain"] == domain and a["decoding"] == "greedy"] for name in names}
 

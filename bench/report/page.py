@@ -10,7 +10,7 @@ from bench.files import write_bytes
 from bench.report import figures, text
 from bench.report.prose import RANKED
 from bench.report.words import TITLES, rounded, seeds_words, shown
-from bench.results import DECODINGS
+from bench.suite import DECODINGS
 
 
 def write_report(content: dict[str, Any], folder: Path) -> list[Path]:
@@ -55,16 +55,16 @@ def _drawings(board: dict[str, Any], prefix: str) -> dict[str, Any]:
         rows = [(_ranked(e), {d: e["metrics"][d][name] for d in DECODINGS}) for e in entries]
         title, marks = f"{name.capitalize()}, in order of standing", {"": 0.0, "all of it": 1.0}
         found["standing"] = figures.intervals(f"{prefix}-standing", title, name, rows, axis=f"{name} (1 is all of it)", marks=marks)
-    if sum(e["metrics"]["greedy"]["kept"]["estimate"] is not None for e in entries) > 1:
+    if sum(e["metrics"]["greedy"]["retention"]["estimate"] is not None for e in entries) > 1:
         found["front"] = figures.front(f"{prefix}-front", entries)
     found["along"] = {quantity: _along(board, prefix, quantity) for quantity in figures.ALONG}
     if "missing" not in board["null"]:
         rows = []
         for domain in board["null"]["moved"]:
-            rows.append((f"{domain}, real", {d: board["plain"][d][domain]["damage"] for d in DECODINGS}))
-            rows.append((f"{domain}, null", {d: board["null"]["damage"][d][domain] for d in DECODINGS}))
+            rows.append((f"{domain}, real", {d: board["baseline"][d][domain]["forgetting"] for d in DECODINGS}))
+            rows.append((f"{domain}, null", {d: board["null"]["forgetting"][d][domain] for d in DECODINGS}))
         title = "Damage by real and by null stages, points"
-        found["null"] = figures.intervals(f"{prefix}-null", title, "damage", rows, axis="damage, points", marks={"": 0.0})
+        found["null"] = figures.intervals(f"{prefix}-null", title, "forgetting", rows, axis="damage, points", marks={"": 0.0})
     return found
 
 
@@ -86,7 +86,7 @@ def _ranked(entry: dict[str, Any]) -> str:
 
 def _span(board: dict[str, Any]) -> tuple[float, float]:
     """One axis for all domains, so that harm in one can be weighed against what another won."""
-    found = [board["plain"][d][domain]["damage"] for domain in board["domains"] for d in DECODINGS]
+    found = [board["baseline"][d][domain]["forgetting"] for domain in board["domains"] for d in DECODINGS]
     found += [e["domains"][d][domain]["recovered"] for e in board["entries"] for domain in board["domains"] for d in DECODINGS]
     low, high = min(0, *(value["low"] for value in found)), max(0, *(value["high"] for value in found))
     pad = 0.04 * (high - low) or 1.0
@@ -94,12 +94,12 @@ def _span(board: dict[str, Any]) -> tuple[float, float]:
 
 
 def _domain(board: dict[str, Any], domain: str, name: str, span: tuple[float, float]) -> str:
-    lost = {d: board["plain"][d][domain]["damage"] for d in DECODINGS}
+    lost = {d: board["baseline"][d][domain]["forgetting"] for d in DECODINGS}
     rows = [("lost", lost)] if lost["greedy"]["estimate"] or lost["sampled"]["estimate"] else []
     rows += [(entry["label"], {d: entry["domains"][d][domain]["recovered"] for d in DECODINGS}) for entry in board["entries"]]
     marks = {"": 0.0} | ({"own stage": lost["greedy"]["estimate"]} if rows[0][0] == "lost" else {})
     title = f"{domain}: points lost by the plain run and won back by each entry"
-    return figures.intervals(name, title, "damage", rows, axis="points above the plain run's end", marks=marks, span=span)
+    return figures.intervals(name, title, "forgetting", rows, axis="points above the plain run's end", marks=marks, span=span)
 
 
 def _training(board: dict[str, Any], prefix: str) -> list[tuple[str, str]]:

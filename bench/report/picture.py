@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.errors import UserError
 from bench.files import write_bytes
 from bench.report.svg import PALETTE, drawn, standalone
 from bench.report.words import TITLES, rounded, seeds_words
-from bench.results import Run
-from bench.suite import UserError
+from bench.results.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,8 +26,8 @@ def picture(runs: Sequence[Run], path: Path, decoding: str = "greedy") -> None:
     if path.suffix != ".svg":
         raise UserError(f"--picture {path}: pictures are SVG: write a name that ends in .svg")
     first = runs[0]
-    plain = 100 * np.mean([run.matrix[decoding]["plain"] for run in runs], 0)
-    end = 100 * np.mean([run.matrix[decoding]["end"][0] for run in runs], 0)
+    plain = 100 * np.mean([run.matrix[decoding]["baseline"] for run in runs], 0)
+    end = 100 * np.mean([run.matrix[decoding]["final"][0] for run in runs], 0)
     stages = len(first.sequence)
     method = first.manifest["method"]["name"]
 

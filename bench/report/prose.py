@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.boards import Board
 from bench.report.words import listed, rounded, seeds_words, shown
-from bench.results import Run
+from bench.results.boards import Board
+from bench.results.run import Run
 
 RANKED = {
     "net recovery": "the share of the targets' damage that was won back, less every point that other domains lost for it",
-    "kept": "the share of all that the stages won which the end still has, each domain counted up to its score right after its own stage",
+    "retention": "the share of all that the stages won which the end still has, each domain capped at its own-stage score",
 }
 """What the two boards rank by."""
 
@@ -39,12 +39,12 @@ def _headline(board: dict[str, Any]) -> str:
     targets = listed(board["target domains"])
     if first is not None:
         best = first["metrics"]["greedy"][board["ranked by"]]
-        if board["ranked by"] == "kept":
+        if board["ranked by"] == "retention":
             return f"{first['label']} keeps {percent(best['estimate'])} of what the stages won"
         if best["low"] > 0:
             return f"{first['label']} wins back a net {percent(best['estimate'])} of what later stages took from {targets}"
         return f"Nothing ranked here clearly wins back what later stages took from {targets}"
-    damage = board["entries"][0]["metrics"]["greedy"]["damage"]
+    damage = board["entries"][0]["metrics"]["greedy"]["forgetting"]
     if damage["low"] > 0:
         each = " each, on average" if len(board["target domains"]) > 1 else ""
         return f"Later stages take {rounded(damage['estimate'], 1)} points from {targets}{each}"
@@ -70,10 +70,10 @@ def standfirst(board: dict[str, Any]) -> str:
 def _damage(board: dict[str, Any]) -> list[str]:
     told = []
     for domain in board["target domains"]:
-        values = board["plain"]["greedy"][domain]
-        own, last = (rounded(values[when]["estimate"], 1) for when in ("own", "plain"))
+        values = board["baseline"]["greedy"][domain]
+        own, last = (rounded(values[when]["estimate"], 1) for when in ("own", "baseline"))
         told.append(
-            f"{domain} {own} % right after its own stage, {last} % after the last ({shown('damage', values['damage'])} points lost)"
+            f"{domain} {own} % right after its own stage, {last} % after the last ({shown('forgetting', values['forgetting'])} points lost)"
         )
     return [f"Without any repair, greedily: {'; '.join(told)}."]
 

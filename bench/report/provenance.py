@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.boards import FULL_SEEDS, Board
 from bench.report.answers import disagreement
-from bench.results import Run
+from bench.results.boards import FULL_SEEDS, Board
+from bench.results.run import Run
 from bench.suite import DEVELOPMENT_SEEDS
 
 
@@ -42,7 +42,7 @@ def warnings(board: Board, counted: Mapping[Path, Any]) -> list[str]:
         found.append("the entries rest on different seeds; pairs are compared on those that both have")
     chains: dict[tuple[Any, ...], dict[tuple[str, ...], Run]] = {}
     for run in runs:
-        chain = tuple(run.manifest["checkpoints"][row] for row in run.rows["plain"])
+        chain = tuple(run.manifest["checkpoints"][row] for row in run.rows["baseline"])
         chains.setdefault((run.sequence, run.seed), {}).setdefault(chain, run)
     for (_, seed), different in sorted(chains.items()):
         if len(different) > 1:

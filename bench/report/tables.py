@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from tabulate import tabulate
 
-from bench.measures import measure
-from bench.method import TRACK_LIMITS, over_limit
-from bench.metrics import MEANING
+from bench.costs import TRACK_LIMITS, over_limit
 from bench.report.words import TITLES, access_words, row_title, shown
-from bench.results import DECODINGS, Run
+from bench.results.estimates import measure
+from bench.results.metrics import MEANING
+from bench.results.run import Run
+from bench.suite import DECODINGS
 
 
 def matrix_table(runs: Sequence[Run]) -> str:
@@ -20,7 +21,7 @@ def matrix_table(runs: Sequence[Run]) -> str:
     first = runs[0]
     lines = []
     seen: set[str] = set()
-    for part in ("plain", "method", "end"):
+    for part in ("baseline", "method", "final"):
         for place, name in enumerate(first.rows[part]):
             if name in seen:
                 continue

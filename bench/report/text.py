@@ -11,9 +11,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench.boards import FULL_SEEDS
 from bench.report.words import TITLES, rounded, seeds_words, shown
-from bench.results import DECODINGS
+from bench.results.boards import FULL_SEEDS
+from bench.suite import DECODINGS
 
 Table = tuple[list[str], list[list[str]]]
 """Header and rows."""
@@ -39,7 +39,7 @@ def notes(entry: dict[str, Any]) -> str:
 def standing(board: dict[str, Any]) -> Table:
     """Who stands where by the board's metric, and what won back costs nobody else."""
     name = board["ranked by"]
-    others = [other for other in ("net recovery", "recovery ratio", "kept") if other != name]
+    others = [other for other in ("net recovery", "recovery ratio", "retention") if other != name]
     header = ["#", "entry", "track", f"{name}, greedy", f"{name}, {TITLES['sampled']}", *others, "notes"]
     rows = [
         [place(e), e["label"], e["track"]]
@@ -53,7 +53,7 @@ def standing(board: dict[str, Any]) -> Table:
 
 def price(board: dict[str, Any]) -> Table:
     """What each entry cost the other domains and in FLOPs, and what it looked at."""
-    harm = ("collateral", "collateral, worst", "collateral, last")
+    harm = ("collateral damage", "collateral damage, worst", "collateral damage, last")
     header = ["entry", *harm, "cost, %", "change undone, %", "looked at", "front"]
     rows = [
         [
@@ -74,9 +74,12 @@ def by_domain(board: dict[str, Any]) -> Table:
     header = ["", *(f"{domain}{' *' * (domain in board['target domains'])}, {TITLES[d]}" for domain in board["domains"] for d in DECODINGS)]
 
     def row(title: str, found: dict[str, Any], quantity: str) -> list[str]:
-        return [title, *(shown("damage", found[d][domain][quantity]) for domain in board["domains"] for d in DECODINGS)]
+        return [title, *(shown("forgetting", found[d][domain][quantity]) for domain in board["domains"] for d in DECODINGS)]
 
-    return header, [row("damage", board["plain"], "damage"), *(row(e["label"], e["domains"], "recovered") for e in board["entries"])]
+    return header, [
+        row("forgetting", board["baseline"], "forgetting"),
+        *(row(e["label"], e["domains"], "recovered") for e in board["entries"]),
+    ]
 
 
 def matrix(found: dict[str, Any], decoding: str, kind: str = "score") -> Table:
@@ -120,9 +123,9 @@ def null(board: dict[str, Any]) -> Table:
     for domain in found["moved"]:
         for d in DECODINGS:
             beyond = found["beyond"].get(d, {}).get(domain)
-            cells = [shown("damage", board["plain"][d][domain]["damage"]), shown("damage", found["damage"][d][domain])]
-            rows.append([domain, TITLES[d], *cells, shown("damage", beyond) if beyond else "no seed in common"])
-            damages = {"real": board["plain"][d][domain]["damage"], "null": found["damage"][d][domain]}
+            cells = [shown("forgetting", board["baseline"][d][domain]["forgetting"]), shown("forgetting", found["forgetting"][d][domain])]
+            rows.append([domain, TITLES[d], *cells, shown("forgetting", beyond) if beyond else "no seed in common"])
+            damages = {"real": board["baseline"][d][domain]["forgetting"], "null": found["forgetting"][d][domain]}
             for kind, moved in found["moved"][domain].items():
                 rows[-1].append(rounded(damages[kind]["estimate"] / moved, 2) if moved else "nothing moved")
     return ["damage, points", "answers", "real", "null", "real − null", "real per |δ|", "null per |δ|"], rows
@@ -153,7 +156,7 @@ def null_words(board: dict[str, Any]) -> str:
 
 def flips(board: dict[str, Any]) -> Table:
     """Greedy items lost since the domain's own stage and what became of them, means over seeds."""
-    kinds = {"lost": "lost by later stages", "won back": "of those won back", "still lost": "of those still lost"}
+    kinds = {"lost": "lost by later stages", "recovered": "of those won back", "still lost": "of those still lost"}
     kinds |= {"won": "won in all", "fell": "lost by the repair"}
     rows = [[f["domain"], f["entry"], str(f["items"]), *(rounded(f["counts"][kind], 1) for kind in kinds)] for f in board["flips"]]
     return ["target", "entry", "items", *kinds.values()], rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.measures import SHARES
+from bench.results.estimates import SHARES
 
 TITLES = {"greedy": "greedy", "sampled": "at temperature 1"}
 
@@ -42,14 +42,14 @@ def access_words(access: Mapping[str, Any]) -> str:
 
 
 def row_title(name: str) -> str:
-    """A matrix row in words: `plain-2-math` is `after math`."""
+    """A matrix row in words: `baseline-2-math` is `after math`."""
     part, _, rest = name.partition("-")
     if part == "repaired":
         return "repaired"
     place, _, domain = rest.partition("-")
     if place == "0":
         return "base"
-    return f"after {domain}" if part == "plain" else f"after {domain} (method)"
+    return f"after {domain}" if part == "baseline" else f"after {domain} (method)"
 
 
 def seeds_words(seeds: Sequence[int]) -> str:

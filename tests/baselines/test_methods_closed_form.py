@@ -35,9 +35,9 @@ from baselines.stage_ties import StageTIES
 from baselines.task_arithmetic import TaskArithmetic
 from baselines.ties import TIES
 from bench.checkpoint import Checkpoint, Store, Tensors
-from bench.grpo import Batch, token_losses
 from bench.method import Method, Sample, Stage, Training
 from bench.suite import GRPO
+from bench.training.grpo import Batch, token_losses
 
 SEQUENCE = ("code", "math", "qa", "cw")
 LAYER, NORM = "layer.weight", "model.norm.weight"

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from bench import load_run, run
-from bench.loading import load_file
-from bench.suite import UserError, load_suite
+from bench.errors import UserError
+from bench.suite import load_suite
+from bench.user_code import load_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +31,7 @@ def test_the_method_of_the_docs_runs_and_is_twenty_lines(tmp_path, tiny_suite):
     done = run(f"{file}:Nudge", settings={"steps": "2"}, **options)
     again = load_run(done.folder)
     assert again.manifest["method"]["settings"] == {"alpha": 0.3, "steps": 2}
-    assert again.rows["end"] == ["repaired"]
+    assert again.rows["final"] == ["repaired"]
     assert again.manifest["cost"]["access"] == {"checkpoints": ["math"], "experts": [], "prompts": {"math": 8}}
     with pytest.raises(UserError, match="alpha"):
         run(f"{file}:Nudge", settings={"alpa": "2"}, **options)

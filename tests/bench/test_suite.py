@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.suite import DEVELOPMENT_SEEDS, FOLDER, SCORED_SEEDS, Suite, UserError, load_suite, nearest, suite_names
+from bench.errors import UserError, nearest
+from bench.suite import DEVELOPMENT_SEEDS, FOLDER, SCORED_SEEDS, Suite, load_suite, suite_names
 
 MICRO = yaml.safe_load((FOLDER / "micro.yaml").read_text(encoding="utf-8"))
 

@@ -24,10 +24,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, TrainerCallback
 
-from bench.dialogue import Dialogue
-from bench.grpo import Trainer
 from bench.method import Training
 from bench.suite import FOLDER, GRPO
+from bench.training.grpo import Trainer
+from bench.training.prompting import Dialogue
 from tasks.micro.code import Code
 from tasks.micro.cw import CW
 from tasks.micro.math import Math

@@ -27,7 +27,7 @@ PROGRAM = """
 import resource, sys, time
 from pathlib import Path
 from bench.checkpoint import Checkpoint, Tensors
-from bench.methods import make_method
+from bench.registry import make_method
 
 class Stored:
     seed = 0

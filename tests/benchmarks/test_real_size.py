@@ -44,10 +44,10 @@ from dataclasses import replace
 from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
-from bench.dialogue import Dialogue
-from bench.grpo import Trainer, group_advantages
+from bench.training.prompting import Dialogue
+from bench.training.grpo import Trainer, group_advantages
 from bench.method import Training
-from bench.scoring import score_domain
+from bench.evaluation.scoring import score_domain
 from bench.suite import load_suite
 
 folder, kind, changes, cuda = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), torch.cuda.is_available()

@@ -12,9 +12,9 @@ import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3ForCausalLM
 
 import tasks
-from bench.dialogue import Dialogue
-from bench.scoring import mean_score, score_domain
+from bench.evaluation.scoring import mean_score, score_domain
 from bench.suite import FOLDER, load_suite
+from bench.training.prompting import Dialogue
 
 TASKS = Path(tasks.__file__).parent / "lm_eval"
 COUNT = 48

@@ -1,0 +1,18 @@
+"""The errors that a user can put right. No torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something a user can put right; its text is one line: what, where, what to do."""
+
+
+def nearest(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for an unknown name, with the nearest known ones."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+    return UserError(f"unknown {kind} {name!r}: {hint}")

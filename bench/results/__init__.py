@@ -1,0 +1,1 @@
+"""Finished runs and what they say: run folders, metrics, estimates, statistics, boards. No torch."""

@@ -1,0 +1,80 @@
+"""Derivatives at a stored checkpoint: what training-free repairs and the diagnostics are built on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from transformers import PreTrainedModel
+
+from bench.suite import GRPO
+from bench.training.grpo import Batch, backward, group_advantages, log_probs
+from bench.training.prompting import Dialogue
+from bench.training.sampling import generate, uniforms
+from tasks.task import Task
+
+
+def own_answers(
+    model: PreTrainedModel, dialogue: Dialogue, task: Task, *, prompts: int, group: int, seed: int, purpose: str, at_once: int | None = None
+) -> tuple[Batch, list[str], list[str]]:
+    """`group` answers of the model at temperature 1 to each of `prompts` training prompts, with rewards and advantages; beside the
+    batch, the texts of prompts and answers. at_once: as in `bench.training.sampling.generate`."""
+    # Prompts that neither a stage nor a repair trains on.
+    items = [task.item("train", seed, 2_000_000 + number) for number in range(prompts)]
+    ids = dialogue.encode([item.prompt for item in items])
+    draws = uniforms(prompts * group, dialogue.limit(task), "own", seed, task.domain, purpose)
+    done = generate(model, ids, draws, ends=dialogue.ends, pad=dialogue.pad, at_once=at_once)
+    answers, ended = dialogue.answers(done), done.ended.tolist()
+    rewards = [
+        dialogue.score(task, item, answers[row], ended[row]) or 0.0
+        for i, item in enumerate(items)
+        for row in range(i * group, (i + 1) * group)
+    ]
+    rewards = torch.tensor(rewards).view(prompts, group)
+    advantages = group_advantages(rewards) if group > 1 else torch.zeros_like(rewards)
+    batch = Batch(
+        prompts=ids,
+        domains=[task.domain] * prompts,
+        tokens=done.tokens,
+        mask=torch.arange(done.tokens.shape[1], device=done.tokens.device) < done.lengths.unsqueeze(1),
+        rewards=rewards,
+        advantages=advantages.reshape(-1, 1).to(done.tokens.device),
+    )
+    return batch, [item.prompt for item in items], answers
+
+
+def fisher_diagonal(
+    model: PreTrainedModel, dialogue: Dialogue, task: Task, *, count: int, seed: int, at_once: int | None = None
+) -> Mapping[str, torch.Tensor]:
+    """E[(d log p(answer | prompt) / d theta_i)^2] over `count` prompts, one answer each, sampled by the model itself (the true Fisher
+    of Kunstner et al., 1905.12558, not the empirical one): the diagonal that EWC (1612.00796, eq. 3) is weighted with."""
+    batch, _, _ = own_answers(model, dialogue, task, prompts=count, group=1, seed=seed, purpose="fisher", at_once=at_once)
+    parameters = dict(model.named_parameters())
+    total = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+    for row in range(count):
+        one = batch.select([row])
+        width = int(one.mask.sum())
+        one.tokens, one.mask = one.tokens[:, :width], one.mask[:, :width]
+        model.zero_grad(set_to_none=True)
+        log_probs(model, one, dialogue.pad, shared=False).sum().backward()
+        for name, parameter in parameters.items():
+            if parameter.grad is not None:
+                total[name].addcmul_(parameter.grad, parameter.grad, value=1 / count)
+    model.zero_grad(set_to_none=True)
+    return total
+
+
+def policy_gradient(
+    model: PreTrainedModel, dialogue: Dialogue, task: Task, settings: GRPO, *, count: int, seed: int, at_once: int | None = None
+) -> Mapping[str, torch.Tensor]:
+    """The gradient that a plain GRPO step would descend, estimated on `count` answers in groups of the suite's size."""
+    prompts = max(1, count // settings.group)
+    batch, _, _ = own_answers(model, dialogue, task, prompts=prompts, group=settings.group, seed=seed, purpose="gradient", at_once=at_once)
+    model.zero_grad(set_to_none=True)
+    backward(model, batch, settings, pad=dialogue.pad, shared=False)
+    found = {
+        name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+    }
+    model.zero_grad(set_to_none=True)
+    return found

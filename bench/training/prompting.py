@@ -1,0 +1,134 @@
+"""How a task's prompt becomes a model's tokens, and a model's tokens an answer.
+
+A base model reads the prompt as it is. A chat model reads it as a user's message in its own template, with thinking or without where the
+template knows the word (`enable_thinking`); what it thinks, up to </think>, is no part of its answer. Templates that tell the model today's
+date tell it one fixed date here: a prompt is the same on every day.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from bench.errors import UserError
+from bench.suite import Prompting
+from bench.training.sampling import Completions, texts
+from tasks.task import Item, Task
+
+TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
+"""Files by which a folder is known to hold a tokenizer."""
+CLOSE = "</think>"
+_ONE_DAY = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
+"""Put before a template that asks for the time; the date is the one that Llama 3's template falls back on."""
+
+
+@dataclass
+class Dialogue:
+    """A tokenizer, and how a suite speaks through it. ends: tokens that end an answer (the tokenizer's own where empty); cut: prompts so
+    far that were longer than the suite allows and lost their beginning."""
+
+    tokenizer: PreTrainedTokenizerBase
+    prompting: Prompting = field(default_factory=Prompting)
+    ends: tuple[int, ...] = ()
+    cut: int = 0
+
+    def __post_init__(self) -> None:
+        own = self.tokenizer.eos_token_id
+        self.ends = tuple(dict.fromkeys([*([] if own is None else [own]), *self.ends]))
+        if not self.ends:
+            raise UserError("the model's tokenizer has no end token: set eos_token in its tokenizer_config.json")
+        if self.prompting.chat != "none" and not self.tokenizer.chat_template:
+            raise UserError(
+                f"the model's tokenizer has no chat template, and the suite asks for chat: {self.prompting.chat}; take an "
+                "instruction-tuned model, or a suite with chat: none"
+            )
+
+    @classmethod
+    def of(cls, folder: Path, prompting: Prompting) -> Dialogue:
+        """The dialogue with the model in an HF folder. `UserError` where its tokenizer has no end or lacks the template asked for."""
+        if not any((folder / name).exists() for name in TOKENIZERS):
+            raise UserError(f"{folder}: no tokenizer there ({TOKENIZERS[0]}); save the model's tokenizer beside its weights")
+        return cls(AutoTokenizer.from_pretrained(folder, local_files_only=True), prompting, _ends_in(folder))
+
+    @property
+    def pad(self) -> int:
+        """The token that fills up rows; masked wherever it stands."""
+        return self.ends[0] if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
+
+    def limit(self, task: Task) -> int:
+        """The most tokens of an answer, thinking and the end token included."""
+        return task.answer_tokens + (self.prompting.thinking_tokens if self.prompting.chat == "thinking" else 0)
+
+    def encode(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each prompt, in its template; a prompt that is too long loses its beginning, and is counted."""
+        if self.prompting.chat == "none":
+            found = self.tokenizer(list(prompts))["input_ids"]
+        else:
+            found = [self._message(prompt) for prompt in prompts]
+        most = self.prompting.prompt_tokens
+        if most is None:
+            return found
+        self.cut += sum(len(ids) > most for ids in found)
+        return [ids if len(ids) <= most else self._shortened(prompt, most) for prompt, ids in zip(prompts, found, strict=True)]
+
+    def answers(self, done: Completions) -> list[str]:
+        """The texts of answers, thinking included, without their end token."""
+        return texts(self.tokenizer, done)
+
+    def score(self, task: Task, item: Item, written: str, ended: bool) -> float | None:
+        """The task's score of an answer; None where it was cut at the token limit, is still thinking, or cannot be parsed."""
+        if not ended:
+            return None
+        if self.prompting.chat == "thinking":
+            _, closed, written = written.rpartition(CLOSE)
+            if not closed:
+                return None
+            written = written.strip()
+        return task.score(item, written)
+
+    @cached_property
+    def _template(self) -> str:
+        own = self.tokenizer.get_chat_template()
+        return _ONE_DAY + own if "strftime_now" in own else own
+
+    def _message(self, prompt: str) -> list[int]:
+        text = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}],
+            chat_template=self._template,
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=self.prompting.chat == "thinking",
+        )
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def _shortened(self, prompt: str, most: int) -> list[int]:
+        """A prompt's tokens, at most so many: its own end is kept, and all of the template."""
+        if self.prompting.chat == "none":
+            bare, whole = (self.tokenizer(prompt, add_special_tokens=special)["input_ids"] for special in (False, True))
+            start = whole[: max(0, len(whole) - len(bare))] if whole[-len(bare) :] == bare else []  # what a text begins with
+            return start + bare[len(bare) - (most - len(start)) :]
+        around = len(self._message(""))
+        own = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        keep = most - around
+        while keep > 0:
+            ids = self._message(self.tokenizer.decode(own[-keep:]))
+            if len(ids) <= most:
+                return ids
+            keep -= len(ids) - most  # the cut text may be told into more tokens than it had
+        raise UserError(f"prompt_tokens: {most} leaves no room for a prompt: the chat template alone takes {around}")
+
+
+def _ends_in(folder: Path) -> tuple[int, ...]:
+    """The tokens that end an answer, by the model's settings for writing or else by its config, as transformers reads them."""
+    for name in ("generation_config.json", "config.json"):
+        said = json.loads((folder / name).read_text(encoding="utf-8")) if (folder / name).exists() else {}
+        for part in (said, said.get("text_config") or {}):
+            named = part.get("eos_token_id")
+            if named is not None:
+                return tuple(named) if isinstance(named, list) else (named,)
+    return ()

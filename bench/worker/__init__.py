@@ -1,0 +1,1 @@
+"""The processes that compute: what they are asked, and the workbench that does it."""

@@ -1,0 +1,100 @@
+"""The `History` that methods see: a workbench with a price list.
+
+It gives a method what it may use, remembers what that cost and what access it took, and leaves every computation to the workbench.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from bench.checkpoint import Checkpoint, Tensors
+from bench.costs import Access
+from bench.method import Sample, Training
+from bench.storage.cache import Entry
+from bench.worker.workbench import Workbench
+
+
+class RunHistory:
+    """`bench.method.History` of one run. stages: the checkpoints so far, by domain; `charged` holds the FLOPs of each distinct
+    computation asked for, by cache key (asking twice costs once); `logs` the domains and the log of each training."""
+
+    def __init__(self, bench: Workbench, sequence: tuple[str, ...], seed: int, base: Checkpoint, stages: Mapping[str, Checkpoint]) -> None:
+        self.sequence = sequence
+        self.seed = seed
+        self.charged: dict[str, float] = {}
+        self.access = Access()
+        self.logs: list[tuple[str, str]] = []
+        self._bench = bench
+        self._base = base
+        self._stages = dict(stages)
+
+    @property
+    def base(self) -> Checkpoint:
+        self.access.checkpoints.add("base")
+        return self._base
+
+    @property
+    def stage_steps(self) -> int:
+        return self._bench.suite.grpo.steps
+
+    @property
+    def spent(self) -> float:
+        """FLOPs of everything the method asked for."""
+        return sum(self.charged.values())
+
+    def checkpoint(self, domain: str) -> Checkpoint:
+        if domain not in self._stages:
+            raise KeyError(f"no checkpoint of {domain!r} yet: the stages so far are {', '.join(self._stages) or 'none'}")
+        self.access.checkpoints.add(domain)
+        return self._stages[domain]
+
+    def expert(self, domain: str) -> Checkpoint:
+        entry = self._bench.train(self._base, Training.on(domain), seed=self.seed)
+        expert = self._checkpoint(entry)
+        if self._stages.get(self.sequence[0]) != expert:  # the first stage's checkpoint is that domain's expert: it is there already
+            self._charge(entry)
+        self.access.experts.add(domain)
+        return expert
+
+    def sample(self, checkpoint: Checkpoint, domain: str, count: int) -> list[Sample]:
+        entry = self._charge(self._bench.sample(checkpoint, domain, count, seed=self.seed))
+        self.access.drew("sample", domain, count)
+        rows = json.loads((entry.folder / "samples.json").read_text(encoding="utf-8"))
+        return [Sample(domain, *row) for row in rows]
+
+    def score(self, checkpoint: Checkpoint, domain: str) -> float:
+        entry = self._charge(self._bench.answers(checkpoint, domain, "validation"))
+        self.access.drew("score", domain, self._bench.suite.validation_items)
+        return entry.value["greedy"]
+
+    def train(self, checkpoint: Checkpoint, training: Training) -> Checkpoint:
+        entry = self._charge(self._bench.train(checkpoint, training, seed=self.seed, purpose="repair"))
+        self.logs.append(("+".join(sorted(training.mixture)), str(entry.folder / "log.jsonl")))
+        self.trains(training)
+        return self._checkpoint(entry)
+
+    def trains(self, training: Training, own: str = "") -> None:
+        """Count the prompts of a training, but for a stage's own domain."""
+        steps = training.steps or self._bench.suite.grpo.steps
+        for domain, share in training.mixture.items():
+            if domain != own:
+                self.access.drew("train", domain, round(share * steps * self._bench.suite.grpo.prompts))
+
+    def fisher(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
+        return self._tensors("fisher", self._bench.fisher(checkpoint, domain, count, seed=self.seed), domain, count)
+
+    def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
+        return self._tensors("gradient", self._bench.gradient(checkpoint, domain, count, seed=self.seed), domain, count)
+
+    def _charge(self, entry: Entry) -> Entry:
+        self.charged[entry.key] = entry.flops
+        return entry
+
+    def _checkpoint(self, entry: Entry) -> Checkpoint:
+        return self._bench.cache.checkpoint(entry.value["checkpoint"])
+
+    def _tensors(self, verb: str, entry: Entry, domain: str, count: int) -> Tensors:
+        self._charge(entry)
+        self.access.drew(verb, domain, count)
+        return self._bench.cache.tensors(entry.value["tensors"])

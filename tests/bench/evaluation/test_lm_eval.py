@@ -1,0 +1,110 @@
+"""Tasks of lm-eval along a sequence: from names or files to a table, one line for what cannot be had. Data are small files made here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bench.errors import UserError
+from bench.evaluation.lm_eval import evaluate, identity
+from bench.report.content import content
+from bench.report.page import page
+from bench.report.tables import summary
+from bench.report.text import terminal
+from bench.results.run import load_run
+from bench.runs.execute import execute
+from bench.spec import RunSpec
+from bench.suite import FOLDER
+
+
+@pytest.fixture(scope="module")
+def sums(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A multiple-choice task in lm-eval's own format, its data a file of JSON lines: which of two numbers is a sum. The base of micro has
+    learned sums."""
+    folder = tmp_path_factory.mktemp("tasks")
+    rows = [{"question": f"{a}+{b}=", "choices": [str(a + b), str(a + b + 31)], "gold": 0} for a in range(11, 17) for b in range(20, 24)]
+    (folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "sums.yaml").write_text(
+        f"""task: two_sums
+dataset_path: json
+dataset_kwargs:
+  data_files:
+    test: {folder / "sums.jsonl"}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{{{question}}}}"
+doc_to_choice: choices
+doc_to_target: gold
+target_delimiter: ""
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+"""
+    )
+    return folder / "sums.yaml"
+
+
+@pytest.fixture(scope="module")
+def base():
+    model = AutoModelForCausalLM.from_pretrained(FOLDER / "micro", dtype=torch.float32).eval()
+    return model, AutoTokenizer.from_pretrained(FOLDER / "micro")
+
+
+def test_a_tasks_file_is_evaluated_on_as_many_items_as_asked_for(base, sums: Path, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
+    whole = evaluate(*base, [str(sums)], limit=None, chat=False)
+    value, error = whole["two_sums"]["acc"]
+    assert 0.5 <= value <= 1.0
+    assert error >= 0
+    part = evaluate(*base, [str(sums)], limit=2, chat=False)
+    assert part["two_sums"]["acc"][0] in (0.0, 0.5, 1.0)
+
+
+def test_files_are_known_by_their_content(sums: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.yaml"
+
+    def known() -> list[str]:
+        return identity([str(copy)])[1][1:]
+
+    copy.write_text(sums.read_text())
+    first = known()
+    assert first == identity([str(sums)])[1][1:] == known()
+    (tmp_path / "_shared.yaml").write_text("output_type: multiple_choice\n")
+    assert known() != first, "what it may include lies beside it"
+    (tmp_path / "_shared.yaml").unlink()
+    copy.write_text(sums.read_text() + "# more\n")
+    assert known() != first
+    assert identity(["mmlu"])[1] == ["mmlu"]
+
+
+def test_what_is_not_there_is_told_in_one_line(base, tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("output_type: generate_until\n")
+    for name, said in ((str(tmp_path / "none.yaml"), "no such file"), (str(tmp_path / "empty.yaml"), "no line `task: NAME`")):
+        with pytest.raises(UserError, match=said) as error:
+            evaluate(*base, [name], limit=1, chat=False)
+        assert "\n" not in str(error.value)
+
+
+def test_data_that_cannot_be_had_are_told_in_one_line(base, sums: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(sums.read_text().replace("sums.jsonl", "gone.jsonl").replace("two_sums", "gone_sums"))
+    with pytest.raises(UserError, match="lm-eval could not run it") as error:
+        evaluate(*base, [str(broken)], limit=1, chat=False)
+    assert "\n" not in str(error.value)
+
+
+def test_every_row_of_a_run_is_scored(tiny_suite: Path, sums: Path, tmp_path: Path) -> None:
+    spec = RunSpec(suite=str(tiny_suite), sequence="math-qa", also=(str(sums),), also_limit=6, device="cpu")
+    (run,) = execute([spec], out=tmp_path / "runs", cache=tmp_path / "cache", jobs=1, display=False)
+    assert set(load_run(run.folder).also) == set(run.rows["plain"])
+    assert all(0 <= row["two_sums"]["acc"][0] <= 1 for row in run.also.values())
+    assert "two_sums: acc" in summary([run])
+    told = content([run])
+    assert [row["title"] for row in told["boards"][0]["also"]] == ["base", "after math", "after qa"]
+    assert "two_sums: acc" in terminal(told)
+    assert "Other abilities" in page(told)

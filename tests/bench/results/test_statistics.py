@@ -1,0 +1,246 @@
+"""Intervals: small tables worked by hand, and coverage under a crossed design."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats as reference
+
+from bench.results.statistics import Interval, crossed, crossed_interval, holm, ratio_interval
+
+
+def half_width(variance: float, freedom: float, level: float = 0.95) -> float:
+    return reference.t.ppf((1 + level) / 2, freedom) * variance**0.5
+
+
+def check(interval: Interval, estimate: float, half: float, seeds: int) -> None:
+    assert interval.estimate == pytest.approx(estimate)
+    assert interval.low == pytest.approx(estimate - half)
+    assert interval.high == pytest.approx(estimate + half)
+    assert interval.seeds == seeds
+
+
+# --- crossed analysis of variance, by hand
+
+
+def test_two_seeds_three_items_by_hand() -> None:
+    """items      mean
+    seed 0   1  2   6     3        grand mean 4
+    seed 1   3  2  10     5        residuals  0  1 -1
+    mean     2  2   8                         0 -1  1
+
+    SS_seed = 3 (1 + 1) = 6 (1 df), SS_item = 2 (4 + 4 + 16) = 48 (2 df), SS_rest = 4 (2 df): MS = 6, 24, 2.
+    V = (6 + 24 - 2) / 6 = 14/3.  Parts 1, 4, -1/3:  df = (14/3)^2 / (1/1 + 16/2 + (1/9)/2) = 392/163.
+    """
+    table = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 10.0]])
+    check(crossed_interval([table]), 4.0, half_width(14 / 3, 392 / 163), seeds=2)
+    check(crossed_interval([table], level=0.8), 4.0, half_width(14 / 3, 392 / 163, 0.8), seeds=2)
+
+
+def test_variance_is_never_below_the_rest() -> None:
+    """[[0, 1], [1, 0]]: MS_seed = MS_item = 0, residuals +-1/2, MS_rest = 1 (1 df). V = max(-1/4, 1/4), df = 1."""
+    check(crossed_interval([np.array([[0.0, 1.0], [1.0, 0.0]])]), 0.5, 12.706204736 * 0.5, seeds=2)
+
+
+def test_variance_is_never_below_the_rest_where_it_is_above_zero() -> None:
+    """Seeds +-3, items +-3, interaction +-4: parts 9, 9, -16 (1 df each). V = max(2, 16), df = 16^2 / (81 + 81 + 256) = 256/418."""
+    table = np.array([[3.0 + 3 + 4, 3 - 3 - 4], [-3 + 3 - 4, -3 - 3 + 4]])
+    check(crossed_interval([table]), 0.0, half_width(16, 256 / 418), seeds=2)
+
+
+def test_one_seed_speaks_of_items_alone() -> None:
+    """1 2 3: variance 1, V = 1/3, 2 df, t = 4.302653."""
+    check(crossed_interval([np.array([[1.0, 2.0, 3.0]])]), 2.0, 4.30265273 / 3**0.5, seeds=1)
+
+
+def test_strata_share_seeds_but_not_items() -> None:
+    """Two domains whose seeds move against each other: sums by seed are 1 + 6 and 3 + 4, so the seeds' part is 0.
+
+    Items: means 1, 3 and 4, 6, variance 2 each, over 2 items: parts 1 and 1 (1 df each). No rest. V = 2, df = 4 / (1 + 1) = 2.
+    """
+    one, two = np.array([[0.0, 2.0], [2.0, 4.0]]), np.array([[5.0, 7.0], [3.0, 5.0]])
+    check(crossed_interval([one, two]), 7.0, 4.30265273 * 2**0.5, seeds=2)
+
+
+def test_strata_whose_seeds_move_together_are_wider() -> None:
+    """The same domains moving together: sums 1 + 4 and 3 + 6, variance 8, over 2 seeds: 4 (1 df). V = 6, df = 36 / (1 + 1 + 16) = 2."""
+    one, two = np.array([[0.0, 2.0], [2.0, 4.0]]), np.array([[3.0, 5.0], [5.0, 7.0]])
+    check(crossed_interval([one, two]), 7.0, 4.30265273 * 6**0.5, seeds=2)
+
+
+def test_strata_may_differ_in_items() -> None:
+    """Items 1 3 and 0 0 3, one seed: parts 2/2 = 1 (1 df) and 3/3 = 1 (2 df): V = 2, df = 4 / (1 + 1/2) = 8/3."""
+    check(crossed_interval([np.array([[1.0, 3.0]]), np.array([[0.0, 0.0, 3.0]])]), 3.0, half_width(2.0, 8 / 3), seeds=1)
+
+
+def test_the_rest_is_counted_once_over_strata() -> None:
+    """The first table of this file twice, halved: estimate 4. Items' part 4/4 + 4/4 (2 df each); sums by seed 3, 5: part 1 (1 df);
+    the rest (1/3)/4 twice (2 df each). V = 1 + 1 + 1 - 1/6 = 17/6, df = (17/6)^2 / (1/2 + 1/2 + 1 + 2 (1/12)^2 / 2)."""
+    table = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 10.0]]) / 2
+    freedom = (17 / 6) ** 2 / (2 + 1 / 144)
+    check(crossed_interval([table, table]), 4.0, half_width(17 / 6, freedom), seeds=2)
+
+
+def test_scores_without_spread_have_a_width_of_zero() -> None:
+    check(crossed_interval([np.full((3, 4), 0.25)]), 0.25, 0.0, seeds=3)
+
+
+@pytest.mark.parametrize(
+    "strata",
+    [[np.ones((2, 3)), np.ones((3, 3))], [np.ones((2, 1))], [np.ones((2, 3)), np.ones((2, 1))], []],
+    ids=["seeds differ", "one item", "one item in one", "nothing"],
+)
+def test_tables_that_do_not_fit_are_refused(strata: list[np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="strata"):
+        crossed_interval(strata)
+
+
+@pytest.mark.parametrize(("low", "high", "excludes"), [(0.1, 0.2, True), (-0.2, -0.1, True), (-0.1, 0.1, False), (0.0, 0.1, False)])
+def test_excludes_zero(low: float, high: float, excludes: bool) -> None:
+    assert Interval((low + high) / 2, low, high, 5).excludes_zero is excludes
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_many_tables_at_once_are_the_single_ones(seeds: int) -> None:
+    generator = np.random.default_rng(2)
+    one, two = generator.random((3, 2, seeds, 7)), generator.random((3, 2, seeds, 4))
+    together = crossed([one, two])
+    for place in np.ndindex(3, 2):
+        alone = crossed_interval([one[place], two[place]])
+        half = together.half_width()[place]
+        assert (together.mean[place] - half, together.mean[place] + half) == pytest.approx((alone.low, alone.high))
+
+
+def test_p_value_is_the_level_at_which_the_interval_touches_zero() -> None:
+    table = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 10.0]])  # worked by hand above: mean 4, V = 14/3, df = 392/163
+    found = float(crossed([table]).p_value())
+    assert found == pytest.approx(2 * reference.t.sf(4 / (14 / 3) ** 0.5, 392 / 163))
+    assert crossed_interval([table], level=1 - found).low == pytest.approx(0, abs=1e-9)
+
+
+def test_p_value_without_spread() -> None:
+    assert float(crossed([np.zeros((3, 4))]).p_value()) == 1.0
+    assert float(crossed([np.ones((3, 4))]).p_value()) == 0.0
+
+
+def test_holm_by_hand() -> None:
+    """Three tests, .01 .04 .03: sorted 3 x .01, 2 x .03, then .04, never below the one before."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+# --- ratios
+
+
+def test_fieller_by_hand() -> None:
+    """One seed, two domains of three items: a = 1 2 3 (mean 2, V = 1/3), b = 9 10 11 alike, moving apart: a - rho b has items of mean
+    2 - 10 rho and variance (1/3) (1 + rho^2), 4 df in all by Satterthwaite where rho = 1; the ends solve |2 - 10 rho| = t V^.5."""
+    above = [np.array([[1.0, 2.0, 3.0]]), np.zeros((1, 3))]
+    below = [np.zeros((1, 3)), np.array([[9.0, 10.0, 11.0]])]
+    for end in ratio_interval(above, below):
+        variance = (1 + end**2) / 3
+        freedom = (1 + end**2) ** 2 / (1 / 2 + end**4 / 2)
+        assert abs(2 - 10 * end) == pytest.approx(reference.t.ppf(0.975, freedom) * variance**0.5, rel=1e-6)
+
+
+def test_a_ratio_over_what_may_be_zero_has_no_interval() -> None:
+    assert np.isnan(ratio_interval([np.ones((2, 4))], [np.array([[-1.0, 1, -1, 1], [1, -1, 1, -1]])])).all()
+
+
+# --- coverage: new seeds and new items in every simulation, both crossed, answers 0 or 1
+
+SIMULATIONS, CHUNK, ITEMS = 10_000, 200, 1024
+DEVIATIONS = [0.01, 0.03, 0.06]
+"""Of the seeds, as a share: 1, 3 and 6 points."""
+
+
+def answered(generator: np.random.Generator, chances: np.ndarray) -> np.ndarray:
+    return (generator.random(chances.shape, dtype=np.float32) < chances).astype(np.float32)
+
+
+def chances(generator: np.random.Generator, items: int = ITEMS) -> np.ndarray:
+    """(CHUNK, 1, I) chances of the items; their mean is 1/2 by symmetry."""
+    return generator.uniform(0.2, 0.8, (CHUNK, 1, items)).astype(np.float32)
+
+
+def shifts(generator: np.random.Generator, seeds: int, deviation: float) -> np.ndarray:
+    """(CHUNK, S, 1) of the seeds."""
+    return (deviation * generator.standard_normal((CHUNK, seeds, 1))).astype(np.float32)
+
+
+@pytest.mark.parametrize("deviation", DEVIATIONS)
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_intervals_cover_and_equal_methods_are_seldom_told_apart(seeds: int, deviation: float) -> None:
+    generator = np.random.default_rng(20260 + seeds + int(1000 * deviation))
+    covered = told = pooled = 0
+    for _ in range(SIMULATIONS // CHUNK):
+        items = chances(generator)
+        one, other = (answered(generator, items + shifts(generator, seeds, deviation)) for _ in range(2))
+        mean = crossed([one])
+        covered += int((np.abs(mean.mean - 0.5) <= mean.half_width()).sum())
+        difference = crossed([one - other])
+        told += int((np.abs(difference.mean) > difference.half_width()).sum())
+        # What the crossed design is there to prevent: all answers as if they were independent.
+        pooled += int((np.abs(one.mean((1, 2)) - 0.5) <= 1.96 * one.std((1, 2)) / (seeds * ITEMS) ** 0.5).sum())
+    assert 0.94 <= covered / SIMULATIONS <= 0.97
+    assert told / SIMULATIONS <= 0.057
+    if deviation >= 0.03:
+        assert pooled / SIMULATIONS < 0.8, "the generator has no seed effect to speak of"
+
+
+@pytest.mark.parametrize("deviation", DEVIATIONS)
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_the_recovery_ratio_covers(seeds: int, deviation: float) -> None:
+    """Damage 20 points, three quarters won back, by five seeds that differ in all three scores: Fieller's interval holds the true ratio
+    wherever the crossed interval of won - ratio x lost holds 0, which is what is counted."""
+    generator = np.random.default_rng(7 + seeds + int(1000 * deviation))
+    covered = 0
+    for _ in range(SIMULATIONS // CHUNK):
+        items = chances(generator)
+        own, last, end = (answered(generator, items + level + shifts(generator, seeds, deviation)) for level in (0.05, -0.15, 0.0))
+        pivot = crossed([(end - last) - 0.75 * (own - last)])
+        covered += int((np.abs(pivot.mean) <= pivot.half_width()).sum())
+    assert 0.94 <= covered / SIMULATIONS <= 0.97
+
+
+def test_kept_covers_where_a_domain_ends_at_its_own_stage() -> None:
+    """The worst case for the cap: one of two domains ends exactly where its own stage left it, so that min() takes a side by chance.
+
+    Its mean is then below what it would be without noise, by .56 deviations of the difference at most: the interval must still hold."""
+    generator = np.random.default_rng(11)
+    covered, seeds, deviation, rounds = 0, 5, 0.02, 3000
+    for _ in range(rounds // CHUNK):
+        one, two = chances(generator, 512), chances(generator, 512)
+        own, end = (answered(generator, one + 0.1 + shifts(generator, seeds, deviation)) for _ in range(2))
+        other = answered(generator, two + shifts(generator, seeds, deviation))
+        capped = (end.mean((1, 2)) > own.mean((1, 2)))[:, None, None]
+        pivot = crossed([np.where(capped, own, end) / 2, other / 2])
+        covered += int((np.abs(pivot.mean - 0.55) <= pivot.half_width()).sum())
+    assert 0.92 <= covered / rounds <= 0.975
+
+
+def test_a_sum_over_domains_covers() -> None:
+    """Four domains of 256 items, each with seed effects of its own; seeds that share them all are the test above."""
+    generator = np.random.default_rng(5)
+    covered = 0
+    for _ in range(3000 // CHUNK):
+        strata = [answered(generator, chances(generator, 256) + shifts(generator, 5, 0.03)) / 4 for _ in range(4)]
+        mean = crossed(strata)
+        covered += int((np.abs(mean.mean - 0.5) <= mean.half_width()).sum())
+    assert 0.93 <= covered / 3000 <= 0.975
+
+
+def test_a_paired_difference_is_told_from_noise_and_covers() -> None:
+    """The same seeds and items under two methods, 5 points apart: both effects cancel, so nearly every difference is found. With no
+    effects left the variance stands at its floor in every other table, and the interval is somewhat too wide: 98 %."""
+    generator = np.random.default_rng(6)
+    covered = found = 0
+    for _ in range(3000 // CHUNK):
+        shared = chances(generator) - 0.025 + shifts(generator, 5, 0.02)
+        before, after = (answered(generator, shift) for shift in (shared, shared + 0.05))
+        mean = crossed([after - before])
+        covered += int((np.abs(mean.mean - 0.05) <= mean.half_width()).sum())
+        found += int((np.abs(mean.mean) > mean.half_width()).sum())
+    assert 0.93 <= covered / 3000 <= 0.99
+    assert found / 3000 > 0.95

@@ -1,0 +1,76 @@
+"""The base: what ships is sound and of the promised size, and the recipe trains on nothing it must not see, stops and goes on."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bench.checkpoint import Checkpoint
+from bench.suite import FOLDER, load_suite
+from bench.training import build_base
+from bench.training.build_base import Recipe, batch, build, recital
+from tasks.micro.vocabulary import TOKENS, build_tokenizer
+from tasks.task import split_of
+
+SMALL = replace(Recipe(), steps=6, recite_until=2, school_until=4, decay_from=3, warmup=2, hidden=32, layers=1, heads=1, intermediate=32)
+
+
+def test_the_shipped_base_is_the_suites_and_of_the_promised_size():
+    suite = load_suite("micro")
+    folder = FOLDER / suite.base.folder
+    assert Checkpoint(folder).content() == suite.base.content
+    assert (folder / "model.safetensors").stat().st_size <= 5_000_000
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.config.model_type == "qwen3"
+    assert 1_000_000 <= sum(parameter.numel() for parameter in model.parameters()) <= 2_000_000
+    assert model.config.head_dim >= 32
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.get_vocab() == build_tokenizer().get_vocab()
+    assert tokenizer.decode(tokenizer("3a1b4c>4145=AnnBob")["input_ids"]) == "3a1b4c>4145=AnnBob"
+
+
+@pytest.mark.parametrize("step", [0, SMALL.school_until])
+def test_base_text_comes_from_training_latents_alone(step, monkeypatch):
+    for task in load_suite("micro").loaded_tasks.values():
+        seen = []
+        item = type(task).item
+        monkeypatch.setattr(
+            type(task), "item", lambda self, *args, item=item, seen=seen, **kwargs: seen.append(item(self, *args, **kwargs)) or seen[-1]
+        )
+        ids, labels = batch(task, build_tokenizer(), SMALL, step)
+        assert len(seen) == len(ids) == build_base.ROWS[task.domain]
+        assert {split_of(task.domain, each.latent) for each in seen} == {"train"}
+        told = labels != -100
+        assert torch.equal(ids[told], labels[told])
+        prompts = [len(build_tokenizer()(each.prompt)["input_ids"]) for each in seen]
+        assert all(not told[row, :width].any() and told[row, width] for row, width in enumerate(prompts))
+
+
+def test_a_recital_is_told_twice_and_learned_the_second_time():
+    ids, labels = recital(SMALL, 3)
+    half = ids.shape[1] // 2
+    assert torch.equal(ids[:, :half], ids[:, half:])
+    assert (labels[:, :half] == -100).all()
+    assert torch.equal(labels[:, half:], ids[:, half:])
+    assert ids.min() >= TOKENS.index("0")
+
+
+def test_a_stopped_build_goes_on_to_the_same_base(tmp_path):
+    def stop(step: int, losses: dict[str, float]) -> None:
+        assert set(losses) == {"math", "code", "qa", "cw"} | ({"recital"} if step <= SMALL.recite_until else set())
+        if step == 5:
+            raise KeyboardInterrupt
+
+    build(tmp_path / "whole", SMALL, lambda step, losses: None)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "stopped", SMALL, stop, save_every=2)
+    shutil.copytree(tmp_path / "stopped", tmp_path / "other")
+    build(tmp_path / "stopped", SMALL, lambda step, losses: None)
+    assert Checkpoint(tmp_path / "stopped").content() == Checkpoint(tmp_path / "whole").content()
+    assert not (tmp_path / "stopped" / "unfinished.pt").exists()
+    with pytest.raises(ValueError, match="another recipe"):
+        build(tmp_path / "other", replace(SMALL, rate=1.0), lambda step, losses: None)
