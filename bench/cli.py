@@ -234,7 +234,7 @@ def import_(
     """Make a run of your own checkpoints; `run --from RUN --method rollback` then repairs it."""
     from bench.report.tables import summary
     from bench.runs.execute import execute
-    from bench.storage.importing import import_checkpoints
+    from bench.worker.importing import import_checkpoints
 
     stages = []
     for word in stage:

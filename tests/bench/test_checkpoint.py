@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from bench.checkpoint import Checkpoint, DamagedError, Store, Tensors, content_hash, threshold_of_share
-from bench.storage import weights as module
+from bench import weights as module
 from bench.weights import INDEX, WEIGHTS, WeightFiles, write_weights
 
 WEIGHT = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
