@@ -20,7 +20,7 @@ from bench.report.content import collect, content
 from bench.runs.execute import execute
 from bench.spec import RunSpec
 from bench.storage.cache import Cache
-from bench.storage.importing import import_checkpoints
+from bench.worker.importing import import_checkpoints
 from bench.suite import load_suite
 from bench.training.prompting import Dialogue
 from bench.weights import WeightFiles
