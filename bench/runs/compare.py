@@ -8,14 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from bench.errors import UserError
 from bench.files import default_cache
+from bench.registry import make_method, method_class, method_names, tuned_settings
+from bench.runs.execute import graph_of
 from bench.runs.forecast import Ledger
 from bench.runs.machine import default_jobs
-from bench.registry import make_method, method_class, method_names, tuned_settings
 from bench.runs.plan import plan
-from bench.runs.execute import graph_of
 from bench.spec import RunSpec
-from bench.errors import UserError
 from bench.suite import load_suite
 
 PLAIN = "none"

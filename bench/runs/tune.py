@@ -18,20 +18,20 @@ import numpy as np
 from filelock import FileLock
 from tabulate import tabulate
 
-from bench.results.boards import RANKED_BY
-from bench.files import default_cache, write_json
-from bench.runs.machine import default_jobs
-from bench.results.estimates import Measured, Order
 from bench.costs import over_limit
+from bench.errors import UserError
+from bench.files import default_cache, write_json
 from bench.registry import make_method, method_class, method_identity, tuned_file
+from bench.results.boards import RANKED_BY
+from bench.results.estimates import Measured, Order
+from bench.results.run import read_table
+from bench.results.statistics import crossed_interval
+from bench.runs.execute import cost_of, graph_of
+from bench.runs.machine import default_jobs
 from bench.runs.plan import Plan, plan, scoring_id
 from bench.runs.pool import Pool
 from bench.runs.progress import Display
-from bench.results.run import read_table
-from bench.runs.execute import cost_of, graph_of
 from bench.spec import RunSpec
-from bench.results.statistics import crossed_interval
-from bench.errors import UserError
 from bench.suite import DEVELOPMENT_SEEDS, Suite, load_suite
 
 SEEDS = tuple(DEVELOPMENT_SEEDS[:3])
