@@ -15,13 +15,13 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.results.comparisons import DEFAULT_FAMILIES, Comparison, Family, Places, compare, places, ranked_points
-from bench.results.entries import FULL_SEEDS, Entry, within
+from bench.results.entries import FULL_SEEDS, Entry
 from bench.results.estimates import Value, interference
 from bench.results.measured import Measured
 from bench.results.run import Run
 from bench.suite import load_suite
 
-__all__ = ["FULL_SEEDS", "RANKED_BY", "Board", "Comparison", "Entry", "Places", "boards", "one_each", "ranked_points", "within"]
+__all__ = ["FULL_SEEDS", "RANKED_BY", "Board", "Comparison", "Entry", "Places", "boards", "one_each", "ranked_points"]
 
 RANKED_BY = {"single": "net recovery", "all": "retention"}
 
@@ -89,12 +89,12 @@ def boards(runs: Sequence[Run], designs: Mapping[str, Sequence[str]] | None = No
         raise UserError("no runs to report: name run folders, as `python -m bench list runs` shows them")
     keyed: dict[tuple[str, ...], dict[str, list[Run]]] = {}
     for run in runs:
-        if not run.manifest["spec"]["null"]:
-            keyed.setdefault(_key(run), {}).setdefault(run.manifest["spec"]["sequence"], []).append(run)
+        if not run.manifest.spec.null:
+            keyed.setdefault(_key(run), {}).setdefault(run.manifest.spec.sequence, []).append(run)
     found: list[Board] = []
-    null = [run for run in runs if run.manifest["spec"]["null"] and run.manifest["method"]["name"] == "none"]
+    null = [run for run in runs if run.manifest.spec.null and run.manifest.method.name == "none"]
     for key, by_sequence in keyed.items():
-        comparable = all(run.manifest["suite"]["comparable"] for part in by_sequence.values() for run in part)
+        comparable = all(run.manifest.suite.comparable for part in by_sequence.values() for run in part)
         orders = _designs(by_sequence) if designs is None else designs
         hidden: set[str] = set()
         for design, sequences in orders.items():
@@ -114,11 +114,12 @@ def boards(runs: Sequence[Run], designs: Mapping[str, Sequence[str]] | None = No
 
 def _key(run: Run) -> tuple[str, ...]:
     """What runs of one board have in common beside their sequence."""
-    spec, suite, model = (run.manifest[part] for part in ("spec", "suite", "model"))
-    imported = hashlib.sha256("".join(spec["imported"]).encode()).hexdigest()[:8] if spec["imported"] else ""
+    manifest = run.manifest
+    imported = hashlib.sha256("".join(manifest.spec.imported).encode()).hexdigest()[:8] if manifest.spec.imported else ""
     # The suite's own base is in its fingerprint.
-    suite_id, base = (f"{suite['id']} {Path(model['name']).name}", model["content"]) if model["name"] else (suite["id"], "")
-    return suite_id, suite["fingerprint"], base, run.manifest["numerics"]["device"], spec["targets"], imported
+    suite, model = manifest.suite, manifest.model
+    suite_id, base = (f"{suite.id} {Path(model.name).name}", model.content) if model.name else (suite.id, "")
+    return suite_id, suite.fingerprint, base, manifest.numerics["device"], manifest.spec.targets, imported
 
 
 def _name(key: tuple[str, ...], sequence: str) -> tuple[str, str, str, str]:
@@ -128,20 +129,20 @@ def _name(key: tuple[str, ...], sequence: str) -> tuple[str, str, str, str]:
 
 def _null_of(key: tuple[str, ...], sequences: Sequence[str], null: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
     """Null runs of a board's sequences; what their stages damage does not depend on anybody's targets."""
-    fitting = [run for run in null if _key(run)[:4] == key[:4] and run.manifest["spec"]["sequence"] in sequences]
-    after = {domain: one_each([run for run in fitting if run.manifest["spec"]["null"] == domain]) for domain in _null_domains(fitting)}
+    fitting = [run for run in null if _key(run)[:4] == key[:4] and run.manifest.spec.sequence in sequences]
+    after = {domain: one_each([run for run in fitting if run.manifest.spec.null == domain]) for domain in _null_domains(fitting)}
     return {domain: tuple(found) for domain, found in after.items()}
 
 
 def _null_domains(null: Sequence[Run]) -> list[str]:
-    return list(dict.fromkeys(run.manifest["spec"]["null"] for run in null))
+    return list(dict.fromkeys(run.manifest.spec.null for run in null))
 
 
 def _designs(by_sequence: Mapping[str, Sequence[Run]]) -> Mapping[str, Sequence[str]]:
     """The designs of the suite that the runs name, where it is there to be read."""
-    spec = next(iter(by_sequence.values()))[0].manifest["spec"]
+    spec = next(iter(by_sequence.values()))[0].manifest.spec
     try:
-        return load_suite(spec["suite"], quick=spec["quick"]).designs
+        return load_suite(spec.suite, quick=spec.quick).designs
     except UserError:
         return {}
 
@@ -168,8 +169,8 @@ def _board(
 
 def _identity(run: Run) -> str:
     """What runs of one entry have in common: the method's name, settings, track and source."""
-    method = run.manifest["method"]
-    return repr([method[part] for part in ("name", "settings", "track", "source")])
+    method = run.manifest.method
+    return repr([method.name, method.settings, method.track, method.source])
 
 
 def one_each(runs: Sequence[Run]) -> list[Run]:
@@ -184,14 +185,14 @@ def one_each(runs: Sequence[Run]) -> list[Run]:
 
 def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
     """A method's name, and where several of its settings are there, those that differ."""
-    identities = [part[0].manifest["method"] for part in groups]
+    identities = [part[0].manifest.method for part in groups]
     labels = []
     for own in identities:
-        siblings = [other["settings"] for other in identities if other["name"] == own["name"]]
-        differing = [key for key in own["settings"] if len({repr(settings.get(key)) for settings in siblings}) > 1]
-        labels.append(" ".join([own["name"], *(f"{key}={_plain(own['settings'][key])}" for key in differing)]))
+        siblings = [other.settings for other in identities if other.name == own.name]
+        differing = [key for key in own.settings if len({repr(settings.get(key)) for settings in siblings}) > 1]
+        labels.append(" ".join([own.name, *(f"{key}={_plain(own.settings[key])}" for key in differing)]))
     # The same name and settings, and other code behind them.
-    return [f"{label} ({own['source'][:6]})" if labels.count(label) > 1 else label for label, own in zip(labels, identities, strict=True)]
+    return [f"{label} ({own.source[:6]})" if labels.count(label) > 1 else label for label, own in zip(labels, identities, strict=True)]
 
 
 def _plain(value: Any) -> str:

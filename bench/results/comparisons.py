@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Literal, get_args
 
-from bench.results.entries import FULL_SEEDS, Entry, within
+from bench.results.entries import FULL_SEEDS, Entry
 from bench.results.estimates import NO_FORGETTING, NO_GAIN, Value
 from bench.results.measured import Capped, Measured
 from bench.results.statistics import Interval, crossed_interval, holm, wald_ratio
@@ -81,7 +81,7 @@ def pairs_of(entries: Sequence[Entry], family: Family, planned: Collection[tuple
     if family == "planned":
         by_label = {entry.label: entry for entry in entries}
         return [(by_label[one], by_label[other]) for one, other in dict.fromkeys(planned) if {one, other} <= set(by_label)]
-    references = [entry for entry in entries if entry.method["name"] == family]
+    references = [entry for entry in entries if entry.method.name == family]
     return [(entry, reference) for reference in references for entry in entries if entry not in references]
 
 
@@ -119,7 +119,7 @@ def verdict(one: Entry, other: Entry, difference: Value, p: float | None) -> Ver
     if p > LEVEL:
         return "not significant"
     winner, loser = (one, other) if difference.estimate > 0 else (other, one)
-    if within(winner.access, loser.access):
+    if winner.access.within(loser.access):
         return "better" if winner is one else "worse"
     return "higher, with more access" if winner is one else "lower, with less access"
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from bench.costs import over_limit
+from bench.costs import AccessRecord, Cost, over_limit
 from bench.results.estimates import DomainOutcome, Value, by_domain, measure_all
 from bench.results.measured import Measured
 from bench.results.run import Run
+from bench.spec import MethodRecord
 from bench.suite import DECODINGS
 
 FULL_SEEDS = 5
@@ -29,8 +28,8 @@ class Entry:
     dropped: tuple[Run, ...] = ()
 
     @property
-    def method(self) -> dict[str, Any]:
-        return self.runs[0].manifest["method"]
+    def method(self) -> MethodRecord:
+        return self.runs[0].manifest.method
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -55,38 +54,32 @@ class Entry:
         return {decoding: by_domain(self.measured(decoding)) for decoding in DECODINGS}
 
     @cached_property
-    def cost(self) -> dict[str, float]:
-        """Shares of the baseline sequence's FLOPs, means over the runs: stages, repair, total."""
-        return {name: float(np.mean([run.manifest["cost"][name] for run in self.runs])) for name in ("stages", "repair", "total")}
+    def cost(self) -> Cost:
+        """Means over the runs; access is what any of its runs had."""
+        costs = [run.manifest.cost for run in self.runs]
+        stages, repair = (float(np.mean(values)) for values in ([c.stages for c in costs], [c.repair for c in costs]))
+        return Cost(stages=stages, repair=repair, access=AccessRecord.union(cost.access for cost in costs))
 
-    @cached_property
-    def access(self) -> dict[str, Any]:
-        """What any of its runs had access to: checkpoints, experts, and the largest number of prompts by domain."""
-        used = [run.manifest["cost"]["access"] for run in self.runs]
-        prompts = {domain: max(a["prompts"].get(domain, 0) for a in used) for domain in sorted({d for a in used for d in a["prompts"]})}
-        return {kind: sorted({name for a in used for name in a[kind]}) for kind in ("checkpoints", "experts")} | {"prompts": prompts}
+    @property
+    def access(self) -> AccessRecord:
+        """What any of its runs had access to."""
+        return self.cost.access
 
     @property
     def unranked(self) -> str:
         """Why it has no place, or the empty string."""
-        if self.method["control"]:
+        if self.method.control:
             return "control"
-        if self.method["track"] == "reference":
+        if self.method.track == "reference":
             return "reference"
-        return over_limit(self.method["track"], self.cost["total"]) if self.runs[0].manifest["suite"]["comparable"] else ""
+        return over_limit(self.method.track, self.cost.total) if self.runs[0].manifest.suite.comparable else ""
 
     @cached_property
     def trainings(self) -> int:
         """How many times the stages were trained; fewer than there are seeds where imported checkpoints are repaired several times."""
-        chains = {tuple(run.manifest["checkpoints"][row] for row in run.rows["baseline"][1:]) for run in self.runs}
+        chains = {tuple(run.manifest.checkpoints[row.name] for row in run.rows.baseline[1:]) for run in self.runs}
         return min(len(self.seeds), len(chains))
 
     @property
     def provisional(self) -> bool:
         return self.trainings < FULL_SEEDS
-
-
-def within(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether access `one` is equal to or smaller than `other`."""
-    sets = all(set(one[kind]) <= set(other[kind]) for kind in ("checkpoints", "experts"))
-    return sets and all(count <= other["prompts"].get(domain, 0) for domain, count in one["prompts"].items())

@@ -184,7 +184,7 @@ class Measured:
 
 def _unusable(run: Run, domain: str, decoding: str) -> np.ndarray:
     """(I,) 1 where the answer at the end of the baseline run did not stop or did not parse. Columns of a table: score, parsed, ended."""
-    return 1.0 - run.tables[run.rows["baseline"][-1]][domain, decoding][:, 1:].min(-1)
+    return 1.0 - run.tables[run.rows.baseline[-1]][domain, decoding][:, 1:].min(-1)
 
 
 def outcome(scores: Sequence[np.ndarray], targets: Sequence[int]) -> Outcome:
