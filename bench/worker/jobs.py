@@ -78,8 +78,14 @@ class Job:
         own = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
         return key_hash(own)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self.key == other.key
 
-@dataclass(frozen=True)
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@dataclass(frozen=True, eq=False)
 class Start(Job):
     """The base's checkpoint, and what the manifest says of the machine."""
 
@@ -88,7 +94,7 @@ class Start(Job):
     kind: Literal["start"] = "start"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage(Job):
     """Stage `index` of a sequence, after `previous`. runs: the method that decides how it is trained, None for a stage of the baseline run;
     sequence: for the baseline run the domains up to here, so that sequences share what they begin with; null: rewards are permuted."""
@@ -126,7 +132,7 @@ class Stage(Job):
         return self.setup.engine != "hf"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recover(Job):
     """A method's repair after the last stage."""
 
@@ -160,7 +166,7 @@ class Recover(Job):
 MakesCheckpoint = Annotated[Start | Stage | Recover, Field(discriminator="kind")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Score(Job):
     """Every answer of a checkpoint on a domain's items of a split."""
 
@@ -187,7 +193,7 @@ class Score(Job):
         return self.setup.engine != "hf"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LMEval(Job):
     """Tasks of lm-eval on a checkpoint. limit: items a task (None: all)."""
 
@@ -206,7 +212,7 @@ class LMEval(Job):
         return (self.of,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Distances(Job):
     """How far a run's checkpoints lie from one another: Euclidean norms between each of `rows` and each of `anchors` (places in `rows`)."""
 

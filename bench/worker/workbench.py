@@ -26,9 +26,10 @@ from bench.checkpoint import Checkpoint, DamagedError, Tensors
 from bench.costs import Meter
 from bench.errors import UserError
 from bench.evaluation import lm_eval as general
-from bench.evaluation.scoring import mean_score, score_domain, write_answers
+from bench.evaluation.scoring import mean_score, score_domain
 from bench.files import canonical
 from bench.method import LoRA, Training
+from bench.results.answers import written
 from bench.spec import ModelRecord
 from bench.storage.cache import Cache, Entry, Made
 from bench.storage.hub import find_model
@@ -324,7 +325,7 @@ class Workbench:
                 writer=writer,
                 autocast=self._autocast,
             )
-            write_answers(files / "answers.jsonl.gz", answers)
+            (files / "answers.jsonl.gz").write_bytes(written(answers))
             return Made({decoding: mean_score(answers, decoding) for decoding in decodings} | {"cut": dialogue.cut}, meter.flops)
 
         self.report({"event": "scoring", "what": domain})
