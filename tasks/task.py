@@ -67,8 +67,8 @@ class Task(ABC):
     def draw(self, rng: random.Random) -> Item:
         """One item from the whole population, of any split."""
 
-    def exercise(self, rng: random.Random) -> Item:
-        """An item as schoolbooks choose them, where a task has kinds that everyday prompts hold too seldom to learn from."""
+    def draw_balanced(self, rng: random.Random) -> Item:
+        """An item for the first phase of a base's training, with rare kinds of items drawn more often than `draw` does. Default: `draw`."""
         return self.draw(rng)
 
     @abstractmethod
@@ -79,17 +79,17 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
-        """An answer as the base's training text shows it. Not always right.
+    def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
+        """A demonstration for the training text of a base: an answer of high or low quality. Used by bases trained from scratch only.
 
-        careful: share, in [0, 1], of authors who take pains; the others are in a hurry (no working, constraints overlooked).
-        careless: share of the hurried ones who get the question itself wrong, where a task knows such a mistake.
+        high_quality: probability, in [0, 1], of a correct answer with its working; low-quality ones omit the working or ignore constraints.
+        misread: probability that a low-quality demonstration also answers another question, where the task defines such a mistake.
         """
 
-    def item(self, split: Split, seed: int, index: int, *, exercise: bool = False) -> Item:
-        """Item `index` of `split` under `seed`: drawn (or, with `exercise`, chosen as in a schoolbook) again until its latent lies in the
-        split."""
-        take = self.exercise if exercise else self.draw
+    def item(self, split: Split, seed: int, index: int, *, balanced: bool = False) -> Item:
+        """Item `index` of `split` under `seed`: drawn (with `balanced`, by `draw_balanced`) again until its latent lies in the split.
+        RuntimeError after 10,000 draws."""
+        take = self.draw_balanced if balanced else self.draw
         for attempt in range(10_000):
             item = take(rng(self.domain, split, seed, index, attempt))
             if split_of(self.domain, item.latent) == split:
