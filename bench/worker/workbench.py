@@ -182,8 +182,8 @@ class Workbench:
         """
         settings = self.suite.grpo
         training = training.but(
-            steps=training.steps or settings.steps,
-            learning_rate=training.learning_rate or settings.learning_rate,
+            steps=settings.steps if training.steps is None else training.steps,
+            learning_rate=settings.learning_rate if training.learning_rate is None else training.learning_rate,
             kl=settings.kl if training.kl is None else training.kl,
         )
         if training.kl and training.reference is None:
