@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UserError
+from bench.errors import UserError, one_line
 
 CONFIG = "config.json"
 FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
@@ -151,5 +151,4 @@ def _download(name: str, files: list[str]) -> Path:
     except HFValidationError as error:
         raise UserError(f"--model {name}: no such folder, and not a name on the Hub (owner/name)") from error
     except Exception as error:
-        why = " ".join(str(error).split()).partition(". ")[0][:200]
-        raise UserError(f"--model {name}: no such folder, and it could not be downloaded from the Hub ({why})") from error
+        raise UserError(f"--model {name}: no such folder, and it could not be downloaded from the Hub ({one_line(error)})") from error
