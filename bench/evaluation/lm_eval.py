@@ -1,4 +1,4 @@
-"""Abilities outside the suite: tasks of EleutherAI's lm-eval, scored along a sequence. Reported, never used for ranking. No torch at import."""
+"""Abilities outside the suite: tasks of EleutherAI's lm-eval, scored along a sequence. They rank nobody. No torch at import."""
 
 from __future__ import annotations
 
