@@ -49,9 +49,9 @@ def _ranking(board: BoardReport, prefix: str) -> str:
     if all(entry.metrics["greedy"][name].estimate is None for entry in board.entries):
         return ""
     rows = [
-        (f"{place_words(e.places)}  {e.label}" if e.places else e.label, {d: e.metrics[d][name] for d in DECODINGS}) for e in board.entries
+        (f"{e.label} ({place_words(e.places)})" if e.places else e.label, {d: e.metrics[d][name] for d in DECODINGS}) for e in board.entries
     ]
-    title, marks = f"{name.capitalize()}, in order of standing", {"": 0.0, "all of it": 1.0}
+    title, marks = f"{name.capitalize()}, place in brackets", {"": 0.0, "all of it": 1.0}
     return figures.intervals(f"{prefix}-standing", title, name, rows, axis=f"{name} (1 is all of it)", marks=marks)
 
 

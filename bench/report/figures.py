@@ -48,12 +48,14 @@ def intervals(
                 _dot(axes, metric, values[decoding], place + offset, decoding, (left, right))
         for words, at in marks.items():
             axes.axvline(at, color=INK, lw=0.9, ls="-" if at == 0 else (0, (4, 2)), zorder=1)
+            room = right - at > 0.2 * (right - left)
             axes.annotate(
-                words, (at, -0.72), xytext=(3 if at <= 0 else -3, 0), textcoords="offset points", fontsize=8, style="italic", va="center",
-                ha="left" if at <= 0 else "right", annotation_clip=False,
+                words, (at, -0.72), xytext=(3 if room else -3, 0), textcoords="offset points", fontsize=8, style="italic", va="center",
+                ha="left" if room else "right", annotation_clip=False,
             )  # fmt: skip
         axes.set_ylim(len(rows) - 0.5, -1.0 if marks else -0.5)
         axes.set_yticks(range(len(rows)), [wrapped(label) for label, _ in rows])
+        axes.tick_params(axis="y", pad=8)  # arrows at the edge are half outside
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(axis, fontsize=8.5)

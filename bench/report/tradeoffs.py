@@ -88,20 +88,20 @@ def label_heights(points: Sequence[Point], gap: float) -> list[float]:
     """Heights in [0, 1] for labels in a column right of points in the unit square, at least `gap` apart where that fits, so that no two of
     the straight lines from points to labels cross.
 
-    The heights follow the points' own, pushed apart; which point takes which is the assignment with the least total length of lines. In
-    such an assignment no lines cross: exchanging the ends of two that do would make them shorter.
+    The heights are as near to the points' own as the gap allows; which point takes which is the assignment with the least total length of
+    lines. In such an assignment no lines cross: exchanging the ends of two that do would make them shorter.
     """
-    from scipy.optimize import linear_sum_assignment
+    from scipy.optimize import isotonic_regression, linear_sum_assignment
 
-    gap = min(gap, 1 / max(len(points), 1))
-    slots: list[float] = []
-    for y in sorted((y for _, y in points), reverse=True):
-        slots.append(min(y, slots[-1] - gap) if slots else min(y, 1 - gap / 2))
-    if slots and slots[-1] < gap / 2:
-        for place in reversed(range(len(slots))):
-            slots[place] = max(slots[place], slots[place + 1] + gap if place + 1 < len(slots) else gap / 2)
-    lengths = [[np.hypot(1 - x, slot - y) for slot in slots] for x, y in points]
-    return [slots[column] for column in linear_sum_assignment(np.array(lengths))[1]] if points else []
+    if not points:
+        return []
+    gap = min(gap, 1 / len(points))
+    below = gap * np.arange(len(points))
+    # Least squares under gaps between neighbours; clipping such a solution keeps it one under bounds.
+    spread = np.asarray(isotonic_regression(np.sort([y for _, y in points]) - below).x)
+    heights = np.clip(spread, gap / 2, 1 - gap / 2 - below[-1]) + below
+    lengths = np.array([[np.hypot(1 - x, height - y) for height in heights] for x, y in points])
+    return heights[linear_sum_assignment(lengths)[1]].tolist()
 
 
 def _label(axes: Axes, points: Sequence[tuple[str, float, float]], right: float, colours: Mapping[str, str] | None = None) -> None:
