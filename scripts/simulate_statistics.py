@@ -2,10 +2,10 @@
 
     python scripts/simulate_statistics.py [RUNS]
 
-Every run draws a board: a baseline run on S seeds that forgets about 20 points of one target domain, and 20 methods of equal worth, each with
-noise of its own on the target and on three other domains. Deviations are those of the first result (docs/first-result). Answers are normal
-rather than 0 or 1, and 8 items carry the item variance of 1,024: between-seed variation decides here. All intervals and tests are the
-package's own functions; tests/bench/results/test_simulation.py checks that this script computes what a report does.
+Every run draws a board: a baseline run on S seeds that forgets about 20 points of one target domain, and 20 methods of equal worth, each
+with noise of its own on the target and on three other domains. Deviations are those of the first result (docs/first-result). Answers are
+normal rather than 0 or 1, and 8 items carry the item variance of 1,024: between-seed variation decides here. All intervals and tests are
+the package's own functions; tests/bench/results/test_simulation.py checks that this script computes what a report does.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ ITEM, REST = 0.5, 0.8
 
 @dataclass(frozen=True)
 class Regime:
-    """What a board is drawn from. variation: of forgetting between seeds, standard deviation over mean. noise: points, of what a method recovers,
-    between seeds. others: mean and deviation of what a method does to each other domain, points. proportional: whether noise grows with a seed's
-    forgetting. broken: the chance that a seed's baseline run collapses and forgets BROKEN points; failing: that a repair recovers nothing on a seed."""
+    """What a board is drawn from. variation: of forgetting between seeds, standard deviation over mean. noise: points, of what a method
+    recovers, between seeds. others: mean and deviation of what a method does to each other domain, points. proportional: whether noise
+    grows with a seed's forgetting. broken: the chance that a seed's baseline run collapses and forgets BROKEN points; failing: that a
+    repair recovers nothing on a seed."""
 
     name: str
     recovery: float = 0.9
@@ -79,8 +80,8 @@ REFRESH = replace(SKEWED, name="refresh", recovery=0.97, noise=2.3, others=((9.7
 
 @dataclass(frozen=True)
 class Sample:
-    """lost (N, 1, S, I): the target's forgetting by run, seed and item; won (N, M, S, I): what each method recovers of it; others: the same for
-    every other domain. broken (N, 1, S), failed (N, M, S): which seeds did."""
+    """lost (N, 1, S, I): the target's forgetting by run, seed and item; won (N, M, S, I): what each method recovers of it; others: the
+    same for every other domain. broken (N, 1, S), failed (N, M, S): which seeds did."""
 
     lost: np.ndarray
     won: np.ndarray
@@ -173,8 +174,8 @@ def defined(below: Strata) -> np.ndarray:
 
 
 def family_errors(regime: Regime, generator: np.random.Generator, runs: int, seeds: int) -> dict[str, np.ndarray]:
-    """Family -> (N,) whether any comparison of equals comes out significant. With all hypotheses true, Holm rejects one where the smallest p is
-    at most LEVEL over their number."""
+    """Family -> (N,) whether any comparison of equals comes out significant. With all hypotheses true, Holm rejects one where the
+    smallest p is at most LEVEL over their number."""
     sample, null = (draw(r, generator, runs, METHODS, seeds) for r in (regime, regime.null))
     methods, nothing = net(sample), net(null)
     order = np.argsort(-sum(table.mean((-2, -1)) for table in methods.points), 1)
@@ -271,19 +272,34 @@ def percent(value: float) -> str:
 
 
 def main(runs: int) -> None:
-    print(f"{runs:,} boards a row, seed {SEED}; {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}.\n")
+    print(
+        f"{runs:,} boards a row, generator seed {SEED}; {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}.\n"
+    )
     print("Family-wise error, %, of 20 equal methods (bound: 6):\n")
     print("| regime | seeds | against `none` | against `shrink` | against the next |\n|---|---|---|---|---|")
     for regime in REGIMES:
         for seeds in (5, 10):
             found = errors(regime, seeds, runs)
-            print(f"| {regime.name} | {seeds} | " + " | ".join(percent(found[name]) for name in ("none", "shrink", "next")) + " |", flush=True)
+            print(
+                f"| {regime.name} | {seeds} | " + " | ".join(percent(found[name]) for name in ("none", "shrink", "next")) + " |", flush=True
+            )
     print("\nThe chance that refresh (recovers 97 %) is significant against `none` among 19 comparisons, % (bound at five seeds: 90):\n")
     print("| seeds | % |\n|---|---|")
     for seeds in (5, 10):
         print(f"| {seeds} | {percent(power(seeds, runs))} |")
     print("\nCoverage of 95 % intervals, %, and the cap's bias in net recovery (shares):\n")
-    head = ("regime", "seeds", "forgetting", "recovery ratio", "net recovery", "undefined", "bias", "printed bias", "RMSE", "RMSE if corrected")
+    head = (
+        "regime",
+        "seeds",
+        "forgetting",
+        "recovery ratio",
+        "net recovery",
+        "undefined",
+        "bias",
+        "printed bias",
+        "RMSE",
+        "RMSE if corrected",
+    )
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     rare = []
     for regime in REGIMES:
@@ -294,7 +310,14 @@ def main(runs: int) -> None:
             print(f"| {regime.name} | {seeds} | {shares} | {numbers} |", flush=True)
             rare.append((regime, seeds, found))
     print("\nSamples with and without a seed that breaks, or on which the repair fails: coverage, and how often the warning appears, %:\n")
-    head = ("regime", "seeds", "samples with such a seed", "forgetting, with / without", "net recovery, with / without", "warning, with / without")
+    head = (
+        "regime",
+        "seeds",
+        "samples with such a seed",
+        "forgetting, with / without",
+        "net recovery, with / without",
+        "warning, with / without",
+    )
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for regime, seeds, found in rare:
         pairs = (f"{percent(found[f'{n} with'])} / {percent(found[f'{n} without'])}" for n in ("forgetting", "net recovery", "reported"))

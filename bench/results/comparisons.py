@@ -27,9 +27,9 @@ LEVEL = 0.05
 class Comparison:
     """`one` against `other` by the board's metric.
 
-    difference: one - other, a share. p: adjusted by Holm within the family; None where there is no verdict. The interval of the difference is
-    widened by the same factor: it excludes 0 exactly where p is at most 5 %. verdict: "no verdict" with fewer than five shared seeds or
-    trainings (the interval is then the plain 95 % one), or where the metric is undefined.
+    difference: one - other, a share. p: adjusted by Holm within the family; None where there is no verdict. The interval of the
+    difference is widened by the same factor: it excludes 0 exactly where p is at most 5 %. verdict: "no verdict" with fewer than five
+    shared seeds or trainings (the interval is then the plain 95 % one), or where the metric is undefined.
     """
 
     one: str
@@ -50,8 +50,8 @@ class Places:
 
 @dataclass(frozen=True)
 class _Test:
-    """A comparison before Holm's adjustment. estimate: None where the metric is undefined, for the reason `why`; slack: how much the difference
-    may be too high and too low because of caps; p: None below five seeds."""
+    """A comparison before Holm's adjustment. estimate: None where the metric is undefined, for the reason `why`; slack: how much the
+    difference may be too high and too low because of caps; p: None below five seeds."""
 
     one: Entry
     other: Entry
@@ -75,8 +75,8 @@ def compare(
 
 
 def pairs_of(entries: Sequence[Entry], family: Family, planned: Collection[tuple[str, str]] = ()) -> list[tuple[Entry, Entry]]:
-    """The pairs that a family compares. "none" and "shrink": every other entry against the entries of that method. "next": each entry that can
-    have a place against the next such entry, provisional ones behind all others."""
+    """The pairs that a family compares. "none" and "shrink": every other entry against the entries of that method. "next": each entry
+    that can have a place against the next such entry, provisional ones behind all others."""
     if family == "next":
         return list(pairwise(sorted((entry for entry in entries if not entry.unranked), key=lambda entry: entry.provisional)))
     if family == "all pairs":
@@ -137,8 +137,8 @@ def verdict(one: Entry, other: Entry, difference: Value, p: float | None) -> Ver
 def places(ranked: Sequence[Entry], targets: str) -> dict[str, Places]:
     """Label -> range of places, of the entries that can have one, in their order of standing.
 
-    Neighbours share a range unless a *break* lies between them: their comparison in the family "next" is significant, and so (unadjusted) is
-    that of every other pair across it. Provisional entries have no verdicts; they share the places behind all others.
+    Neighbours share a range unless a *break* lies between them: their comparison in the family "next" is significant, and so (unadjusted)
+    is that of every other pair across it. Provisional entries have no verdicts; they share the places behind all others.
     """
     ordered = sorted(ranked, key=lambda entry: entry.provisional)
     full = sum(not entry.provisional for entry in ranked)

@@ -29,10 +29,10 @@ NO_FORGETTING, NO_GAIN = "forgetting is not significant", "the stages' gain is n
 class Value:
     """A quantity with its 95 % interval, in its own unit: a share, or points.
 
-    estimate: None where undefined; `why` is the reason. low, high: None where there is no interval, or no finite one. seeds: how many it rests
-    on; with one, the interval covers item sampling only. pieces: the whole set of plausible values where it is not one finite interval, with
-    ends that may be infinite; low and high then span it if it is bounded. cap_bias: how far the estimate lies below the truth because of caps
-    (as a positive number), where that is estimated but not removed.
+    estimate: None where undefined; `why` is the reason. low, high: None where there is no interval, or no finite one. seeds: how many it
+    rests on; with one, the interval covers item sampling only. pieces: the whole set of plausible values where it is not one finite
+    interval, with ends that may be infinite; low and high then span it if it is bounded. cap_bias: how far the estimate lies below the
+    truth because of caps (as a positive number), where that is estimated but not removed.
     """
 
     estimate: float | None
@@ -77,8 +77,8 @@ class Value:
 class DomainOutcome:
     """What happened to a domain, in points, means over the orders.
 
-    base; own: after the domain's own stage of the baseline run; baseline: after its last stage; final: of the final model. forgetting = own -
-    baseline, recovered = final - baseline. target: whether it is to be recovered, in any order.
+    base; own: after the domain's own stage of the baseline run; baseline: after its last stage; final: of the final model. forgetting =
+    own - baseline, recovered = final - baseline. target: whether it is to be recovered, in any order.
     """
 
     base: Value
@@ -131,7 +131,8 @@ def measure_all(measured: Measured) -> dict[str, Value]:
 
 
 def ratio(above: Strata, below: Strata, why: str, also: Sequence[Strata] = ()) -> Value:
-    """A ratio of sums with Fieller's set (`ratio_set`); undefined, for the reason `why`, where the lower sum is not significantly above 0."""
+    """A ratio of sums with Fieller's set (`ratio_set`); undefined, for the reason `why`, where the lower sum is not significantly above
+    0."""
     seeds = below[0].shape[-2]
     denominator = crossed_interval(below)
     if not denominator.low > 0:
@@ -191,7 +192,9 @@ def _of_domain(measured: Measured, quantity: Linear, domain: str) -> Value:
 
 
 def domain_strata(measured: Measured, quantity: Linear, domain: str) -> Strata:
-    """(S, I) tables of a quantity that has a value for each domain, e.g. `metrics.forgetting`, of one domain: a share, a mean over the orders."""
+    """(S, I) tables of a quantity that has a value for each domain, e.g. `metrics.forgetting`, of one domain: a share, a mean over the
+    orders."""
+
     def of(order: Order) -> Linear:
         column = order.sequence.index(domain)
         return lambda o: quantity(o)[..., column]

@@ -61,8 +61,8 @@ class Order:
         return [(_row(both[0], place), _row(both[1], place)) for place in range(count)]
 
     def format_lost(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Target -> (S, I) twice: 1 where the item was lost (its score fell from the domain's own stage to the end of the baseline run) and its
-        answer at that end is unusable; 1 where it was lost at all."""
+        """Target -> (S, I) twice: 1 where the item was lost (its score fell from the domain's own stage to the end of the baseline run)
+        and its answer at that end is unusable; 1 where it was lost at all."""
         found = {}
         for column in self.targets:
             lost = (self.cells[column][:, len(self.cells)] < self.cells[column][:, column + 1]).astype(float)
@@ -84,9 +84,9 @@ class Order:
 class Capped:
     """A quantity in which domains count up to their own stage or only where they lose, as (S, I) a domain.
 
-    points: with the side of each cap fixed at the means; free: without the caps at the own stage. A domain at its cap would add no noise of its
-    own, so intervals use the larger variance of the two. cap_bias: an estimate of how far the mean of `points` lies below the truth because a
-    cap taken at noisy means takes the lower side too often; at least 0, in the same unit.
+    points: with the side of each cap fixed at the means; free: without the caps at the own stage. A domain at its cap would add no noise
+    of its own, so intervals use the larger variance of the two. cap_bias: an estimate of how far the mean of `points` lies below the
+    truth because a cap taken at noisy means takes the lower side too often; at least 0, in the same unit.
     """
 
     points: list[np.ndarray]
@@ -157,7 +157,8 @@ class Measured:
 
     @cached_property
     def format_lost(self) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
-        """Of the targets, (S, I) a domain: items that were lost and whose answer is unusable, and items lost; None where that is not known."""
+        """Of the targets, (S, I) a domain: items that were lost and whose answer is unusable, and items lost; None where that is not
+        known."""
         if not all(order.unusable for order in self.orders):
             return None
         found: dict[str, list[np.ndarray]] = {}
@@ -206,9 +207,9 @@ class Measured:
     def _capped(self, rule: Callable[[Outcome, bool], Linear]) -> Capped:
         """rule: the metric with the sides of its caps taken from an outcome; the flag says whether the cap at the own stage applies.
 
-        The bias is the difference from a cross-fitted mean, in which each fold's sides come from the other folds. Sides chosen on other data
-        do not favour the lower value: exactly at a cap the cross-fitted mean is unbiased. It varies more, though, so it only measures the bias
-        (docs/statistics.md).
+        The bias is the difference from a cross-fitted mean, in which each fold's sides come from the other folds. Sides chosen on other
+        data do not favour the lower value: exactly at a cap the cross-fitted mean is unbiased. It varies more, though, so it only
+        measures the bias (docs/statistics.md).
         """
         points, free = (self.strata(lambda order, cap=cap: rule(order.mean, cap)) for cap in (True, False))
         folds = [float(rule(others, True)(fold)) for order in self.orders for fold, others in order.folds()]

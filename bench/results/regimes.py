@@ -1,8 +1,9 @@
-"""Seeds that no interval over a few seeds covers: a baseline run that breaks, a stage that fails, a repair that fails on one seed. No torch.
+"""Seeds that no interval over a few seeds covers: a baseline run that breaks, a stage that fails, a repair that fails on one seed. No
+torch.
 
-Where a seed breaks with a small chance, most samples hold no such seed and their intervals know nothing of it; a sample that holds one has an
-interval too wide to be of use (docs/statistics.md has the simulated coverage). No procedure corrects that from a few seeds, but a seed that lies
-far from the others can be detected and reported. The thresholds were chosen by the same simulation.
+Where a seed breaks with a small chance, most samples hold no such seed and their intervals know nothing of it; a sample that holds one
+has an interval too wide to be of use (docs/statistics.md has the simulated coverage). No procedure corrects that from a few seeds, but a
+seed that lies far from the others can be detected and reported. The thresholds were chosen by the same simulation.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ FACTOR = 2.5
 LEAST_GAP = 10.0
 """Points; in forgetting and gain, a seed nearer to the others' mean than this is not far."""
 LEAST_SHARE, RANGES = 0.5, 1.5
-"""A repair fails on a seed where the share that it recovers lies below the mean of the others by more than LEAST_SHARE and by more than RANGES
-times their range."""
+"""A repair fails on a seed where the share that it recovers lies below the mean of the others by more than LEAST_SHARE and by more than
+RANGES times their range."""
 LEAST_FORGETTING = 5.0
 """Points; on a seed that forgot less there is no share to speak of."""
 LEAST_SEEDS = 4
@@ -34,7 +35,7 @@ Finding = Literal["baseline breaks", "stage fails", "repair fails"]
 TEXTS: dict[Finding, str] = {
     "baseline breaks": "seed {seed}: the baseline run forgets {value:.1f} points of {domain}, on the other seeds {low:.1f} to {high:.1f}",
     "stage fails": "seed {seed}: the stage of {domain} gains {value:.1f} points, on the other seeds {low:.1f} to {high:.1f}",
-    "repair fails": "seed {seed}: {value:.0f} % of what was forgotten of {domain} is recovered, on the other seeds {low:.0f} to {high:.0f} %",
+    "repair fails": "seed {seed}: the repair recovers {value:.0f} % of forgetting on {domain}, on the other seeds {low:.0f} to {high:.0f} %",
 }
 
 
@@ -72,8 +73,8 @@ def stage_fails(gain: np.ndarray) -> np.ndarray:
 
 
 def repair_fails(recovered: np.ndarray, forgetting: np.ndarray) -> np.ndarray:
-    """(..., S) bool: seeds on which a repair recovers a far smaller share than on the others, both in points; none where a seed forgot too little
-    for a share."""
+    """(..., S) bool: seeds on which a repair recovers a far smaller share than on the others, both in points; none where a seed forgot
+    too little for a share."""
     usable = _enough(forgetting) & (forgetting.min(-1, keepdims=True) >= LEAST_FORGETTING)
     shares = recovered / np.where(usable, forgetting, 1.0)
     ordered = np.sort(shares, -1)

@@ -1,4 +1,5 @@
-"""Intervals and tests for a crossed design: the same items in every seed. Pure numpy; scipy is loaded when a t quantile is needed; no torch.
+"""Intervals and tests for a crossed design: the same items in every seed. Pure numpy; scipy is loaded when a t quantile is needed; no
+torch.
 
 Model: X[s, i] = mu + seed_s + item_i + rest_si. The variance of the grand mean comes from the two-way analysis of variance,
 
@@ -10,9 +11,10 @@ domains are not a sample of anything: their scores are averaged item by item bef
 t has S - 1 degrees of freedom: seeds are what a claim generalizes over, and no number of items makes up for few seeds. With one seed there
 is no seed part; intervals cover item sampling only.
 
-A ratio a / b has Fieller's set, every rho at which a - rho b is not significantly different from 0. A *difference* of two ratios that share b is
-tested where it was estimated: the variance is that of a - rho_hat b (Wald, delta method). At rho = 0 the variance would be that of a alone,
-which holds all of the spread of b between seeds: a repair that always recovers 97 % would look as noisy as forgetting itself.
+A ratio a / b has Fieller's set, every rho at which a - rho b is not significantly different from 0. A *difference* of two ratios that
+share b is tested where it was estimated: the variance is that of a - rho_hat b (Wald, delta method). At rho = 0 the variance would be
+that of a alone, which holds all of the spread of b between seeds: a repair that always recovers 97 % would look as noisy as forgetting
+itself.
 """
 
 from __future__ import annotations
@@ -135,8 +137,8 @@ def _mean(strata: Strata) -> float:
 def ratio_set(above: Strata, below: Strata, *, also: Sequence[Strata] = (), level: float = 0.95) -> Pieces:
     """Fieller's set of sum mean(above) / sum mean(below): every rho at which above - rho below is not significantly different from 0.
 
-    also: other versions of `above`, whose variance is taken where it is larger (a cap without its cap). The set is one finite interval in most
-    cases; it can be two, and it is unbounded where `below` is not significantly different from 0.
+    also: other versions of `above`, whose variance is taken where it is larger (a cap without its cap). The set is one finite interval in
+    most cases; it can be two, and it is unbounded where `below` is not significantly different from 0.
     """
     a, b = _mean(above), _mean(below)
     squared = float(quantile(freedom_of(below), level)) ** 2
@@ -183,9 +185,9 @@ def merged(pieces: Sequence[tuple[float, float]]) -> Pieces:
 def wald_ratio(above: Strata, below: Strata, *, also: Sequence[Strata] = ()) -> Estimate:
     """sum mean(above) / sum mean(below) with its variance by the delta method: that of (above - rho_hat below) / mean(below).
 
-    For the difference of two ratios with one denominator, `above` is the difference of their numerators. also: as in `ratio_set`. A seed with a
-    large share h of the denominator pulls rho_hat towards itself and would look less variable than it is: its deviations are divided by 1 - h,
-    as in the jackknife. `below` must be significantly above 0.
+    For the difference of two ratios with one denominator, `above` is the difference of their numerators. also: as in `ratio_set`. A seed
+    with a large share h of the denominator pulls rho_hat towards itself and would look less variable than it is: its deviations are
+    divided by 1 - h, as in the jackknife. `below` must be significantly above 0.
     """
     b = sum(stratum.mean((-2, -1), keepdims=True) for stratum in below)
     ratio = sum(stratum.mean((-2, -1), keepdims=True) for stratum in above) / b
