@@ -1,6 +1,6 @@
-"""Scoring a checkpoint: every item of a split, greedily and at temperature 1, each answer kept.
+"""Scores a checkpoint: every item of a split, greedily and at temperature 1. Every answer is stored.
 
-The draws at temperature 1 belong to the suite's items, not to a run's seed: a checkpoint has one score.
+The draws at temperature 1 depend on the suite's items, not on a run's seed: a checkpoint has one score.
 """
 
 from __future__ import annotations
@@ -18,6 +18,24 @@ from bench.training.sampling import Writer, generate, greedy, uniforms
 from tasks.task import Item, Split, Task
 
 
+<<<<<<< HEAD
+=======
+@dataclass(frozen=True)
+class Answer:
+    """One answer. score: in [0, 1]; ended: False if it was cut at the token limit (its score is then 0); parsed: False if it did not
+    end, or ended and the verifier could not parse it."""
+
+    domain: str
+    decoding: Decoding
+    item: int
+    prompt: str
+    answer: str
+    score: float
+    parsed: bool
+    ended: bool
+
+
+>>>>>>> refs/heads/tasks
 def score_domain(
     model: PreTrainedModel,
     dialogue: Dialogue,
@@ -30,8 +48,8 @@ def score_domain(
     writer: Writer | None = None,
     autocast: Callable[[], AbstractContextManager] = nullcontext,
 ) -> list[Answer]:
-    """Every item under every decoding, in order of (decoding, item). Each prompt is encoded once for all decodings. writer: answers in the
-    model's stead."""
+    """The answers to every item under every decoding, in order of (decoding, item). Each prompt is encoded once for all decodings.
+    writer: generates instead of the model. `UserError` if the task's verifier fails."""
     limit = dialogue.limit(task)
     draws = uniforms(len(items), limit, "scoring", task.domain, split)
     answers: dict[Decoding, list[Answer]] = {decoding: [] for decoding in decodings}
@@ -50,6 +68,7 @@ def score_domain(
             for number, decoding in enumerate(decodings):
                 row = place * len(decodings) + number
                 score = dialogue.score(task, item, written[row], ended[row])
+<<<<<<< HEAD
                 answers[decoding].append(
                     Answer(
                         domain=task.domain,
@@ -61,7 +80,19 @@ def score_domain(
                         parsed=score is not None,
                         ended=ended[row],
                     )
+=======
+                answer = Answer(
+                    domain=task.domain,
+                    decoding=decoding,
+                    item=start + place,
+                    prompt=item.prompt,
+                    answer=written[row],
+                    score=score or 0.0,
+                    parsed=score is not None,
+                    ended=ended[row],
+>>>>>>> refs/heads/tasks
                 )
+                answers[decoding].append(answer)
     return [answer for decoding in decodings for answer in answers[decoding]]
 
 
@@ -69,3 +100,15 @@ def mean_score(answers: Iterable[Answer], decoding: Decoding = "greedy") -> floa
     """Mean score in [0, 1] of the answers under a decoding."""
     scores = [answer.score for answer in answers if answer.decoding == decoding]
     return sum(scores) / len(scores)
+<<<<<<< HEAD
+=======
+
+
+def write_answers(path: Path, answers: Iterable[Answer]) -> None:
+    """Writes one JSON object per line, gzipped; the same answers give the same bytes."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
+        for answer in answers:
+            file.write(json.dumps(asdict(answer), separators=(",", ":")).encode() + b"\n")
+    path.write_bytes(buffer.getvalue())
+>>>>>>> refs/heads/tasks
