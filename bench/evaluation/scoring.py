@@ -18,24 +18,6 @@ from bench.training.sampling import Writer, generate, greedy, uniforms
 from tasks.task import Item, Split, Task
 
 
-<<<<<<< HEAD
-=======
-@dataclass(frozen=True)
-class Answer:
-    """One answer. score: in [0, 1]; ended: False if it was cut at the token limit (its score is then 0); parsed: False if it did not
-    end, or ended and the verifier could not parse it."""
-
-    domain: str
-    decoding: Decoding
-    item: int
-    prompt: str
-    answer: str
-    score: float
-    parsed: bool
-    ended: bool
-
-
->>>>>>> refs/heads/tasks
 def score_domain(
     model: PreTrainedModel,
     dialogue: Dialogue,
@@ -68,7 +50,6 @@ def score_domain(
             for number, decoding in enumerate(decodings):
                 row = place * len(decodings) + number
                 score = dialogue.score(task, item, written[row], ended[row])
-<<<<<<< HEAD
                 answers[decoding].append(
                     Answer(
                         domain=task.domain,
@@ -80,19 +61,7 @@ def score_domain(
                         parsed=score is not None,
                         ended=ended[row],
                     )
-=======
-                answer = Answer(
-                    domain=task.domain,
-                    decoding=decoding,
-                    item=start + place,
-                    prompt=item.prompt,
-                    answer=written[row],
-                    score=score or 0.0,
-                    parsed=score is not None,
-                    ended=ended[row],
->>>>>>> refs/heads/tasks
                 )
-                answers[decoding].append(answer)
     return [answer for decoding in decodings for answer in answers[decoding]]
 
 
@@ -100,15 +69,3 @@ def mean_score(answers: Iterable[Answer], decoding: Decoding = "greedy") -> floa
     """Mean score in [0, 1] of the answers under a decoding."""
     scores = [answer.score for answer in answers if answer.decoding == decoding]
     return sum(scores) / len(scores)
-<<<<<<< HEAD
-=======
-
-
-def write_answers(path: Path, answers: Iterable[Answer]) -> None:
-    """Writes one JSON object per line, gzipped; the same answers give the same bytes."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
-        for answer in answers:
-            file.write(json.dumps(asdict(answer), separators=(",", ":")).encode() + b"\n")
-    path.write_bytes(buffer.getvalue())
->>>>>>> refs/heads/tasks

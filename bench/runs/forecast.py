@@ -80,7 +80,11 @@ class Ledger:
         for text in self._file.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 line = Line(**json.loads(text))
-                if isinstance(line.key, str) and isinstance(line.like, str) and min(line.seconds, line.cpu, line.flops, line.accounted) >= 0:
+                if (
+                    isinstance(line.key, str)
+                    and isinstance(line.like, str)
+                    and min(line.seconds, line.cpu, line.flops, line.accounted) >= 0
+                ):
                     yield line
             except (ValueError, TypeError):
                 continue  # half a line, from a process that was killed while writing it

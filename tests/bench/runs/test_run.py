@@ -52,7 +52,18 @@ def refreshed(words, place) -> tuple[Run, str]:
 
 def test_the_table_says_what_happened(refreshed):
     _, printed = refreshed
-    for word in ("base", "after math", "after qa", "repaired", "math*", "recovery ratio", "collateral damage", "retention", "cost", "access"):
+    for word in (
+        "base",
+        "after math",
+        "after qa",
+        "repaired",
+        "math*",
+        "recovery ratio",
+        "collateral damage",
+        "retention",
+        "cost",
+        "access",
+    ):
         assert word in printed
     assert "trained math: 10 steps" in printed
     assert "not comparable" in printed or "too few" in printed
