@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from bench.costs import Cost, Spent, cost_of
 from bench.errors import UserError
-from bench.files import default_cache
+from bench.files import check_cache, default_cache
 from bench.results.estimates import measure
 from bench.results.run import Manifest, Run, SuiteRecord, load_run
 from bench.results.write import Contents, write_run
@@ -63,6 +63,7 @@ def execute(
     finished written, `FailedRunsError` where a job failed.
     """
     cache = cache or default_cache()
+    check_cache(cache)
     check_folders(plans, out)
     graph = graph_of(plans)
     spec = plans[0].spec

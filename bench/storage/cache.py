@@ -97,9 +97,9 @@ class Cache:
     def verified(self, content: str) -> Checkpoint:
         """The checkpoint of a content hash, its content read and hashed; again only when its files have changed since this object did so.
 
-        Raises `DamagedError` where it is missing or its content is another. What is damaged is deleted, so that it is made again.
+        `UserError` where it is not in this cache; `DamagedError` where its content is another (it is then deleted, to be made again).
         """
-        checkpoint = self.checkpoint(content)
+        checkpoint = self.checkpoint(content).require()
         self._verify(checkpoint)
         return checkpoint
 

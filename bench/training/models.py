@@ -13,7 +13,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.checkpoint import Checkpoint, Store
-from bench.errors import UserError
+from bench.errors import UserError, one_line
 from bench.storage.hub import check_config, context_window, read_config
 from bench.training.sampling import NotFiniteError, generate, greedy
 
@@ -138,12 +138,6 @@ def check_context(dialogue: Dialogue, suite: Suite, folder: Path, what: str) -> 
                 f"{what}: its context window is {window} tokens; {domain} needs {most} for a prompt and {limit} for its answer; "
                 "choose another model, or set a smaller prompt_tokens in a suite of your own"
             )
-
-
-def one_line(error: BaseException) -> str:
-    """The first sentence of an error's text, at most 200 characters: transformers' messages run to 140 lines."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text.partition('. ')[0][:200]}" if text else type(error).__name__
 
 
 def _read_json(file: Path) -> Any:

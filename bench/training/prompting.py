@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from bench.errors import UserError
 from bench.suite import Prompting
+from bench.training.models import load_tokenizer
 from bench.training.sampling import Completions, texts
 from tasks.task import Item, ScoreError, Task
 
@@ -53,7 +54,7 @@ class Dialogue:
         """The dialogue with the model in an HF folder. `UserError` where its tokenizer has no end or lacks the template asked for."""
         if not any((folder / name).exists() for name in TOKENIZERS):
             raise UserError(f"{folder}: no tokenizer there ({TOKENIZERS[0]}); save the model's tokenizer beside its weights")
-        return cls(AutoTokenizer.from_pretrained(folder, local_files_only=True), prompting, _ends_in(folder))
+        return cls(load_tokenizer(folder), prompting, _ends_in(folder))
 
     @property
     def pad(self) -> int:

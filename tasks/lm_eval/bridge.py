@@ -64,4 +64,4 @@ def _tokenizer(place: str) -> Any:
         return _named(place)()
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(place)
+    return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
