@@ -6,9 +6,11 @@ sequence's FLOPs: a constant of the suite where it has a base of its own, and el
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
 
 from bench.method import Track
 
@@ -46,6 +48,35 @@ class Meter:
         self.flops += 2 * tokens * size
 
 
+class AccessRecord(BaseModel):
+    """What a method used beside the last checkpoint: checkpoints (domains, "base"), experts (domains), prompts by domain."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    checkpoints: tuple[str, ...] = ()
+    experts: tuple[str, ...] = ()
+    prompts: dict[str, int] = {}
+
+    def within(self, other: AccessRecord) -> bool:
+        """Whether this is equal to or smaller than the other."""
+        sets = set(self.checkpoints) <= set(other.checkpoints) and set(self.experts) <= set(other.experts)
+        return sets and all(count <= other.prompts.get(domain, 0) for domain, count in self.prompts.items())
+
+    @classmethod
+    def union(cls, records: Iterable[AccessRecord]) -> AccessRecord:
+        """All that several took; of each domain's prompts the most that one took."""
+        found = list(records)
+        prompts: dict[str, int] = {}
+        for record in found:
+            for domain, count in record.prompts.items():
+                prompts[domain] = max(count, prompts.get(domain, 0))
+        return cls(
+            checkpoints=tuple(sorted({name for record in found for name in record.checkpoints})),
+            experts=tuple(sorted({name for record in found for name in record.experts})),
+            prompts=dict(sorted(prompts.items())),
+        )
+
+
 @dataclass
 class Access:
     """What a method looked at beside the checkpoint it was given: checkpoints (domains, "base"), experts, and the prompts it drew of each
@@ -65,10 +96,41 @@ class Access:
     def drew(self, verb: str, domain: str, count: int) -> None:
         self.drawn[verb, domain] = max(count, self.drawn.get((verb, domain), 0))
 
-    def described(self) -> dict[str, Any]:
-        """For results: sorted, plain values."""
-        return {
-            "checkpoints": sorted(self.checkpoints),
-            "experts": sorted(self.experts),
-            "prompts": self.prompts,
-        }
+    def record(self) -> AccessRecord:
+        """For results."""
+        return AccessRecord(checkpoints=tuple(sorted(self.checkpoints)), experts=tuple(sorted(self.experts)), prompts=self.prompts)
+
+
+class Cost(BaseModel):
+    """What a run cost: FLOPs of its stages and of everything its method asked for, as shares of the baseline sequence's, and access."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stages: float
+    repair: float
+    access: AccessRecord
+
+    @property
+    def total(self) -> float:
+        return self.stages + self.repair
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one verb of a method (a stage, a repair) took. training: FLOPs of the stage itself; charged: FLOPs of each distinct computation
+    it asked for, by cache key."""
+
+    training: float
+    charged: Mapping[str, float]
+    access: AccessRecord
+
+
+def cost_of(baseline_flops: float, stages: Iterable[Spent], repair: Spent | None, *, own_stages: bool) -> Cost:
+    """A run's cost. baseline_flops: of the baseline sequence's stages (> 0); stages: the method's, whose training counts as 1 where it is
+    the baseline's. What two verbs ask for costs once."""
+    verbs = list(stages)
+    trained = sum(spent.training for spent in verbs) / baseline_flops if own_stages else 1.0
+    verbs += [repair] if repair is not None else []
+    charged = {key: flops for spent in verbs for key, flops in spent.charged.items()}
+    access = AccessRecord.union(spent.access for spent in verbs)
+    return Cost(stages=trained, repair=sum(charged.values()) / baseline_flops, access=access)

@@ -1,21 +1,45 @@
-"""Finding a method by name or by file, and giving it its settings."""
+"""Finds methods: by name among the package's, or by path in a user's file. Gives them their settings, and says what they are. No torch.
+
+A user's file is never imported here: a process of its own reads it and says what is in it (`describe`). Whoever runs the method, a worker
+that does nothing else, calls `make_method`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import json
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 import baselines
 from bench.errors import UserError, nearest
+from bench.files import canonical
 from bench.method import Method, Track
+from bench.spec import MethodRecord
 from bench.user_code import LoadingError, load_file
 from tasks.source import class_hash
+
+IMPORT_SECONDS = 120
+"""The longest that a user's method file may take to import."""
+
+
+class Description(BaseModel):
+    """A method with one choice of settings. given: those that were chosen, converted to their types; search: what tuning tries;
+    follows: the method whose tuned settings it takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    record: MethodRecord
+    given: dict[str, Any]
+    search: dict[str, tuple[Any, ...]]
+    follows: str
 
 
 def method_names() -> list[str]:
@@ -24,70 +48,135 @@ def method_names() -> list[str]:
     return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
 
 
-def method_class(name: str) -> type[Method]:
+def describe(reference: str, settings: Mapping[str, Any] | None = None) -> Description:
+    """What a method with these settings is. `UserError` where there is none, for an unknown setting or a bad value."""
+    return describe_all(reference, [settings or {}])[0]
+
+
+def describe_all(reference: str, choices: Sequence[Mapping[str, Any]]) -> list[Description]:
+    """`describe` of several choices of settings; a user's file is read once."""
+    if ".py" not in reference:
+        return [described(reference, settings) for settings in choices]
+    file = Path(reference.partition(":")[0])
+    stamp = file.stat().st_mtime_ns if file.exists() else 0
+    return list(_described_apart(reference, json.dumps([dict(settings) for settings in choices], sort_keys=True), stamp))
+
+
+@lru_cache
+def _described_apart(reference: str, choices: str, stamp: int) -> tuple[Description, ...]:
+    """By a process of its own, with no standard input to wait for. stamp: the file's time, so that an edited one is read again."""
+    command = [sys.executable, "-P", "-m", "bench", "describe", reference, choices]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise UserError(
+            f"--method {reference}: importing the file took more than {IMPORT_SECONDS} s; move the work into the method"
+        ) from error
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError as error:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"--method {reference}: reading the file ended its process with code {done.returncode} ({last[:200]})") from error
+    if "error" in answer:
+        raise UserError(answer["error"])
+    return tuple(Description.model_validate(each) for each in answer["methods"])
+
+
+def described(reference: str, settings: Mapping[str, Any]) -> Description:
+    """`describe` in this process, which imports the method's file."""
+    method = make_method(reference, settings)
+    cls = type(method)
+    everything = {key: _listed(value) for key, value in method.settings().items()}
+    record = MethodRecord(
+        reference=reference,
+        name=cls.__name__ if ".py" in reference else reference,
+        settings=everything,
+        source=class_hash(cls, "baselines"),
+        track=cls.track,
+        control=cls.controls,
+        own_stages=not cls.plain_stages(),
+        repairs=cls.repairs(),
+    )
+    search = {key: tuple(_listed(value) for value in values) for key, values in cls.search.items()}
+    return Description(record=record, given={key: everything[key] for key in settings}, search=search, follows=cls.follows)
+
+
+def method_class(reference: str) -> type[Method]:
     """The class behind a name (`refresh`), or behind `path/to/file.py:Class`. `UserError` where there is none."""
-    if ".py" in name:
-        return _from_file(name)
-    if name not in method_names():
-        raise nearest("method", name, method_names())
-    module = importlib.import_module(f"baselines.{name}")
+    if ".py" in reference:
+        return _from_file(reference)
+    if reference not in method_names():
+        raise nearest("method", reference, method_names())
+    module = importlib.import_module(f"baselines.{reference}")
     return next(cls for cls in _defined_in(module))
 
 
-def make_method(name: str, settings: Mapping[str, Any]) -> Method:
+def make_method(reference: str, settings: Mapping[str, Any]) -> Method:
     """The method with settings; text is converted to each setting's type. `UserError` for an unknown setting or a bad value."""
-    cls = method_class(name)
+    cls = method_class(reference)
     known = {setting.name for setting in dataclasses.fields(cls)}
     if cls.track not in get_args(Track):
-        raise nearest(f"track of method {name}", cls.track, get_args(Track))
+        raise nearest(f"track of method {reference}", str(cls.track), get_args(Track))
     values = {}
     for key, value in settings.items():
         if not known:
-            raise UserError(f"method {name} has no settings, so --set {key} has no place to go")
+            raise UserError(f"method {reference} takes no settings; remove --set {key}")
         if key not in known:
-            raise nearest(f"setting of {name}", key, known)
+            raise nearest(f"setting of {reference}", key, known)
         try:
             values[key] = TypeAdapter(_type_of(cls, key)).validate_python(value)
         except ValidationError as error:
-            raise UserError(f"--set {key}={value}: {error.errors()[0]['msg']} (method {name})") from error
+            raise UserError(f"--set {key}={value}: {error.errors()[0]['msg']} (method {reference})") from error
     try:
         made = cls(**values)
-        json.dumps(made.settings())
-    except ValueError as error:
-        raise UserError(f"--set {error} (method {name})") from error
-    except TypeError as error:
-        raise UserError(f"method {name}: {error}; every setting needs a default, and plain values alone") from error
+    except Exception as error:
+        if isinstance(error, TypeError) and "required positional" in str(error):
+            raise UserError(f"method {reference}: every setting needs a default ({error})") from error
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"method {reference}: {said}" if isinstance(error, ValueError) else f"method {reference}: {type(error).__name__}: {said}"
+        ) from error
+    for key, value in made.settings().items():
+        try:
+            canonical(value)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"method {reference}: setting {key}={value!r} must be a finite number, text, or a list of them") from error
     return made
 
 
-def tuned_file(name: str) -> Path:
+def tuned_file(record: MethodRecord) -> Path:
     """Where `python -m bench tune` keeps the record of a method's trials: beside the method, tuned/<name>.json."""
-    if ".py" in name:
-        return Path(name.partition(":")[0]).parent / "tuned" / f"{method_class(name).__name__}.json"
-    return Path(baselines.__file__).parent / "tuned" / f"{name}.json"
+    folder = Path(baselines.__file__).parent if record.from_package else Path(record.reference.partition(":")[0]).parent
+    return folder / "tuned" / f"{record.name}.json"
 
 
-def tuned_settings(name: str, board: str) -> dict[str, Any]:
+def tuned_settings(reference: str, board: str) -> dict[str, Any]:
     """The settings that tuning chose for a method on a board ("micro/2 paper single"), or for the one that it follows; empty where it was
     not tuned there. `UserError` for a record that cannot be read or names settings that the method does not have."""
-    cls = method_class(name)
-    if cls.follows:
-        known = {setting.name for setting in dataclasses.fields(cls)}
-        return {key: value for key, value in tuned_settings(cls.follows, board).items() if key in known}
-    file = tuned_file(name)
+    own = describe(reference)
+    if own.follows:
+        return {key: value for key, value in tuned_settings(own.follows, board).items() if key in own.record.settings}
+    file = tuned_file(own.record)
     if not file.exists():
         return {}
     try:
         record = json.loads(file.read_text(encoding="utf-8")).get(board)
         chosen = {} if record is None else record["chosen"]
-        make_method(name, chosen)
-    except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
-        raise UserError(f"{file}: no record of tuning that fits method {name} ({error}): tune it again or remove the file") from error
+        describe(reference, chosen)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
+        raise UserError(
+            f"{file}: its record of tuning does not fit method {reference} ({error}): tune it again or remove the file"
+        ) from error
     return chosen
 
 
+def _listed(value: Any) -> Any:
+    """As JSON gives it back: tuples are lists."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _type_of(cls: type[Method], setting: str) -> Any:
-    """A setting's type; Any where its annotation names what is there for type checkers alone."""
+    """A setting's type; Any where its annotation names what is there for type checkers only."""
     owner = next(base for base in cls.__mro__ if setting in vars(base).get("__annotations__", {}))
     alone = type("_", (), {"__annotations__": {setting: vars(owner)["__annotations__"][setting]}, "__module__": owner.__module__})
     try:
@@ -96,30 +185,19 @@ def _type_of(cls: type[Method], setting: str) -> Any:
         return Any
 
 
-def method_identity(name: str, method: Method) -> dict[str, Any]:
-    """What names a method in a manifest: its name, its settings, its source's hash."""
-    return {
-        "name": name if ".py" not in name else type(method).__name__,
-        "settings": {key: list(value) if isinstance(value, tuple) else value for key, value in method.settings().items()},
-        "source": class_hash(type(method), "baselines"),
-        "track": method.track,
-        "control": method.controls,
-    }
-
-
-def _from_file(name: str) -> type[Method]:
-    path_text, _, wanted = name.partition(":")
+def _from_file(reference: str) -> type[Method]:
+    path_text, _, wanted = reference.partition(":")
     path = Path(path_text)
     try:
         module = load_file(path)
     except LoadingError as error:
-        raise UserError(f"--method {name}: {error}") from error
+        raise UserError(f"--method {reference}: {error}") from error
     found = {cls.__name__: cls for cls in _defined_in(module)}
     if not found:
-        raise UserError(f"--method {name}: {path} defines no subclass of bench.method.Method")
+        raise UserError(f"--method {reference}: {path} defines no subclass of bench.method.Method")
     if not wanted:
         if len(found) > 1:
-            raise UserError(f"--method {name}: say which class, as in {path}:{next(iter(found))}")
+            raise UserError(f"--method {reference}: name the class, as in {path}:{next(iter(found))}")
         return next(iter(found.values()))
     if wanted not in found:
         raise nearest(f"class in {path}", wanted, found)

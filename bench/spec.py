@@ -1,35 +1,38 @@
-"""What a run is: suite x sequence x targets x method x seed, as plain values that travel to workers. No torch."""
+"""What a run is: suite x sequence x targets x method x seed, as plain values that travel to workers and into manifests. No torch."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bench.files import key_hash
 from bench.suite import Suite, load_suite
+
+Device = Literal["auto", "cpu", "cuda"]
+Engine = Literal["hf", "vllm"]
 
 
 class RunSpec(BaseModel):
     """One run. imported: checkpoints to take for the base and the stages (in order) instead of training them, by content hash;
     null: a domain, after whose own stage the rewards of every stage are permuted within their groups ("": of none); the stages up to there
-    are the real ones, so that real and null damage to that domain start from the same peak."""
+    are the real ones, so that real and null forgetting of that domain start from the same peak."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     suite: str = "micro"
     model: str = ""
-    """An HF folder or a repository of the hub, instead of the suite's own base."""
+    """An HF folder or a repository of the Hub, instead of the suite's own base."""
     quick: bool = False
     sequence: str = "paper"
     targets: str = "single"
     method: str = "none"
     settings: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
-    device: str = "cpu"
-    engine: Literal["hf", "vllm"] = "hf"
+    device: Device = "auto"
+    engine: Engine = "hf"
     null: str = ""
     also: tuple[str, ...] = ()
     """Tasks of lm-eval, by name or .yaml file, that every row is scored on beside the domains."""
@@ -48,15 +51,79 @@ class RunSpec(BaseModel):
     def target_domains(self) -> tuple[str, ...]:
         return self.load_suite().targets(self.domains(), self.targets)
 
+    def identity(self) -> dict[str, Any]:
+        """What makes this run another one: everything but what is scored beside the domains. Paths count by where they lead."""
+        own = self.model_dump(mode="json", exclude={"also", "also_limit"})
+        file, colon, name = self.method.partition(":")
+        return own | {
+            "suite": _place(self.suite, (".yaml", ".yml")),
+            "model": _place(self.model),
+            "method": f"{_place(file, ('.py',))}{colon}{name}",
+        }
+
     def folder_name(self) -> str:
-        """A readable name, the same for the same run: micro-paper-single-refresh-steps=30-s0."""
-        method = self.method.rpartition(":")[2] if ".py" in self.method else self.method
-        method = Path(method).stem if method.endswith(".py") else method
+        """A readable name, the same for the same run and no other: micro-paper-single-refresh-steps=30-s0. What a name cannot show whole
+        (a path, an odd setting, somebody's checkpoints) is told by a hash at its end."""
+        file, _, name = self.method.partition(":")
+        method = name or Path(file).stem
         parts = [Path(self.suite).stem + ("-quick" if self.quick else ""), *([Path(self.model).name] if self.model else [])]
         parts += [self.sequence, self.targets]
         parts += [f"null-after-{self.null}"] if self.null else []
         parts += [method] if self.method != "none" or not self.null else []
-        parts += [f"{key}={value}" for key, value in sorted(self.settings.items())]
-        if self.imported:
-            parts.append(hashlib.sha256("".join(self.imported).encode()).hexdigest()[:8])
-        return re.sub(r"[^A-Za-z0-9=._+-]+", "_", "-".join([*parts, f"s{self.seed}"]))
+        parts += [f"{key}={_shown(value)}" for key, value in sorted(self.settings.items())]
+        parts += [self.device] if self.device != "auto" else []
+        parts += [self.engine] if self.engine != "hf" else []
+        plain = "-".join([*parts, f"s{self.seed}"])
+        shown = re.sub(r"[^A-Za-z0-9=._+-]+", "_", plain)
+        whole = shown == plain and len(shown) <= _LONGEST
+        named = not (self.model or self.imported or self.suite.endswith((".yaml", ".yml")) or ".py" in self.method)
+        return shown if whole and named else f"{shown[:_LONGEST]}-{key_hash(self.identity())[:8]}"
+
+
+_LONGEST = 150
+"""Characters of a folder's readable name; file systems take 255 bytes, and files of ours lie below."""
+
+
+def _shown(value: Any) -> str:
+    """A setting in a folder's name; the parts of a list joined by +."""
+    return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _place(name: str, endings: tuple[str, ...] = ()) -> str:
+    """A path resolved where the name is one, so that two ways to write it are one run; else the name."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name and (name.endswith(endings) if endings else path.is_dir()) else name
+
+
+class MethodRecord(BaseModel):
+    """A method with its settings, as it is known by everybody who does not run it.
+
+    reference: the name or "path/to/file.py:Class" it was requested by; settings: all of them, by name; source: hash of the code that
+    decides what it does; own_stages: its stages differ from those of the baseline run; repairs: it does something after the last stage.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reference: str
+    name: str
+    settings: dict[str, Any]
+    source: str
+    track: str
+    control: bool
+    own_stages: bool
+    repairs: bool
+
+    @property
+    def from_package(self) -> bool:
+        """Whether its code came with the package, and is not a user's."""
+        return ".py" not in self.reference
+
+
+class ModelRecord(BaseModel):
+    """A base model: its name (empty for the suite's own), the Hub's revision (empty for a folder), the hash of its content."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    revision: str
+    content: str

@@ -5,34 +5,17 @@ The draws at temperature 1 belong to the suite's items, not to a run's seed: a c
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
 
+from bench.results.answers import Answer
 from bench.suite import DECODINGS, Decoding
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Writer, generate, greedy, uniforms
 from tasks.task import Item, Split, Task
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer: score in [0, 1]; parsed False where the verifier could not read it or it was cut at the token limit."""
-
-    domain: str
-    decoding: Decoding
-    item: int
-    prompt: str
-    answer: str
-    score: float
-    parsed: bool
 
 
 def score_domain(
@@ -68,7 +51,16 @@ def score_domain(
                 row = place * len(decodings) + number
                 score = dialogue.score(task, item, written[row], ended[row])
                 answers[decoding].append(
-                    Answer(task.domain, decoding, start + place, item.prompt, written[row], score or 0.0, score is not None)
+                    Answer(
+                        domain=task.domain,
+                        decoding=decoding,
+                        item=start + place,
+                        prompt=item.prompt,
+                        answer=written[row],
+                        score=score or 0.0,
+                        parsed=score is not None,
+                        ended=ended[row],
+                    )
                 )
     return [answer for decoding in decodings for answer in answers[decoding]]
 
@@ -77,12 +69,3 @@ def mean_score(answers: Iterable[Answer], decoding: Decoding = "greedy") -> floa
     """Mean score in [0, 1] of the answers under a decoding."""
     scores = [answer.score for answer in answers if answer.decoding == decoding]
     return sum(scores) / len(scores)
-
-
-def write_answers(path: Path, answers: Iterable[Answer]) -> None:
-    """One JSON object a line, gzipped, the same bytes for the same answers."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
-        for answer in answers:
-            file.write(json.dumps(asdict(answer), separators=(",", ":")).encode() + b"\n")
-    path.write_bytes(buffer.getvalue())

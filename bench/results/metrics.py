@@ -61,6 +61,11 @@ def forgetting(outcome: Outcome) -> np.ndarray:
     return outcome.own - outcome.baseline[..., -1, :]
 
 
+def remaining_forgetting(outcome: Outcome) -> np.ndarray:
+    """(..., T): A_d - R[end][d], what the final model lacks of a domain's own-stage score; negative where it is above."""
+    return outcome.own - outcome.final
+
+
 def gain(outcome: Outcome) -> np.ndarray:
     """(..., T): A_d - R[0][d], what the plain run had won right after the domain's own stage."""
     return outcome.own - outcome.baseline[..., 0, :]

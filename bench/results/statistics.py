@@ -1,12 +1,18 @@
-"""Intervals for a crossed design: the same items in every seed. Pure numpy; no torch.
+"""Intervals and tests for a crossed design: the same items in every seed. Pure numpy; scipy is loaded when a t quantile is needed; no torch.
 
-X[s, i] = mu + seed_s + item_i + rest_si. The variance of the grand mean is estimated from the two-way analysis of variance,
+Model: X[s, i] = mu + seed_s + item_i + rest_si. The variance of the grand mean comes from the two-way analysis of variance,
 
-    V = (MS_seed + MS_item - MS_rest) / (S I),   never below MS_rest / (S I),
+    V = (MS_seed + MS_item - MS_rest) / (S I),   never below MS_rest / (S I).
 
-and its degrees of freedom by Satterthwaite (1946): V^2 over the sum of its parts squared over their own degrees of freedom. Several
-domains, whose items are different ones, are strata: their item parts add, while the seed part is that of the weighted sum. Several
-orders of the domains are no sample of anything: their scores are averaged item by item before they come here.
+Several domains have different items: they are strata, whose item parts add, while the seed part is that of their sum. Several orders of the
+domains are not a sample of anything: their scores are averaged item by item before they come here.
+
+t has S - 1 degrees of freedom: seeds are what a claim generalizes over, and no number of items makes up for few seeds. With one seed there
+is no seed part; intervals cover item sampling only.
+
+A ratio a / b has Fieller's set, every rho at which a - rho b is not significantly different from 0. A *difference* of two ratios that share b is
+tested where it was estimated: the variance is that of a - rho_hat b (Wald, delta method). At rho = 0 the variance would be that of a alone,
+which holds all of the spread of b between seeds: a repair that always recovers 97 % would look as noisy as forgetting itself.
 """
 
 from __future__ import annotations
@@ -16,10 +22,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Strata = Sequence[np.ndarray]
+"""(S, I_k) a domain (leading axes allowed in `crossed`), whose means add up to the quantity."""
+Pieces = tuple[tuple[float, float], ...]
+"""Closed intervals, in order, that do not overlap; ends may be infinite."""
+
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its interval. seeds: how many it rests on; with one seed the interval speaks of items alone."""
+    """An estimate and its interval. seeds: how many it rests on; with one seed the interval covers item sampling only."""
 
     estimate: float
     low: float
@@ -33,17 +44,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, the variance of that mean and its degrees of freedom; each (...), one table or many at once."""
+    """A mean, the variance of that mean (each (...), one table or many at once) and its degrees of freedom."""
 
     mean: np.ndarray
     variance: np.ndarray
-    freedom: np.ndarray
+    freedom: int
 
     def half_width(self, level: float = 0.95) -> np.ndarray:
         """Half the width of the t interval."""
-        from scipy.special import stdtrit
-
-        return stdtrit(self.freedom, (1 + level) / 2) * self.variance**0.5
+        return quantile(self.freedom, level) * self.variance**0.5
 
     def p_value(self) -> np.ndarray:
         """Two-sided, of a true mean of 0; 1 where mean and variance both are 0."""
@@ -54,104 +63,128 @@ class Estimate:
         return 2 * stdtr(self.freedom, -distance)
 
 
-def crossed(strata: Sequence[np.ndarray]) -> Estimate:
+def quantile(freedom: int, level: float = 0.95) -> float:
+    """t within whose range +-t a share `level` of Student's distribution lies."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + level) / 2))
+
+
+def crossed(strata: Strata) -> Estimate:
     """sum_k mean(X_k), X_k (..., S, I_k) with the same S seeds and stratum k's own items; weights go into X.
 
     ValueError for strata of different seeds or with fewer than two items.
     """
-    return _parts(strata, strata).estimate(sum(stratum.mean((-2, -1)) for stratum in strata))
+    mean = sum(stratum.mean((-2, -1)) for stratum in strata)
+    candidates = _variances(strata, strata)
+    return Estimate(np.asarray(mean), np.maximum(np.maximum(*candidates), 0.0), freedom_of(strata))
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """The parts of a variance, or of a covariance of two tables: (part, degrees of freedom) of each stratum's items, of the seeds (none
-    where there is one), of each stratum's rest. Bilinear in the two tables."""
-
-    items: list[tuple[np.ndarray, int]]
-    seeds: list[tuple[np.ndarray, int]]
-    rest: list[tuple[np.ndarray, int]]
-
-    def estimate(self, mean: np.ndarray) -> Estimate:
-        """`mean` with the variance that the parts make up, and its degrees of freedom."""
-        rest = sum(part for part, _ in self.rest)
-        # The parts of items and seeds hold the rest once each: it is taken off once.
-        variance = np.maximum(sum(part for part, _ in self.items + self.seeds) - rest, rest)
-        variance = np.maximum(variance, 0.0)  # a - ratio b may vanish, and rounding would leave it below 0
-        spread = sum(part**2 / freedom for part, freedom in self.items + self.seeds + self.rest)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            freedom = np.where(spread > 0, np.minimum(variance**2 / spread, 1e9), 1e9)
-        return Estimate(np.asarray(mean), np.asarray(variance), freedom)
-
-    def minus(self, ratio: float, mixed: _Parts, below: _Parts) -> _Parts:
-        """The parts of a - ratio b, from those of (a, a), of (a, b) and of (b, b)."""
-
-        def of(own: list, both: list, other: list) -> list[tuple[np.ndarray, int]]:
-            return [
-                (aa - 2 * ratio * ab + ratio**2 * bb, freedom) for (aa, freedom), (ab, _), (bb, _) in zip(own, both, other, strict=True)
-            ]
-
-        return _Parts(
-            of(self.items, mixed.items, below.items), of(self.seeds, mixed.seeds, below.seeds), of(self.rest, mixed.rest, below.rest)
-        )
-
-
-def _parts(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> _Parts:
-    seeds = {stratum.shape[-2] for stratum in (*one, *other)}
-    if len(seeds) != 1 or min(stratum.shape[-1] for stratum in one) < 2:
-        raise ValueError(f"strata must share their seeds and have two items or more: {[s.shape for s in one]}")
-    count = seeds.pop()
-    found = _Parts([], [], [])
-    for x, y in zip(one, other, strict=True):
-        items = x.shape[-1]
-        over_seeds = [table.mean(-2, keepdims=True) for table in (x, y)]
-        item = _product(*(mean - mean.mean(-1, keepdims=True) for mean in over_seeds)) / (items - 1) / items
-        found.items.append((item, items - 1))
-        if count > 1:
-            freedom = (count - 1) * (items - 1)
-            residuals = [table - mean for table, mean in zip((x, y), over_seeds, strict=True)]
-            rest = _product(*(residual - residual.mean(-1, keepdims=True) for residual in residuals)) / freedom / (count * items)
-            found.rest.append((rest, freedom))
-    if count > 1:
-        by_seed = [sum(stratum.mean(-1, keepdims=True) for stratum in strata) for strata in (one, other)]
-        found.seeds.append((_product(*(mean - mean.mean(-2, keepdims=True) for mean in by_seed)) / (count - 1) / count, count - 1))
-    return found
-
-
-def _product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.einsum("...si,...si->...", x, y)
-
-
-def crossed_interval(strata: Sequence[np.ndarray], level: float = 0.95) -> Interval:
+def crossed_interval(strata: Strata, level: float = 0.95) -> Interval:
     """The interval of one table's `crossed` mean, strata (S, I_k)."""
     found = crossed(strata)
     mean, half = float(found.mean), float(found.half_width(level))
     return Interval(mean, mean - half, mean + half, strata[0].shape[-2])
 
 
-def ratio_interval(above: Sequence[np.ndarray], below: Sequence[np.ndarray], level: float = 0.95) -> tuple[float, float]:
-    """Interval of sum mean(above) / sum mean(below) by Fieller's theorem: every rho for which the crossed interval of
-    above - rho below includes 0. Strata as in `crossed_interval`; (nan, nan) where the denominator's own interval includes 0."""
-    if not crossed_interval(below, level).excludes_zero:
-        return float("nan"), float("nan")
-    parts, mixed, lower = _parts(above, above), _parts(above, below), _parts(below, below)
-    mean_above, mean_below = (sum(stratum.mean() for stratum in strata) for strata in (above, below))
+def freedom_of(strata: Strata) -> int:
+    """S - 1; with one seed, items - 1 of the smallest stratum."""
+    seeds = strata[0].shape[-2]
+    return seeds - 1 if seeds > 1 else min(stratum.shape[-1] for stratum in strata) - 1
 
-    def includes(rho: float) -> bool:
-        found = parts.minus(rho, mixed, lower).estimate(mean_above - rho * mean_below)
-        return bool(abs(found.mean) <= found.half_width(level))
 
-    ratio = mean_above / mean_below
-    ends = []
-    for direction in (-1, 1):
-        step = 0.05
-        while includes(ratio + direction * step) and step < 1e6:
-            step *= 2
-        inside, outside = (0.0 if step == 0.05 else step / 2), step
-        for _ in range(30):
-            middle = (inside + outside) / 2
-            inside, outside = (middle, outside) if includes(ratio + direction * middle) else (inside, middle)
-        ends.append(float(ratio + direction * inside))
-    return ends[0], ends[1]
+def _variances(one: Strata, other: Strata) -> tuple[np.ndarray, np.ndarray]:
+    """What the variance of a mean (the covariance of two) is the larger one of: items + seeds - rest, and rest. Bilinear in both."""
+    seeds = {stratum.shape[-2] for stratum in (*one, *other)}
+    if len(seeds) != 1 or min(stratum.shape[-1] for stratum in one) < 2:
+        raise ValueError(f"strata must share their seeds and have two items or more: {[s.shape for s in one]}")
+    count = seeds.pop()
+    total, rest = np.zeros(()), np.zeros(())
+    for x, y in zip(one, other, strict=True):
+        items = x.shape[-1]
+        over_seeds = [table.mean(-2, keepdims=True) for table in (x, y)]
+        total = total + _product(*(mean - mean.mean(-1, keepdims=True) for mean in over_seeds)) / (items - 1) / items
+        if count > 1:
+            residuals = [table - mean for table, mean in zip((x, y), over_seeds, strict=True)]
+            squares = _product(*(residual - residual.mean(-1, keepdims=True) for residual in residuals))
+            rest = rest + squares / ((count - 1) * (items - 1)) / (count * items)
+    if count > 1:
+        by_seed = [sum(stratum.mean(-1, keepdims=True) for stratum in strata) for strata in (one, other)]
+        total = total + _product(*(mean - mean.mean(-2, keepdims=True) for mean in by_seed)) / (count - 1) / count
+    # The parts of items and of seeds hold the rest once each: it is taken off once.
+    return total - rest, rest
+
+
+def _product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.einsum("...si,...si->...", x, y)
+
+
+# --- ratios
+
+
+def _mean(strata: Strata) -> float:
+    return float(sum(stratum.mean() for stratum in strata))
+
+
+def ratio_set(above: Strata, below: Strata, *, also: Sequence[Strata] = (), level: float = 0.95) -> Pieces:
+    """Fieller's set of sum mean(above) / sum mean(below): every rho at which above - rho below is not significantly different from 0.
+
+    also: other versions of `above`, whose variance is taken where it is larger (a cap without its cap). The set is one finite interval in most
+    cases; it can be two, and it is unbounded where `below` is not significantly different from 0.
+    """
+    a, b = _mean(above), _mean(below)
+    squared = quantile(freedom_of(below), level) ** 2
+    pieces = [(a / b, a / b)] if b else []
+    for version in (above, *also):
+        parts = zip(_variances(version, version), _variances(version, below), _variances(below, below), strict=True)
+        for aa, ab, bb in parts:
+            pieces += _at_most_zero(b * b - squared * bb, -2 * (a * b - squared * ab), a * a - squared * aa)
+    return merged(pieces)
+
+
+def _at_most_zero(square: float, linear: float, constant: float) -> list[tuple[float, float]]:
+    """Where square x^2 + linear x + constant <= 0."""
+    infinite = float("inf")
+    scale = max(abs(float(square)), abs(float(linear)), abs(float(constant)))
+    if scale == 0:
+        return [(-infinite, infinite)]
+    square, linear, constant = (float(value) / scale for value in (square, linear, constant))
+    if abs(square) < 1e-12:
+        if abs(linear) < 1e-12:
+            return [(-infinite, infinite)] if constant <= 0 else []
+        end = -constant / linear
+        return [(-infinite, end)] if linear > 0 else [(end, infinite)]
+    inside = linear**2 - 4 * square * constant
+    if inside < 0:
+        return [(-infinite, infinite)] if square < 0 else []
+    # The root that does not cancel first, the other from the product of both.
+    far = -(linear + np.copysign(inside**0.5, linear)) / 2
+    roots = sorted((float(far / square), float(constant / far) if far else 0.0))
+    return [(roots[0], roots[1])] if square > 0 else [(-infinite, roots[0]), (roots[1], infinite)]
+
+
+def merged(pieces: Sequence[tuple[float, float]]) -> Pieces:
+    """The union of closed intervals."""
+    union: list[tuple[float, float]] = []
+    for low, high in sorted(pieces):
+        if union and low <= union[-1][1] + 1e-9:
+            union[-1] = (union[-1][0], max(union[-1][1], high))
+        else:
+            union.append((low, high))
+    return tuple(union)
+
+
+def wald_ratio(above: Strata, below: Strata, *, also: Sequence[Strata] = ()) -> Estimate:
+    """sum mean(above) / sum mean(below) with its variance by the delta method: that of (above - rho_hat below) / mean(below).
+
+    also: as in `ratio_set`. For the difference of two ratios with one denominator, `above` is the difference of their numerators. Meaningful
+    only where `below` is significantly above 0.
+    """
+    b = _mean(below)
+    ratio = _mean(above) / b
+    versions = [[(x - ratio * y) / b for x, y in zip(version, below, strict=True)] for version in (above, *also)]
+    variance = max(float(crossed(version).variance) for version in versions)
+    return Estimate(np.asarray(ratio), np.asarray(variance), freedom_of(below))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

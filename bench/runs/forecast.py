@@ -1,4 +1,4 @@
-"""How long jobs took and which are done, for the forecast before a start. No torch.
+"""How long jobs took and which are done: for the forecast before a start, and to see work that was not metered. No torch.
 
 A line of JSON a job in <cache>/jobs.jsonl. It is a memory aid: what is really taken from the cache is decided by the cache's keys.
 """
@@ -8,36 +8,53 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from bench.files import key_hash
-from bench.runs.pool import Job
+from bench.runs.pool import Event
+from bench.worker.jobs import Job, LMEval, Recover, Score, Stage
 
 FILE = "jobs.jsonl"
+TITLES: dict[type[Job], str] = {Stage: "stages", Recover: "repairs", Score: "scorings", LMEval: "scorings by lm-eval"}
+"""The jobs that take time, as a forecast names them."""
+UNMETERED_RATIO = 4.0
+"""A method's process may take so many times the CPU seconds that its metered FLOPs take in stages of the baseline run ..."""
+UNMETERED_SECONDS = 60.0
+"""... and so many seconds more, before that is reported."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a graph of jobs will take. counts, done: jobs by sort (stage, recover, score); seconds: of one worker, None where nothing
-    like it was ever timed here."""
+    """What a graph of jobs will take. counts, done: jobs by type; seconds: of one worker, None where nothing like it was ever timed
+    here."""
 
-    counts: dict[str, int]
-    done: dict[str, int]
+    counts: dict[type[Job], int]
+    done: dict[type[Job], int]
     seconds: float | None
 
     def text(self, workers: int) -> str:
         """In words: 95 stages (20 in the cache), ..., about 43 min on 2 workers."""
-        names = {"stage": "stages", "recover": "repairs", "score": "scorings"}
-        parts = [f"{self.counts[sort]} {name} ({self.done[sort]} in the cache)" for sort, name in names.items() if self.counts[sort]]
+        parts = [f"{self.counts[kind]} {name} ({self.done[kind]} in the cache)" for kind, name in TITLES.items() if self.counts[kind]]
         if self.seconds is None:
-            time = "how long is not known before some of it was done here once"
+            time = "duration unknown until some of it has run here once"
         else:
             minutes = self.seconds / workers / 60
             time = "nothing left to compute" if not self.seconds else f"about {minutes:.0f} min" if minutes >= 1.5 else "about a minute"
         return f"{', '.join(parts)}; {time} on {workers} worker{'s' if workers > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A finished job. like: what jobs that take about as long share; seconds: wall; cpu: seconds of its process; flops: metered while it
+    ran, of results that were not in the cache; fresh: whether there were any."""
+
+    key: str
+    like: str
+    seconds: float
+    fresh: bool
+    cpu: float = 0.0
+    flops: float = 0.0
 
 
 class Ledger:
@@ -45,61 +62,74 @@ class Ledger:
 
     def __init__(self, cache: Path, jobs: Iterable[Job]) -> None:
         self._file = cache / FILE
-        self._jobs = {job.id: job for job in jobs}
-        self._seconds: dict[str, float] = {}
-        self._by_kind: dict[str, list[float]] = {}
-        for line in self._lines():
-            self._seconds[line["key"]] = line["seconds"]
-            if line["fresh"]:
-                self._by_kind.setdefault(line["kind"], []).append(line["seconds"])
+        self._jobs = {job.key: job for job in jobs}
+        self._lines: dict[str, Line] = {}
+        self._times: dict[str, list[float]] = {}
+        self._rates: list[float] = []
+        for line in self._stored():
+            self._take(line)
 
-    def _lines(self) -> Iterable[dict[str, Any]]:
-        if not self._file.exists():
+    def _stored(self) -> Iterable[Line]:
+        if not self._file.is_file():
             return
         for text in self._file.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                line = json.loads(text)
-                if (
-                    isinstance(line["key"], str)
-                    and isinstance(line["kind"], str)
-                    and line["seconds"] >= 0
-                    and line["fresh"] in (True, False)
-                ):
+                line = Line(**json.loads(text))
+                if isinstance(line.key, str) and isinstance(line.like, str) and min(line.seconds, line.cpu, line.flops) >= 0:
                     yield line
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, TypeError):
                 continue  # half a line, from a process that was killed while writing it
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def _take(self, line: Line) -> None:
+        self._lines[line.key] = line
+        if line.fresh:
+            self._times.setdefault(line.like, []).append(line.seconds)
+            if line.like == "stage" and line.cpu:
+                self._rates.append(line.flops / line.cpu)
+
+    def hear(self, event: Event) -> None:
         """Write down a job that is done."""
-        if event["event"] != "done":
+        if event.name != "done":
             return
-        job = self._jobs[event["job"]]
-        key = _key(job)
-        if key in self._seconds and not event["fresh"]:
+        job, took = self._jobs[event.job], event.detail
+        if job.key in self._lines and not took["fresh"]:
             return
-        self._seconds[key] = event["seconds"]
-        line = {"key": key, "kind": job.kind, "seconds": round(event["seconds"], 2), "fresh": bool(event["fresh"])}
+        line = Line(job.key, job.like, round(took["seconds"], 2), bool(took["fresh"]), round(took["cpu"], 2), took["flops"])
+        self._take(line)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)  # one write a line: processes do not mix theirs
         try:
-            os.write(descriptor, (json.dumps(line) + "\n").encode())
+            os.write(descriptor, (json.dumps(asdict(line)) + "\n").encode())
         finally:
             os.close(descriptor)
 
     def forecast(self) -> Forecast:
-        """Of all the jobs. A job's time is the median of its kind here, or else of its sort."""
-        counts = dict.fromkeys(("start", "stage", "recover", "score", "distances"), 0)
+        """Of all the jobs. A job's time is the median of those like it here, or else of its kind."""
+        counts = dict.fromkeys(TITLES, 0)
         done = dict(counts)
         total: float | None = 0.0
         for job in self._jobs.values():
-            counts[job.sort] += 1
-            if _key(job) in self._seconds:
-                done[job.sort] += 1
-            elif job.sort in ("stage", "recover", "score") and total is not None:
-                times = self._by_kind.get(job.kind) or [t for kind, ts in self._by_kind.items() if kind.startswith(job.sort) for t in ts]
+            if type(job) not in TITLES:
+                continue
+            counts[type(job)] += 1
+            if job.key in self._lines:
+                done[type(job)] += 1
+            elif total is not None:
+                times = self._times.get(job.like) or [t for like, ts in self._times.items() if like.split(" ")[0] == job.kind for t in ts]
                 total = total + median(times) if times else None
         return Forecast(counts, done, total)
 
-
-def _key(job: Job) -> str:
-    return key_hash({"id": job.id, "stamp": job.stamp})
+    def unmetered(self, jobs: Iterable[Job]) -> list[str]:
+        """A line for each job of a method whose process worked far longer than its metered FLOPs account for: code that computes past its
+        `History` is not charged, and cannot be kept from it in Python."""
+        if not self._rates:
+            return []
+        told = []
+        for job in jobs:
+            line = self._lines.get(job.key)
+            if job.method is None or line is None or not line.fresh:
+                continue
+            expected = line.flops / median(self._rates)
+            if line.cpu > UNMETERED_RATIO * expected + UNMETERED_SECONDS:
+                told.append(f"{job.kind} of {job.method.name}: {line.cpu:.0f} CPU s, of which metered FLOPs account for {expected:.0f} s")
+        return told

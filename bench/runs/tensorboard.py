@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.errors import UserError, nearest
-
-if TYPE_CHECKING:
-    from bench.runs.plan import Plan
+from bench.runs.plan import Plan
+from bench.runs.pool import Event
+from bench.worker.outcomes import Made
 
 KINDS = ("tensorboard",)
 
@@ -37,25 +37,23 @@ class TensorBoard(AbstractContextManager):
     def __init__(self, plans: Sequence[Plan], out: Path) -> None:
         self._folders: dict[str, set[Path]] = {}
         for planned in plans:
-            for part in planned.rows.values():
-                for name, job in part:
-                    self._folders.setdefault(job, set()).add(out / planned.spec.folder_name() / "tensorboard" / name)
+            for row, job in planned.maker_of.items():
+                self._folders.setdefault(job.key, set()).add(out / planned.spec.folder_name() / "tensorboard" / row.name)
         self._writers: dict[Path, Any] = {}
         self._heard: dict[str, set[tuple[str, int]]] = {}
         self._last: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def hear(self, event: Event) -> None:
         """Take in one event of the pool."""
-        job = event.get("job") or ""
-        if event["event"] == "step":
-            self._write(job, self._name(job, event["what"], event["step"]), event)
-        elif event["event"] == "done":
+        if event.name == "step":
+            self._write(event.job, self._name(event.job, event.detail["what"], event.detail["step"]), event.detail)
+        elif event.name == "done" and isinstance(event.detail["result"], Made):
             counts: Counter[str] = Counter()
-            for what, log in event["result"].get("logs", ()):
-                counts[what] += 1
-                for line in Path(log).read_text(encoding="utf-8").splitlines():
-                    self._write(job, _numbered(what, counts[what]), json.loads(line))
-            for folder in self._folders.get(job, ()):
+            for log in event.detail["result"].logs:
+                counts[log.what] += 1
+                for line in Path(log.file).read_text(encoding="utf-8").splitlines():
+                    self._write(event.job, _numbered(log.what, counts[log.what]), json.loads(line))
+            for folder in self._folders.get(event.job, ()):
                 if folder in self._writers:
                     self._writers.pop(folder).close()
 
@@ -66,7 +64,7 @@ class TensorBoard(AbstractContextManager):
         self._last[job, what] = number, step
         return _numbered(what, number)
 
-    def _write(self, job: str, what: str, line: dict[str, Any]) -> None:
+    def _write(self, job: str, what: str, line: Mapping[str, Any]) -> None:
         step = line["step"]
         if (what, step) in self._heard.setdefault(job, set()):
             return
@@ -81,10 +79,10 @@ class TensorBoard(AbstractContextManager):
     def _open(self, folder: Path) -> Any:
         import shutil
 
-        from torch.utils.tensorboard import SummaryWriter
+        from tensorboard.summary import Writer
 
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier start: two files would draw every curve twice
-        self._writers[folder] = SummaryWriter(folder)
+        self._writers[folder] = Writer(str(folder))
         return self._writers[folder]
 
     def __exit__(self, *exc: object) -> None:

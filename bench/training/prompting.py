@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from bench.errors import UserError
 from bench.suite import Prompting
 from bench.training.sampling import Completions, texts
-from tasks.task import Item, Task
+from tasks.task import Item, ScoreError, Task
 
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
 """Files by which a folder is known to hold a tokenizer."""
@@ -81,7 +81,8 @@ class Dialogue:
         return texts(self.tokenizer, done)
 
     def score(self, task: Task, item: Item, written: str, ended: bool) -> float | None:
-        """The task's score of an answer; None where it was cut at the token limit, is still thinking, or cannot be parsed."""
+        """The task's score of an answer, in [0, 1]; None if it was cut at the token limit, is still thinking, or cannot be parsed.
+        Training, scoring and derivatives all score here. `UserError` if the task's verifier fails or returns no score."""
         if not ended:
             return None
         if self.prompting.chat == "thinking":
@@ -89,7 +90,10 @@ class Dialogue:
             if not closed:
                 return None
             written = written.strip()
-        return task.score(item, written)
+        try:
+            return task.checked_score(item, written)
+        except ScoreError as error:
+            raise UserError(str(error)) from error
 
     @cached_property
     def _template(self) -> str:

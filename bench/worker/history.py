@@ -12,19 +12,20 @@ from bench.checkpoint import Checkpoint, Tensors
 from bench.costs import Access
 from bench.method import Sample, Training
 from bench.storage.cache import Entry
+from bench.worker.outcomes import Log
 from bench.worker.workbench import Workbench
 
 
 class RunHistory:
     """`bench.method.History` of one run. stages: the checkpoints so far, by domain; `charged` holds the FLOPs of each distinct
-    computation asked for, by cache key (asking twice costs once); `logs` the domains and the log of each training."""
+    computation asked for, by cache key (asking twice costs once); `logs` the log of each training."""
 
     def __init__(self, bench: Workbench, sequence: tuple[str, ...], seed: int, base: Checkpoint, stages: Mapping[str, Checkpoint]) -> None:
         self.sequence = sequence
         self.seed = seed
         self.charged: dict[str, float] = {}
         self.access = Access()
-        self.logs: list[tuple[str, str]] = []
+        self.logs: list[Log] = []
         self._bench = bench
         self._base = base
         self._stages = dict(stages)
@@ -70,13 +71,13 @@ class RunHistory:
 
     def train(self, checkpoint: Checkpoint, training: Training) -> Checkpoint:
         entry = self._charge(self._bench.train(checkpoint, training, seed=self.seed, purpose="repair"))
-        self.logs.append(("+".join(sorted(training.mixture)), str(entry.folder / "log.jsonl")))
+        self.logs.append(Log("+".join(sorted(training.mixture)), str(entry.folder / "log.jsonl")))
         self.trains(training)
         return self._checkpoint(entry)
 
     def trains(self, training: Training, own: str = "") -> None:
         """Count the prompts of a training, but for a stage's own domain."""
-        steps = training.steps or self._bench.suite.grpo.steps
+        steps = self._bench.suite.grpo.steps if training.steps is None else training.steps
         for domain, share in training.mixture.items():
             if domain != own:
                 self.access.drew("train", domain, round(share * steps * self._bench.suite.grpo.prompts))

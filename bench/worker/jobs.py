@@ -1,102 +1,259 @@
-"""What a worker can be asked to do. Each job is plain values in, plain values out, and may be done twice with the same result."""
+"""What a worker can be asked to do, as values: a graph of frozen dataclasses, each with its needs, its key and its JSON form. No torch.
+
+Two jobs with equal keys are the same work, so runs share stages and scorings. Whoever plans, forecasts, shows or does a job dispatches on
+its type.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal
 
-from bench.method import Method, Stage
-from bench.registry import make_method
-from bench.spec import RunSpec
-from bench.storage.cache import Cache
-from bench.worker.history import RunHistory
-from bench.worker.workbench import Numerics, Workbench
+from pydantic import Field, TypeAdapter
+
+from bench.files import key_hash
+from bench.spec import Device, Engine, MethodRecord
+from bench.suite import Suite, load_suite
 from tasks.task import Split
 
-Report = Callable[[dict[str, Any]], None]
+PACKAGE = "package"
+"""The lane of methods that came with the package."""
 
 
-class Jobs:
-    """The jobs of one worker process, which keeps what it loaded."""
+@dataclass(frozen=True)
+class Setup:
+    """What a job computes with. fingerprint: of the suite, so that keys follow its settings and its tasks' code; imported: a user's
+    checkpoints by content hash, the base's first."""
 
-    def __init__(self, cache: Cache, report: Report) -> None:
-        self._cache = cache
-        self._report = report
-        self._benches: dict[tuple[str, str, bool, str, str], Workbench] = {}
+    suite: str
+    quick: bool
+    model: str
+    device: Device
+    engine: Engine
+    imported: tuple[str, ...]
+    fingerprint: str
 
-    def do(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Run a job by its "do" and return its result."""
-        return getattr(self, job["do"])(**{key: value for key, value in job.items() if key != "do"})
+    def load_suite(self) -> Suite:
+        return load_suite(self.suite, quick=self.quick)
 
-    def start(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """The base's checkpoint, and what the manifest says of the machine."""
-        run = RunSpec(**spec)
-        bench = self._bench(run)
-        model = {"name": "", "revision": "", "content": run.imported[0]} if run.imported else bench.named_model
-        return {"checkpoint": model["content"], "model": model, "numerics": bench.numerics.described()}
 
-    def stage(self, spec: dict[str, Any], plain: bool, index: int, previous: list[str]) -> dict[str, Any]:
-        """Stage `index` after the checkpoints `previous` (the base's first)."""
-        run = RunSpec(**spec)
-        bench = self._bench(run)
-        if plain and run.imported:
-            return {
-                "checkpoint": run.imported[index + 1],
-                "flops": bench.stage_flops(bench.storage.cache.checkpoint(run.imported[index + 1]), run.domains()[index], seed=run.seed),
-                "charged": {},
-                "logs": [],
-            }
-        sequence = run.domains()
-        stage = Stage(index, sequence[index], sequence)
-        history = self._history(run, bench, previous)
-        method = Method() if plain else make_method(run.method, run.settings)
-        training = method.stage(stage, history)
-        history.trains(training, own=stage.domain)
-        entry = bench.train(bench.storage.cache.checkpoint(previous[-1]), training, seed=run.seed, null=run.null in stage.earlier)
-        checkpoint = method.after_stage(stage, bench.storage.cache.checkpoint(entry.value["checkpoint"]), history)
-        return {
-            "checkpoint": checkpoint.hash,
-            "flops": entry.flops,
-            "charged": history.charged,
-            "access": history.access.described(),
-            "logs": [("+".join(sorted(training.mixture)), str(entry.folder / "log.jsonl")), *history.logs],
-        }
+class Job:
+    """A node of the graph. rank: lower ones go first where workers are short."""
 
-    def recover(self, spec: dict[str, Any], previous: list[str]) -> dict[str, Any]:
-        """The repair after the last stage."""
-        run = RunSpec(**spec)
-        bench = self._bench(run)
-        history = self._history(run, bench, previous)
-        method = make_method(run.method, run.settings)
-        repaired = method.recover(bench.storage.cache.checkpoint(previous[-1]), run.target_domains(), history)
-        return {"checkpoint": repaired.hash, "charged": history.charged, "access": history.access.described(), "logs": history.logs}
+    rank: ClassVar[int] = 0
+    kind: str
+    setup: Setup
 
-    def score(self, spec: dict[str, Any], checkpoint: str, domain: str, split: Split) -> dict[str, Any]:
-        """Every answer of a checkpoint on a domain's items of a split."""
-        bench = self._bench(RunSpec(**spec))
-        entry = bench.answers(bench.storage.cache.checkpoint(checkpoint), domain, split)
-        return {"answers": str(entry.folder / "answers.jsonl.gz"), **entry.value}
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        """The jobs whose results this one starts from."""
+        return ()
 
-    def also(self, spec: dict[str, Any], checkpoint: str) -> dict[str, Any]:
-        """What tasks of lm-eval give a checkpoint: {task: {metric: [value, standard error]}}."""
-        run = RunSpec(**spec)
-        bench = self._bench(run)
-        return {"also": bench.also(bench.storage.cache.checkpoint(checkpoint), run.also, run.also_limit)}
+    @property
+    def method(self) -> MethodRecord | None:
+        """The method whose code this job runs."""
+        return None
 
-    def distances(self, spec: dict[str, Any], rows: dict[str, str], anchors: list[str]) -> dict[str, Any]:
-        """Norm of the difference between each row's checkpoint and each anchor's: {anchor: {row: norm}}."""
-        bench = self._bench(RunSpec(**spec))
-        found = {key: bench.storage.cache.checkpoint(content) for key, content in rows.items()}
-        return {"distances": {anchor: {row: bench.distance(found[anchor], found[row]) for row in rows} for anchor in anchors}}
+    @property
+    def lane(self) -> str:
+        """Whose code a process that does this job has run: "" of no method, `PACKAGE` of the package's methods, else the hash of a user's
+        file. A process keeps to one lane, so that no method's code shares a process with scoring or with another user's method."""
+        method = self.method
+        return "" if method is None else PACKAGE if method.from_package else method.source
 
-    def _bench(self, run: RunSpec) -> Workbench:
-        key = (run.suite, run.model, run.quick, run.device, run.engine)
-        if key not in self._benches:
-            self._benches[key] = Workbench(run.load_suite(), self._cache, Numerics.choose(run.device, run.engine), self._report, run.model)
-        return self._benches[key]
+    @property
+    def like(self) -> str:
+        """What jobs that take about as long have in common."""
+        return self.kind
 
-    @staticmethod
-    def _history(run: RunSpec, bench: Workbench, previous: list[str]) -> RunHistory:
-        sequence = run.domains()
-        stages = {domain: bench.storage.cache.checkpoint(content) for domain, content in zip(sequence, previous[1:], strict=False)}
-        return RunHistory(bench, sequence, run.seed, bench.storage.cache.checkpoint(previous[0]), stages)
+    @property
+    def holds_card(self) -> bool:
+        """Whether its process keeps a card's memory until it ends."""
+        return False
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the work: its own fields, and the keys of what it needs."""
+        own = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+        return key_hash(own)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@dataclass(frozen=True, eq=False)
+class Start(Job):
+    """The base's checkpoint, and what the manifest says of the machine."""
+
+    rank: ClassVar[int] = -1
+    setup: Setup
+    kind: Literal["start"] = "start"
+
+
+@dataclass(frozen=True, eq=False)
+class Stage(Job):
+    """Stage `index` of a sequence, after `previous`. runs: the method that decides how it is trained, None for a stage of the baseline run;
+    sequence: for the baseline run the domains up to here, so that sequences share what they begin with; null: rewards are permuted."""
+
+    previous: Annotated[Start | Stage, Field(discriminator="kind")]
+    sequence: tuple[str, ...]
+    index: int
+    seed: int
+    null: bool
+    runs: MethodRecord | None
+    kind: Literal["stage"] = "stage"
+
+    @property
+    def setup(self) -> Setup:  # type: ignore[override]
+        return self.previous.setup
+
+    @property
+    def domain(self) -> str:
+        return self.sequence[self.index]
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return chain(self.previous)
+
+    @property
+    def method(self) -> MethodRecord | None:
+        return self.runs
+
+    @property
+    def like(self) -> str:
+        return self.kind if self.runs is None else f"{self.kind} {self.runs.name}"
+
+    @property
+    def holds_card(self) -> bool:
+        return self.setup.engine != "hf"
+
+
+@dataclass(frozen=True, eq=False)
+class Recover(Job):
+    """A method's repair after the last stage."""
+
+    last: Stage
+    sequence: tuple[str, ...]
+    targets: tuple[str, ...]
+    runs: MethodRecord
+    kind: Literal["recover"] = "recover"
+
+    @property
+    def setup(self) -> Setup:  # type: ignore[override]
+        return self.last.setup
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return chain(self.last)
+
+    @property
+    def method(self) -> MethodRecord:
+        return self.runs
+
+    @property
+    def like(self) -> str:
+        return f"{self.kind} {self.runs.name}"
+
+    @property
+    def holds_card(self) -> bool:
+        return self.setup.engine != "hf"
+
+
+MakesCheckpoint = Annotated[Start | Stage | Recover, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, eq=False)
+class Score(Job):
+    """Every answer of a checkpoint on a domain's items of a split."""
+
+    rank: ClassVar[int] = 1
+    of: MakesCheckpoint
+    domain: str
+    split: Split
+    kind: Literal["score"] = "score"
+
+    @property
+    def setup(self) -> Setup:  # type: ignore[override]
+        return self.of.setup
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return (self.of,)
+
+    @property
+    def like(self) -> str:
+        return f"{self.kind} {self.domain}"
+
+    @property
+    def holds_card(self) -> bool:
+        return self.setup.engine != "hf"
+
+
+@dataclass(frozen=True, eq=False)
+class LMEval(Job):
+    """Tasks of lm-eval on a checkpoint. limit: items a task (None: all)."""
+
+    rank: ClassVar[int] = 2
+    of: MakesCheckpoint
+    tasks: tuple[str, ...]
+    limit: int | None
+    kind: Literal["lm-eval"] = "lm-eval"
+
+    @property
+    def setup(self) -> Setup:  # type: ignore[override]
+        return self.of.setup
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return (self.of,)
+
+
+@dataclass(frozen=True, eq=False)
+class Distances(Job):
+    """How far a run's checkpoints lie from one another: Euclidean norms between each of `rows` and each of `anchors` (places in `rows`)."""
+
+    rank: ClassVar[int] = 2
+    rows: tuple[MakesCheckpoint, ...]
+    anchors: tuple[int, ...]
+    kind: Literal["distances"] = "distances"
+
+    @property
+    def setup(self) -> Setup:  # type: ignore[override]
+        return self.rows[0].setup
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return self.rows
+
+
+def chain(last: Start | Stage) -> tuple[Start | Stage, ...]:
+    """The jobs from the base up to `last`, in order."""
+    return (last,) if isinstance(last, Start) else (*chain(last.previous), last)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Job):
+        return value.key
+    if isinstance(value, tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, MethodRecord):  # what it was asked for by is not what it is
+        return value.model_dump(mode="json", exclude={"reference"})
+    return {f.name: _plain(getattr(value, f.name)) for f in fields(value)} if isinstance(value, Setup) else value
+
+
+AnyJob = Annotated[Start | Stage | Recover | Score | LMEval | Distances, Field(discriminator="kind")]
+_JOBS: TypeAdapter[Job] = TypeAdapter(AnyJob)
+
+
+def to_json(job: Job) -> dict[str, Any]:
+    """A job with all that it needs, as JSON."""
+    return _JOBS.dump_python(job, mode="json")
+
+
+def from_json(value: dict[str, Any]) -> Job:
+    """The job again; its key is the same."""
+    return _JOBS.validate_python(value)

@@ -1,9 +1,12 @@
 """A worker: a fresh process that does jobs one after another and dies with its parent.
 
-    python -P -m bench worker
+    python -P -m bench worker --cache FOLDER --lane LANE
 
-Jobs come as JSON lines on standard input, events go as JSON lines to standard output; whatever else prints goes to standard error.
-When standard input closes, because the parent is done or dead (even by SIGKILL), the process ends at once: everything it was doing is
+Jobs come as JSON lines on what was standard input, events go as JSON lines to what was standard output; whatever else prints goes to
+standard error, and whoever reads standard input finds it empty. A worker keeps to one lane: one that runs a user's method does that
+method's jobs and nothing else, and what it computes it remembers under that method's own keys.
+
+When the channel closes, because the parent is done or dead (even by SIGKILL), the process ends at once: everything it was doing is
 either in the cache or can be done again.
 """
 
@@ -17,27 +20,31 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
-def _read_jobs(jobs: queue.Queue[dict[str, Any]]) -> None:
-    for line in sys.stdin:
+def _read_jobs(channel: TextIO, jobs: queue.Queue[dict[str, Any]]) -> None:
+    for line in channel:
         jobs.put(json.loads(line))
     os._exit(0)
 
 
-def main(cache_folder: str) -> None:
-    """Serve until standard input closes."""
+def main(cache_folder: str, lane: str) -> None:
+    """Serve until the channel closes."""
+    channel = os.fdopen(os.dup(0), encoding="utf-8")
     out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
     os.dup2(2, 1)
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     lock = threading.Lock()
 
     def send(event: dict[str, Any]) -> None:
         with lock:
             out.write(json.dumps(event) + "\n")
 
-    jobs: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    waiting: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_read_jobs, args=(channel, waiting), daemon=True).start()
 
     import torch
     import transformers
@@ -45,24 +52,30 @@ def main(cache_folder: str) -> None:
     from bench.errors import UserError
     from bench.storage.cache import Cache
     from bench.training.grpo import DivergedError
-    from bench.worker.jobs import Jobs
+    from bench.worker import outcomes
+    from bench.worker.jobs import PACKAGE, from_json
+    from bench.worker.perform import Performer
 
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    cache = Cache(Path(cache_folder))
-    worker = Jobs(cache, lambda event: send({"job": current, **event}))
+    cache = Cache(Path(cache_folder), owner="" if lane == PACKAGE else lane)
     current = ""
+    performer = Performer(cache, lambda event: send({"job": current, **event}))
     while True:
-        job = jobs.get()
-        current = job.pop("id")
-        began, made = time.monotonic(), cache.made
+        line = waiting.get()
+        job = from_json(line["job"])
+        current = job.key
+        began, worked, made, flops = time.monotonic(), time.process_time(), cache.made, cache.made_flops
         try:
-            result = worker.do(job)
-            took = {"seconds": time.monotonic() - began, "fresh": cache.made > made}
-            send({"job": current, "event": "done", "result": result, **took})
+            if job.lane != lane:
+                raise RuntimeError(f"a job of lane {job.lane!r} came to a worker of lane {lane!r}")
+            result = outcomes.to_json(performer.perform(job, line["made"]))
+            took = {"seconds": time.monotonic() - began, "cpu": time.process_time() - worked}
+            send({"job": current, "event": "done", "result": result, **took, "fresh": cache.made > made, "flops": cache.made_flops - flops})
         except (UserError, DivergedError) as error:
             send({"job": current, "event": "failed", "error": str(error), "user": True})
         except Exception as error:
             traceback.print_exc()
-            send({"job": current, "event": "failed", "error": f"{type(error).__name__}: {error}", "user": False})
+            text = " ".join(str(error).split())
+            send({"job": current, "event": "failed", "error": f"{type(error).__name__}: {text[:300]}", "user": False})

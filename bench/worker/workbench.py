@@ -26,9 +26,11 @@ from bench.checkpoint import Checkpoint, DamagedError, Tensors
 from bench.costs import Meter
 from bench.errors import UserError
 from bench.evaluation import lm_eval as general
-from bench.evaluation.scoring import mean_score, score_domain, write_answers
+from bench.evaluation.scoring import mean_score, score_domain
 from bench.files import canonical
 from bench.method import LoRA, Training
+from bench.results.answers import written
+from bench.spec import ModelRecord
 from bench.storage.cache import Cache, Entry, Made
 from bench.storage.hub import find_model
 from bench.suite import DECODINGS, FOLDER, Suite
@@ -105,13 +107,13 @@ class Workbench:
     @cached_property
     def base(self) -> Checkpoint:
         """The model before the first stage, in the cache's store."""
-        return self._own_base() if not self.model else self.cache.checkpoint(self.named_model["content"])
+        return self._own_base() if not self.model else self.checkpoint(self.named_model.content)
 
     @cached_property
-    def named_model(self) -> dict[str, str]:
-        """Name, the hub's revision (empty for a folder) and the content's hash of the base; the suite's own has no name."""
+    def named_model(self) -> ModelRecord:
+        """The base; the suite's own has no name."""
         if not self.model:
-            return {"name": "", "revision": "", "content": self.base.hash}
+            return ModelRecord(name="", revision="", content=self.base.hash)
         found = find_model(self.model)
 
         def make(files: Path, work: Path) -> Made:
@@ -121,7 +123,11 @@ class Workbench:
                 raise UserError(f"--model {found.name}: the weights in {found.folder} cannot be read ({error})") from error
 
         entry = self.cache.remember("model", found.identity, make)
-        return {"name": found.name, "revision": found.revision, "content": entry.value["checkpoint"]}
+        return ModelRecord(name=found.name, revision=found.revision, content=entry.value["checkpoint"])
+
+    def checkpoint(self, content: str) -> Checkpoint:
+        """The checkpoint of a content hash, found to be what its name says."""
+        return self.cache.verified(content)
 
     def _own_base(self) -> Checkpoint:
         """The suite's base, its content checked against the suite's sha256."""
@@ -184,8 +190,8 @@ class Workbench:
         """
         settings = self.suite.grpo
         training = training.but(
-            steps=training.steps or settings.steps,
-            learning_rate=training.learning_rate or settings.learning_rate,
+            steps=settings.steps if training.steps is None else training.steps,
+            learning_rate=settings.learning_rate if training.learning_rate is None else training.learning_rate,
             kl=settings.kl if training.kl is None else training.kl,
         )
         if training.kl and training.reference is None:
@@ -319,13 +325,13 @@ class Workbench:
                 writer=writer,
                 autocast=self._autocast,
             )
-            write_answers(files / "answers.jsonl.gz", answers)
+            (files / "answers.jsonl.gz").write_bytes(written(answers))
             return Made({decoding: mean_score(answers, decoding) for decoding in decodings} | {"cut": dialogue.cut}, meter.flops)
 
         self.report({"event": "scoring", "what": domain})
         return self.cache.remember("scoring", key, make)
 
-    def also(self, checkpoint: Checkpoint, names: tuple[str, ...], limit: int | None) -> dict[str, dict[str, list[float]]]:
+    def lm_eval(self, checkpoint: Checkpoint, names: tuple[str, ...], limit: int | None) -> dict[str, dict[str, list[float]]]:
         """What tasks of lm-eval give a checkpoint (`bench.evaluation.lm_eval.evaluate`)."""
         key = {
             "checkpoint": checkpoint.hash,
@@ -343,7 +349,7 @@ class Workbench:
                 return Made(general.evaluate(self._load(checkpoint), tokenizer, names, limit=limit, chat=chat))
 
         self.report({"event": "scoring", "what": ", ".join(names)})
-        return self.cache.remember("also", key, make).value
+        return self.cache.remember("lm-eval", key, make).value
 
     # --- what repairs look at ---
     def sample(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:

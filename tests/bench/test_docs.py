@@ -67,7 +67,7 @@ def test_the_task_of_the_docs_keeps_a_tasks_promises(tmp_path):
         assert task.score(item, f" {item.answer}\n") == 1.0
         assert task.score(item, item.answer + "x") == 0.0
         assert task.score(item, "") is task.score(item, "two words") is task.score(item, "a" * 1000) is None
-        assert task.demonstrate(item, random.Random(0), careful=1.0) == item.answer
+        assert task.demonstrate(item, random.Random(0), high_quality=1.0) == item.answer
 
 
 def test_ci_runs_the_test_command_of_the_readme():

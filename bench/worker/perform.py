@@ -1,0 +1,112 @@
+"""Does jobs: each is typed values in, typed values out, and may be done twice with the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bench.checkpoint import Checkpoint
+from bench.errors import UserError
+from bench.method import Method, Training
+from bench.method import Stage as MethodStage
+from bench.registry import make_method
+from bench.spec import MethodRecord, ModelRecord
+from bench.storage.cache import Cache
+from bench.worker.history import RunHistory
+from bench.worker.jobs import Distances, Job, LMEval, Recover, Score, Setup, Stage, Start
+from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Started
+from bench.worker.workbench import Numerics, Workbench
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class Performer:
+    """Does the jobs of one worker process, which keeps what it loaded. report: hears small dicts as work goes on."""
+
+    def __init__(self, cache: Cache, report: Report) -> None:
+        self._cache = cache
+        self._report = report
+        self._benches: dict[Setup, Workbench] = {}
+
+    def perform(self, job: Job, made: Mapping[str, str]) -> Any:
+        """The result of a job. made: the checkpoints of what it needs, by key."""
+        bench = self._bench(job.setup)
+        match job:
+            case Start():
+                return self._start(job, bench)
+            case Stage():
+                return self._stage(job, bench, made)
+            case Recover():
+                return self._recover(job, bench, made)
+            case Score():
+                entry = bench.answers(bench.checkpoint(made[job.of.key]), job.domain, job.split)
+                means = {name: value for name, value in entry.value.items() if name != "cut"}
+                return Scored(str(entry.folder / "answers.jsonl.gz"), means, entry.value["cut"])
+            case LMEval():
+                return Evaluated(bench.lm_eval(bench.checkpoint(made[job.of.key]), job.tasks, job.limit))
+            case Distances():
+                rows = [bench.checkpoint(made[row.key]) for row in job.rows]
+                return Measured(tuple(tuple(bench.distance(rows[anchor], row) for row in rows) for anchor in job.anchors))
+        raise TypeError(f"no worker does a {type(job).__name__}")
+
+    def _start(self, job: Start, bench: Workbench) -> Started:
+        imported = job.setup.imported
+        model = ModelRecord(name="", revision="", content=imported[0]) if imported else bench.named_model
+        for content in imported:
+            bench.checkpoint(content)
+        return Started(model.content, model, bench.numerics.described())
+
+    def _stage(self, job: Stage, bench: Workbench, made: Mapping[str, str]) -> Made:
+        previous = [bench.checkpoint(made[need.key]) for need in job.needs]
+        if job.runs is None:
+            return self._baseline_stage(job, bench, previous[-1])
+        stage = MethodStage(job.index, job.domain, job.sequence)
+        history = _history(bench, job.sequence, job.seed, previous)
+        method = _method(job.runs)
+        training = _checked(method.stage(stage, history), Training, job.runs, "stage")
+        history.trains(training, own=stage.domain)
+        entry = bench.train(previous[-1], training, seed=job.seed, null=job.null)
+        trained = bench.checkpoint(entry.value["checkpoint"])
+        checkpoint = _checked(method.after_stage(stage, trained, history), Checkpoint, job.runs, "after_stage")
+        logs = (Log(_what(training), str(entry.folder / "log.jsonl")), *history.logs)
+        return Made(checkpoint.hash, entry.flops, history.charged, history.access.record(), logs)
+
+    def _baseline_stage(self, job: Stage, bench: Workbench, parent: Checkpoint) -> Made:
+        """A stage of the baseline run: trained here, or a user's."""
+        if job.setup.imported:
+            checkpoint = bench.checkpoint(job.setup.imported[job.index + 1])
+            return Made(checkpoint.hash, bench.stage_flops(checkpoint, job.domain, seed=job.seed))
+        training = Training.on(job.domain)
+        entry = bench.train(parent, training, seed=job.seed, null=job.null)
+        return Made(entry.value["checkpoint"], entry.flops, logs=(Log(_what(training), str(entry.folder / "log.jsonl")),))
+
+    def _recover(self, job: Recover, bench: Workbench, made: Mapping[str, str]) -> Made:
+        previous = [bench.checkpoint(made[need.key]) for need in job.needs]
+        history = _history(bench, job.sequence, job.last.seed, previous)
+        repaired = _checked(_method(job.runs).recover(previous[-1], job.targets, history), Checkpoint, job.runs, "recover")
+        return Made(repaired.hash, charged=history.charged, access=history.access.record(), logs=tuple(history.logs))
+
+    def _bench(self, setup: Setup) -> Workbench:
+        if setup not in self._benches:
+            numerics = Numerics.choose(setup.device, setup.engine)
+            self._benches[setup] = Workbench(setup.load_suite(), self._cache, numerics, self._report, setup.model)
+        return self._benches[setup]
+
+
+def _method(record: MethodRecord) -> Method:
+    return make_method(record.reference, record.settings)
+
+
+def _history(bench: Workbench, sequence: tuple[str, ...], seed: int, previous: list[Checkpoint]) -> RunHistory:
+    return RunHistory(bench, sequence, seed, previous[0], dict(zip(sequence, previous[1:], strict=False)))
+
+
+def _checked(value: Any, kind: type, record: MethodRecord, verb: str) -> Any:
+    """What a method returned, if it is of the right kind; `UserError` otherwise."""
+    if not isinstance(value, kind):
+        raise UserError(f"method {record.name}: {verb} returned {type(value).__name__}, not a {kind.__name__}; end it with `return ...`")
+    return value
+
+
+def _what(training: Training) -> str:
+    return "+".join(sorted(training.mixture))
