@@ -34,7 +34,7 @@ def guarded(what: str) -> Iterator[None]:
     stdin, hook = sys.stdin, sys.breakpointhook
     try:
         with Path(os.devnull).open(encoding="utf-8") as empty:
-            sys.stdin, sys.breakpointhook = empty, _no_breakpoint
+            sys.stdin, sys.breakpointhook = empty, no_breakpoint
             yield
     except (KeyboardInterrupt, LoadingError):
         raise
@@ -89,5 +89,6 @@ def _forget_helpers(path: Path) -> None:
     importlib.invalidate_caches()
 
 
-def _no_breakpoint(*args: object, **kwargs: object) -> None:
+def no_breakpoint(*args: object, **kwargs: object) -> None:
+    """Stands in for `breakpoint()` in a process whose standard input is empty."""
     raise RuntimeError("breakpoint() waits for a debugger that cannot be used here: take it out")

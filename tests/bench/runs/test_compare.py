@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 import bench.runs.machine
+from bench.errors import UserError
+from bench.registry import method_names, tuned_file, tuned_settings
+from bench.results.run import find_runs
 from bench.runs import compare
 from bench.runs.forecast import FILE, Ledger
-from bench.registry import method_names, tuned_file, tuned_settings
 from bench.runs.pool import Job
-from bench.results.run import find_runs
-from bench.errors import UserError
 from bench.suite import load_suite
 
 MICRO = load_suite("micro").id
