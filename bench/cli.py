@@ -60,7 +60,7 @@ def run(
     options: Options,
 ) -> None:
     """Train a sequence, repair the model with a method, score everything, report forgetting and recovery."""
-    from bench.report.tables import summary
+    from bench.report.summary import summary
     from bench.results.run import Run
     from bench.runs.compare import plans_of, tuned_choices
 
@@ -69,7 +69,7 @@ def run(
     for done in runs:
         entries.setdefault(repr((done.manifest.method, done.sequence, done.manifest.spec.null)), []).append(done)
     for part in entries.values():
-        typer.echo("\n" + summary(part, full=full))
+        typer.echo("\n" + summary(part, all_metrics=full))
         typer.echo("run       " + "\n          ".join(str(done.folder) for done in part))
 
 
@@ -151,7 +151,7 @@ def import_(
     options: Options,
 ) -> None:
     """Make a run of your own checkpoints; `run --from RUN --method rollback` then repairs it."""
-    from bench.report.tables import summary
+    from bench.report.summary import summary
     from bench.runs.plan import plan
     from bench.worker.importing import import_checkpoints
 
@@ -196,7 +196,7 @@ def show(
 ) -> None:
     """Show a finished run again, or the answers behind it."""
     from bench.report.listing import answers_text, flips_text
-    from bench.report.tables import summary
+    from bench.report.summary import summary
     from bench.results.run import distinct_seeds, load_run
 
     runs = distinct_seeds([load_run(folder) for folder in folders])
@@ -206,7 +206,7 @@ def show(
         draw(runs, picture)
         typer.echo(f"drawn {picture}")
     elif domain is None and not flips:
-        typer.echo(summary(runs, full=full))
+        typer.echo(summary(runs, all_metrics=full))
     else:
         for run, name in product(runs, [domain] if domain else runs[0].sequence):
             typer.echo((flips_text if flips else answers_text)(run, name, count))

@@ -1,7 +1,7 @@
 """Loads a user's own Python file as a module, under a name that no other file has. No torch.
 
-The file's folder goes to the end of `sys.path`, so the file can import helper modules that lie beside it; installed packages and the
-standard library win over a helper of the same name. Loading runs the file anew, and its helpers too.
+The file's folder goes to the end of `sys.path`, so that the file can import helper modules that lie beside it; installed packages and
+the standard library take precedence over a helper of the same name. Loading runs the file anew, and its helpers too.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from types import ModuleType
 
 from tasks.own_files import OwnFiles
 
-_folders: set[Path] = set()
-"""Folders of the files that were loaded in this process."""
+_late: dict[Path, set[str]] = {}
+"""Folders of the files loaded in this process, and the modules that their code imports inside functions."""
+_added: list[str] = []
+"""Those of them that were put on `sys.path`, the latest first."""
 
 
 class LoadingError(Exception):
@@ -32,7 +34,7 @@ def guarded(what: str) -> Iterator[None]:
     stdin, hook = sys.stdin, sys.breakpointhook
     try:
         with Path(os.devnull).open(encoding="utf-8") as empty:
-            sys.stdin, sys.breakpointhook = empty, _no_breakpoint
+            sys.stdin, sys.breakpointhook = empty, no_breakpoint
             yield
     except (KeyboardInterrupt, LoadingError):
         raise
@@ -46,8 +48,8 @@ def guarded(what: str) -> Iterator[None]:
 
 
 def load_file(path: Path) -> ModuleType:
-    """The module of a file, run anew with its helpers. `LoadingError` if there is no such file or it raises anything, and if it imports
-    a helper whose name another user's folder has taken in this process."""
+    """The module of a file, run anew with its helpers. `LoadingError` if there is no such file, if it raises anything, and if one of its
+    helpers could be confused with a module of the same name in another loaded file's folder."""
     path = path.resolve()
     if not path.is_file():
         raise LoadingError(f"no file {path}")
@@ -64,23 +66,29 @@ def load_file(path: Path) -> ModuleType:
 
 
 def _forget_helpers(path: Path) -> None:
-    """Puts a file's folder on the path and drops its helpers from `sys.modules`, so that they are run anew."""
+    """Puts a file's folder before those of other files, and drops modules with its helpers' names from `sys.modules`: the file gets the
+    helpers beside it, and they are run anew. A name that is imported inside functions must stay with one folder."""
     with guarded(f"{path} cannot be loaded"):
-        helpers = OwnFiles.of(path).modules[1:]
-    _folders.add(path.parent)
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    for helper in helpers:
-        name = ".".join(helper.relative_to(path.parent).with_suffix("").parts).removesuffix(".__init__")
+        own = OwnFiles.of(path)
+        late = own.late_imports()
+    folder = path.parent
+    for helper in own.modules[1:]:
+        place = helper.relative_to(folder)
+        name = ".".join(place.with_suffix("").parts).removesuffix(".__init__")
+        rivals = {other / place: names for other, names in _late.items() if other != folder and (other / place).is_file()}
+        for rival, names in rivals.items():
+            if name in late or name in names:
+                raise LoadingError(f"{path} imports {place} beside it, which could be confused with {rival}: rename one of the two")
         held = getattr(sys.modules.get(name), "__file__", None)
-        if held is None:
-            continue
-        if Path(held).resolve() == helper:
+        if held is not None and Path(held).resolve() in {helper, *rivals}:
             del sys.modules[name]
-        elif any(Path(held).is_relative_to(folder) for folder in _folders - {path.parent}):
-            raise LoadingError(f"{path} imports {helper.name} beside it, but {held} has taken that module's name: rename one of the two")
+    _late.setdefault(folder, set()).update(late)
+    if str(folder) in _added or str(folder) not in sys.path:
+        _added[:] = [str(folder), *(other for other in _added if other != str(folder))]
+        sys.path[:] = [*(entry for entry in sys.path if entry not in _added), *_added]
     importlib.invalidate_caches()
 
 
-def _no_breakpoint(*args: object, **kwargs: object) -> None:
+def no_breakpoint(*args: object, **kwargs: object) -> None:
+    """Stands in for `breakpoint()` in a process whose standard input is empty."""
     raise RuntimeError("breakpoint() waits for a debugger that cannot be used here: take it out")

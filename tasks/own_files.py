@@ -64,6 +64,14 @@ class OwnFiles:
             )
         return cls(file.parent, tuple(modules), tuple(data))
 
+    def late_imports(self) -> set[str]:
+        """Names that the modules import inside functions, so that the import happens after loading."""
+        trees = filter(None, map(parsed, self.modules))
+        functions = [f for tree in trees for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
+        nodes = [node for function in functions for node in ast.walk(function)]
+        plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
     def name(self, path: Path) -> str:
         """A file's name in hashes: relative to the folder where it lies in there."""
         return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)

@@ -1,6 +1,6 @@
-"""Scoring a checkpoint: every item of a split, greedily and at temperature 1, each answer kept.
+"""Scores a checkpoint: every item of a split, greedily and at temperature 1. Every answer is stored.
 
-The draws at temperature 1 belong to the suite's items, not to a run's seed: a checkpoint has one score.
+The draws at temperature 1 depend on the suite's items, not on a run's seed: a checkpoint has one score.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def score_domain(
     writer: Writer | None = None,
     autocast: Callable[[], AbstractContextManager] = nullcontext,
 ) -> list[Answer]:
-    """Every item under every decoding, in order of (decoding, item). Each prompt is encoded once for all decodings. writer: answers in the
-    model's stead."""
+    """The answers to every item under every decoding, in order of (decoding, item). Each prompt is encoded once for all decodings.
+    writer: generates instead of the model. `UserError` if the task's verifier fails."""
     limit = dialogue.limit(task)
     draws = uniforms(len(items), limit, "scoring", task.domain, split)
     answers: dict[Decoding, list[Answer]] = {decoding: [] for decoding in decodings}
@@ -50,18 +50,17 @@ def score_domain(
             for number, decoding in enumerate(decodings):
                 row = place * len(decodings) + number
                 score = dialogue.score(task, item, written[row], ended[row])
-                answers[decoding].append(
-                    Answer(
-                        domain=task.domain,
-                        decoding=decoding,
-                        item=start + place,
-                        prompt=item.prompt,
-                        answer=written[row],
-                        score=score or 0.0,
-                        parsed=score is not None,
-                        ended=ended[row],
-                    )
+                answer = Answer(
+                    domain=task.domain,
+                    decoding=decoding,
+                    item=start + place,
+                    prompt=item.prompt,
+                    answer=written[row],
+                    score=score or 0.0,
+                    parsed=score is not None,
+                    ended=ended[row],
                 )
+                answers[decoding].append(answer)
     return [answer for decoding in decodings for answer in answers[decoding]]
 
 

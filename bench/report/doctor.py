@@ -1,4 +1,4 @@
-"""What `python -m bench doctor` prints: what is here, and what each missing piece would enable."""
+"""What `python -m bench doctor` prints: what is installed, and what each missing piece would enable."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from bench.suite import FOLDER, load_suite
 
 NEEDED = ("torch", "transformers", "safetensors", "datasets", "lm-eval", "peft", "pandas", "tabulate", "pydantic", "scipy")
 OPTIONAL = {
-    "vllm": "fast rollouts and scoring on GPUs (in a venv of its own)",
-    "trl": "the test of our gradients against TRL's, and the speed comparison",
-    "reasoning-gym": "suite gym",
+    "vllm": "faster generation on GPUs (install it in a separate environment)",
+    "trl": "the tests that compare gradients and speed with TRL's",
+    "reasoning-gym": "the suite gym",
     "pytest": "the tests: pip install -e '.[test]'",
     "pytest-benchmark": "the speed comparisons: pip install -e '.[test]'",
 }
@@ -37,21 +37,21 @@ def find_browser() -> str | None:
 
 
 def findings(cache: Path | None) -> str:
-    """A table a kind of thing; nothing is changed."""
+    """One table; nothing is changed. `UserError` where the base of micro cannot be read."""
     import torch
 
-    rows = [["python", platform.python_version(), ""], ["cores", os.cpu_count(), "one worker process each"]]
+    rows = [["python", platform.python_version(), ""], ["cores", os.cpu_count(), "one worker process per core"]]
     rows += [[name, _version(name) or "MISSING", "" if _version(name) else "needed: pip install -e ."] for name in NEEDED]
-    rows += [[name, _version(name) or "not here", "" if _version(name) else f"would enable: {use}"] for name, use in OPTIONAL.items()]
+    rows += [[name, _version(name) or "not found", "" if _version(name) else f"would enable: {use}"] for name, use in OPTIONAL.items()]
     if torch.cuda.is_available():
         rows.append(["CUDA", torch.cuda.get_device_name(), f"{torch.cuda.get_device_properties(0).total_memory / 2**30:.0f} GiB"])
     else:
-        rows.append(["CUDA", "not here", "would enable: --device cuda (bf16 autocast, fp32 master weights)"])
-    rows.append(["CPU capability", torch.backends.cpu.get_cpu_capability(), "bit-identical results need the same one"])
+        rows.append(["CUDA", "not found", "would enable: --device cuda (bf16 autocast, fp32 master weights)"])
+    rows.append(["CPU capability", torch.backends.cpu.get_cpu_capability(), "results are bit-identical only where it is the same"])
     sandbox = shutil.which("bwrap")
-    rows.append(["bubblewrap", sandbox or "not here", "" if sandbox else "would enable: tasks that execute generated programs"])
+    rows.append(["bubblewrap", sandbox or "not found", "" if sandbox else "would enable: tasks that run generated programs"])
     browser = find_browser()
-    rows.append(["chromium", browser or "not here", "" if browser else "would enable: the test that opens the report, and its screenshot"])
+    rows.append(["chromium", browser or "not found", "" if browser else "would enable: the report's browser test, and screenshots"])
     rows.append(["cache", str(cache or default_cache()), ""])
     rows.append(["base of micro", *_base()])
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
@@ -66,4 +66,4 @@ def _base() -> tuple[str, str]:
         found = Checkpoint(folder).content()
     except Exception as error:
         raise UserError(f"the base of suite micro at {folder} cannot be read ({error}): reinstall the package") from error
-    return ("sound", found[:12]) if found == suite.base.content else ("DAMAGED", f"{folder}: reinstall the package")
+    return ("intact", found[:12]) if found == suite.base.content else ("DAMAGED", f"{folder}: reinstall the package")

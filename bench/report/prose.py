@@ -1,104 +1,140 @@
-"""The sentences of a report, made of its numbers; each is true of every board that it can be made for."""
+"""The sentences of a report, made from its data; each must be true of every board that it can be made for."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from bench.report.words import listed, rounded, seeds_words, shown
-from bench.results.boards import Board
+from bench.report.data import BoardReport, EntryReport, place_words
+from bench.report.words import listed, percent, rounded, seeds_words, shown
 from bench.results.run import Run
 
 RANKED = {
-    "net recovery": "the share of the targets' damage that was won back, less every point that other domains lost for it",
-    "retention": "the share of all that the stages won which the end still has, each domain capped at its own-stage score",
+    "net recovery": "the share of the targets' forgetting that was recovered, minus every point that other domains lost in the repair",
+    "retention": "the share of what the stages gained that the final model retains; gains beyond a domain's own stage do not count",
 }
 """What the two boards rank by."""
+FAMILIES = {
+    "none": "every entry against no repair",
+    "shrink": "every entry against shrinking all updates towards the base",
+    "next": "every ranked entry against the next one",
+    "all pairs": "every two entries",
+    "planned": "pairs planned in advance",
+}
+"""Families of comparisons."""
+DRIFT = "Null stages use the same prompts and number of steps, with rewards permuted within each group, so that there is nothing to learn."
 
 
-def null_command(board: Board, run: Run) -> str:
-    """The command whose runs a board lacks to set real damage beside null damage; empty for imported checkpoints, which have none."""
-    spec = run.manifest["spec"]
-    if spec["imported"]:
+def null_command(run: Run) -> str:
+    """The command that makes the runs with null stages that a board lacks; empty for imported checkpoints, which have none."""
+    spec = run.manifest.spec
+    if spec.imported:
         return ""
     words = ["python -m bench run --null --seeds 5"]
-    for name in ("suite", "sequence", "targets"):
-        default = {"suite": "micro", "sequence": "paper", "targets": "single"}[name]
-        words += [f"--{name} {spec[name]}"] if spec[name] != default else []
+    for name, default in {"suite": "micro", "model": "", "sequence": "paper", "targets": "single", "device": "auto"}.items():
+        value = getattr(spec, name)
+        words += [f"--{name} {value}"] if value != default else []
     words += [f"--seed {run.seed}"] if run.seed else []
-    return " ".join(words + (["--quick"] if spec["quick"] else []))
+    return " ".join(words + (["--quick"] if spec.quick else []))
 
 
-def headline(board: dict[str, Any]) -> str:
-    """One line: what the first of the board did; where nobody is ranked, what the plain run lost."""
+def null_words(board: BoardReport) -> str:
+    """What null stages are for, or how to run them. Code stands between backticks."""
+    if board.null:
+        return (
+            f"{DRIFT} What they make a model forget is drift; interference is forgetting beyond that (real minus null). "
+            f"|δ| is how far the weights moved since the domain's own stage. Runs with null stages: {seeds_words(board.null.seeds)}."
+        )
+    hint = f"`{board.null_command}` makes them." if board.null_command else "Imported checkpoints have none."
+    return f"{DRIFT} There are no runs with null stages here, so drift and interference cannot be separated. {hint}"
+
+
+def comparisons_words(board: BoardReport) -> str:
+    """What the tables of comparisons show."""
+    return (
+        f"Differences in {board.ranked_by} on shared seeds with unadjusted 95 % intervals; p by Holm within each family. A difference "
+        "holds only if it is significant under both decodings. “Better” needs equal or smaller access. Verdicts need five seeds."
+    )
+
+
+def ranked_entries(board: BoardReport) -> list[EntryReport]:
+    """The entries with a place, best first; provisional ones share the last places."""
+    return sorted((entry for entry in board.entries if entry.places), key=lambda entry: entry.places.first if entry.places else 0)
+
+
+def headline(board: BoardReport) -> str:
+    """One line: what the best ranked entry did; without one, what the baseline run forgot."""
     line = _headline(board)
     return line[0].upper() + line[1:]
 
 
-def _headline(board: dict[str, Any]) -> str:
-    first = next((entry for entry in board["entries"] if entry["place"] == 1), None)
-    targets = listed(board["target domains"])
-    if first is not None:
-        best = first["metrics"]["greedy"][board["ranked by"]]
-        if board["ranked by"] == "retention":
-            return f"{first['label']} keeps {percent(best['estimate'])} of what the stages won"
-        if best["low"] > 0:
-            return f"{first['label']} wins back a net {percent(best['estimate'])} of what later stages took from {targets}"
-        return f"Nothing ranked here clearly wins back what later stages took from {targets}"
-    damage = board["entries"][0]["metrics"]["greedy"]["forgetting"]
-    if damage["low"] > 0:
-        each = " each, on average" if len(board["target domains"]) > 1 else ""
-        return f"Later stages take {rounded(damage['estimate'], 1)} points from {targets}{each}"
-    return f"No damage to {targets} that can be told from noise"
+def _headline(board: BoardReport) -> str:
+    ranked = ranked_entries(board)
+    targets = listed(board.target_domains)
+    if ranked:
+        best = ranked[0].metrics["greedy"][board.ranked_by]
+        if board.ranked_by == "retention":
+            return f"{ranked[0].label} retains {percent(best.estimate or 0)} of what the stages gained"
+        if (best.low or 0) > 0:
+            return f"{ranked[0].label} recovers a net {percent(best.estimate or 0)} of what {targets} lost to later stages"
+        return f"No ranked method significantly recovers what {targets} lost to later stages"
+    forgetting = board.entries[0].metrics["greedy"]["forgetting"]
+    if (forgetting.low or 0) > 0:
+        each = " each, on average" if len(board.target_domains) > 1 else ""
+        verb = "lose" if len(board.target_domains) > 1 else "loses"
+        return f"{targets} {verb} {rounded(forgetting.estimate or 0, 1)} points to later stages{each}"
+    return f"No significant forgetting of {targets}"
 
 
-def standfirst(board: dict[str, Any]) -> str:
-    """A paragraph: what was run, what it lost, who stands first and whether that can be told from the second, how to read on."""
-    orders = " and ".join(" → ".join(order) for order in board["orders"]) if len(board["orders"]) < 3 else f"{len(board['orders'])} orders"
-    count = len(board["seeds"])
-    sentences = [
-        f"Suite {board['suite']} on {'CPU' if board['device'] == 'cpu' else board['device'].upper()}: a model was trained by reinforcement "
-        f"learning on {listed(board['domains'])}, one domain after another ({orders}), with {count} random seed{'s' * (count > 1)} "
-        f"({seeds_words(board['seeds'])}).",
-        *_damage(board),
-        *_leaders(board),
-        "Greedy answers rank; temperature 1 stands beside them, because merely making a model surer of itself lifts scores there. "
-        f"Brackets are 95\N{NO-BREAK SPACE}% intervals over {'seeds and ' * (count > 1)}test items.",
-    ]
-    return " ".join(sentences)
+def standfirst(board: BoardReport) -> str:
+    """A paragraph: what was run, what was forgotten, who is first and by how much, how to read the numbers."""
+    orders = " and ".join(" → ".join(order) for order in board.orders) if len(board.orders) < 3 else f"{len(board.orders)} orders"
+    device = "CPU" if board.device == "cpu" else board.device.upper()
+    count = len(board.seeds)
+    over = "cover item sampling only (one seed)" if count == 1 else "cover seeds and test items"
+    return " ".join(
+        [
+            f"Suite {board.suite} on {device}: one model is trained with reinforcement learning on {listed(board.domains)}, one domain "
+            f"after another ({orders}; {seeds_words(board.seeds)}).",
+            _forgetting(board),
+            _leaders(board),
+            "Methods are ranked by greedy accuracy; temperature-1 scores are also reported, because sharpening alone raises them. "
+            f"Brackets are 95\N{NO-BREAK SPACE}% intervals; they {over}.",
+        ]
+    )
 
 
-def _damage(board: dict[str, Any]) -> list[str]:
-    told = []
-    for domain in board["target domains"]:
-        values = board["baseline"]["greedy"][domain]
-        own, last = (rounded(values[when]["estimate"], 1) for when in ("own", "baseline"))
-        told.append(
-            f"{domain} {own} % right after its own stage, {last} % after the last ({shown('forgetting', values['forgetting'])} points lost)"
-        )
-    return [f"Without any repair, greedily: {'; '.join(told)}."]
+def _forgetting(board: BoardReport) -> str:
+    parts = []
+    for domain in board.target_domains:
+        found = board.baseline["greedy"][domain]
+        own, last = (rounded(value.estimate or 0, 1) for value in (found.own, found.baseline))
+        forgotten = shown("forgetting", found.forgetting)
+        parts.append(f"{domain} scores {own} % after its own stage and {last} % after the last ({forgotten} points forgotten)")
+    return f"Without repair, {'; '.join(parts)}."
 
 
-def _leaders(board: dict[str, Any]) -> list[str]:
-    placed = sorted((entry for entry in board["entries"] if entry["place"]), key=lambda entry: entry["place"])
-    if not placed:
-        return ["No entry has a place here."]
-    name = board["ranked by"]
-    said = [f"First by {name} stands {placed[0]['label']}, {shown(name, placed[0]['metrics']['greedy'][name])}"]
-    if len(placed) > 1:
-        both = {placed[0]["label"], placed[1]["label"]}
-        pair = next((pair for pair in board["pairs"] if {pair["one"], pair["other"]} == both), None)
-        verdict = pair["greedy"]["verdict"] if pair else "not compared: they share no seed"
-        told = "this data cannot tell the two apart" if verdict == "no difference told" else f"the difference is {_clear(verdict)}"
-        said.append(f"before {placed[1]['label']}, {shown(name, placed[1]['metrics']['greedy'][name])} ({told})")
-    return [", ".join(said) + "."]
+def _leaders(board: BoardReport) -> str:
+    ranked = ranked_entries(board)
+    if not ranked:
+        return "No entry has a place on this board."
+    name = board.ranked_by
+
+    def value(entry: EntryReport) -> str:
+        return f"{entry.label} ({shown(name, entry.metrics['greedy'][name])})"
+
+    if len(ranked) == 1:
+        return f"The only ranked entry is {value(ranked[0])}."
+    first, second = ranked[:2]
+    found = next((c for c in board.comparisons if c.family == "next" and (c.one, c.other) == (first.label, second.label)), None)
+    verdict = _verdict(found.tests["greedy"].verdict if found else "no verdict")
+    tied = [entry.label for entry in ranked if entry.places == first.places]
+    shared = f" Places {place_words(first.places)} are shared." if len(tied) > 1 else ""
+    return f"Highest {name}: {value(first)}, then {value(second)}; {verdict}.{shared}"
 
 
-def _clear(verdict: str) -> str:
-    if verdict in ("better", "worse"):
-        return "clear, and it did not look at more"
-    return "clear, but it looked at more or at other things" if "access" in verdict else verdict
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """A share as percent, kept on one line."""
-    return f"{rounded(100 * share, digits)}\N{NO-BREAK SPACE}%"
+def _verdict(verdict: str) -> str:
+    return {
+        "better": "the difference is significant, with no more access",
+        "worse": "the difference is significant, with no more access",
+        "higher, with more access": "the difference is significant, but the first had more or other access",
+        "lower, with less access": "the difference is significant, but the second had more or other access",
+        "not significant": "the difference is not significant",
+    }.get(verdict, "no verdict on the difference (fewer than five shared seeds)")

@@ -1,4 +1,4 @@
-"""Drawings as SVG text that live in a page: ink is the page's own colour, the ground is clear, and a text says what is seen."""
+"""Drawings as SVG text for a page: ink has the page's text colour, the background is transparent, and a description gives the numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PALETTE = ("#0b7fc2", "#d0590a", "#0b8f6a", "#c0609a", "#8a7200", "#7a6cc4")
-"""Told apart by colour-blind readers (after Wong 2011), each with a contrast of 3 or more on white and on near-black."""
+"""Distinguishable for colour-blind readers (after Wong 2011), each with a contrast of 3 or more on white and on near-black."""
 INK = "#010203"
 """Stands for the page's text colour while drawing."""
 WIDTH = 5.2
@@ -49,7 +49,7 @@ def drawn(name: str, title: str, description: str, height: float, draw: Callable
     import matplotlib
     from matplotlib.figure import Figure
 
-    # The viewer's own sans-serif is used: that matplotlib lacks it here is nothing to report.
+    # The viewer's own sans-serif is used, so matplotlib need not warn that it is missing here.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=(width, height), layout="constrained")

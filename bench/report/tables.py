@@ -1,92 +1,168 @@
-"""Terminal tables of finished runs: the score matrix, the metrics with a word on each, the cost. Text in, text out."""
+"""A report's tables: headers and rows of text, the same in the terminal, in Markdown and on the page."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
-from tabulate import tabulate
+from bench.report.data import BoardReport, EntryReport, FlipCounts, Matrix, place_words
+from bench.report.words import TITLES, access_words, p_words, rounded, shown
+from bench.results.boards import FULL_SEEDS
+from bench.results.comparisons import Family
+from bench.results.estimates import DomainOutcome
+from bench.suite import DECODINGS, Decoding
 
-from bench.costs import TRACK_LIMITS, over_limit
-from bench.report.words import TITLES, access_words, row_title, shown
-from bench.results.estimates import measure
-from bench.results.metrics import MEANING
-from bench.results.run import Run
-from bench.suite import DECODINGS
-
-
-def matrix_table(runs: Sequence[Run]) -> str:
-    """Mean scores in percent over the runs' seeds: a line a row, a column a domain, greedy and at temperature 1 side by side."""
-    first = runs[0]
-    lines = []
-    seen: set[str] = set()
-    for part in ("baseline", "method", "final"):
-        for place, name in enumerate(first.rows[part]):
-            if name in seen:
-                continue
-            seen.add(name)
-            cells: list[str] = []
-            for decoding in DECODINGS:
-                row = np.mean([run.matrix[decoding][part][place] for run in runs], 0)
-                cells += [f"{100 * value:.1f}" for value in (*row, row.mean())]
-            lines.append([row_title(name), *cells])
-    domains = [f"{domain}*" if domain in first.targets else domain for domain in first.sequence]
-    header = ["%", *domains, "mean", *(f"{domain} (t=1)" for domain in first.sequence), "mean (t=1)"]
-    return tabulate(lines, header, tablefmt="simple", stralign="right", colalign=("left",))
+RANKING_METRICS = ("net recovery", "recovery ratio", "retention")
+COST_METRICS = ("collateral damage", "collateral damage, worst", "collateral damage, last", "normalized forgetting, repaired")
+FLIP_HEADERS = {
+    "lost": "lost to later stages",
+    "recovered": "of those recovered",
+    "still_lost": "of those still lost",
+    "gained": "gained by the repair, in all",
+    "newly_lost": "lost to the repair",
+}
 
 
-def metrics_table(runs: Sequence[Run]) -> str:
-    """Every metric with its interval under both decodings, and a word on what it means."""
-    found = {decoding: runs[0].metrics[decoding] if len(runs) == 1 else measure(runs, decoding) for decoding in DECODINGS}
-    lines = []
-    for name in (name for name in MEANING if name in found[DECODINGS[0]]):
-        cells = [textwrap.fill(shown(name, found[decoding][name]), 24) for decoding in DECODINGS]
-        lines.append([name, *cells, textwrap.fill(MEANING[name], 60)])
-    return tabulate(lines, ["metric", *(TITLES[d] for d in DECODINGS), "what it means"], tablefmt="simple")
+@dataclass(frozen=True)
+class Table:
+    """A header and rows of as many cells."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
-def cost_lines(runs: Sequence[Run]) -> str:
-    """What the method cost, as a share of the plain sequence's FLOPs, and what it looked at."""
-    costs = [run.manifest["cost"] for run in runs]
-    stages, repair = (100 * float(np.mean([cost[name] for cost in costs])) for name in ("stages", "repair"))
-    method = runs[0].manifest["method"]
-    limit = TRACK_LIMITS.get(method["track"])
-    within = "no limit" if limit is None else f"up to {100 * limit:.0f} %"
-    over = ": OVER IT" if over_limit(method["track"], (stages + repair) / 100) else ""
-    return "\n".join(
-        [
-            f"cost      repair {repair:.1f} % of the plain sequence's FLOPs, stages {stages:.1f} % "
-            f"(track {method['track']}, {within} in all{over})",
-            f"access    {access_words(costs[0]['access'])}",
-        ]
+def notes(entry: EntryReport) -> str:
+    """Why an entry has no place, and what to beware of."""
+    found = [entry.unranked] if entry.unranked not in ("", entry.track) else []
+    found += ["sharpening: improves at temperature 1 only"] if entry.sharpening else []
+    if entry.provisional:
+        count, trainings = len(entry.seeds), entry.trainings
+        found.append(
+            f"provisional: {count} of {FULL_SEEDS} seeds" if trainings == count else f"provisional: {trainings} trainings, {count} repairs"
+        )
+    return "; ".join(found)
+
+
+def other_metrics(board: BoardReport) -> tuple[str, ...]:
+    """The metrics that are shown beside the one that ranks."""
+    return tuple(name for name in RANKING_METRICS if name != board.ranked_by)
+
+
+def ranking(board: BoardReport) -> Table:
+    """The entries in order of the board's metric."""
+    name, others = board.ranked_by, other_metrics(board)
+    header = ("place", "entry", "track", f"{name}, greedy", f"{name}, {TITLES['sampled']}", *others, "notes")
+    return Table(
+        header,
+        tuple(
+            (
+                place_words(entry.places),
+                entry.label,
+                entry.track,
+                *(shown(name, entry.metrics[decoding][name]) for decoding in DECODINGS),
+                *(shown(other, entry.metrics["greedy"][other]) for other in others),
+                notes(entry),
+            )
+            for entry in board.entries
+        ),
     )
 
 
-def also_table(runs: Sequence[Run]) -> str:
-    """What tasks of lm-eval gave each row, means over the runs' seeds: a line a row, a column a task and metric."""
-    first = runs[0].also
-    columns = [(task, metric) for task, metrics in next(iter(first.values())).items() for metric in metrics]
-    lines = [
-        [row_title(row), *(f"{np.mean([run.also[row][task][metric][0] for run in runs]):.3f}" for task, metric in columns)] for row in first
-    ]
-    return tabulate(lines, ["lm-eval", *(f"{task}: {metric}" for task, metric in columns)], tablefmt="simple", disable_numparse=True)
+def cost(board: BoardReport) -> Table:
+    """What each entry cost the other domains and in FLOPs, and what it had access to."""
+    header = ("entry", *COST_METRICS, "cost, %", "update reverted, %", "access", "Pareto front")
+    return Table(
+        header,
+        tuple(
+            (
+                entry.label,
+                *(shown(name, entry.metrics["greedy"].get(name)) for name in COST_METRICS),
+                rounded(100 * entry.cost.total, 1),
+                "" if entry.reverted is None else rounded(100 * entry.reverted, 1),
+                access_words(entry.cost.access),
+                {"cost": "yes", "access": "for its access", "": ""}[entry.front],
+            )
+            for entry in board.entries
+        ),
+    )
 
 
-def summary(runs: Sequence[Run]) -> str:
-    """All of it, for the end of a command."""
-    first = runs[0]
-    spec = first.manifest["spec"]
-    seeds = ", ".join(str(run.manifest["spec"]["seed"]) for run in runs)
-    head = f"{first.manifest['method']['name']} on {first.manifest['suite']['id']}, {' -> '.join(first.sequence)}, seeds {seeds}"
-    notes = ["* targets, to be won back"]
-    if spec["null"]:
-        notes.append(f"null stages after {spec['null']}: rewards permuted within groups, nothing to learn")
-    if not first.manifest["suite"]["comparable"]:
-        notes.append("--quick: too few steps and items to compare with anything")
-    if len(runs) == 1:
-        notes.append("one seed: intervals speak of items alone; --seeds 5 adds those between seeds")
-    elif len(runs) < 5:
-        notes.append("fewer than 5 seeds: provisional")
-    also = [also_table(runs)] if all(run.also for run in runs) else []
-    return "\n\n".join([head, matrix_table(runs), "\n".join(notes), *also, metrics_table(runs), cost_lines(runs)])
+def baseline(board: BoardReport) -> Table:
+    """What the later stages did to the baseline run: forgetting of the targets, interference by domain, format loss."""
+    names = tuple(board.baseline_metrics["greedy"])
+    domains = board.null.domains if board.null else ()
+    header = ("decoding", *names, *(f"interference, {found.domain}" for found in domains))
+
+    def interference(decoding: Decoding) -> tuple[str, ...]:
+        found = (one.interference.get(decoding) for one in domains)
+        return tuple(shown("interference", value) if value else "no shared seed" for value in found)
+
+    values = board.baseline_metrics
+    return Table(header, tuple((TITLES[d], *(shown(name, values[d].get(name)) for name in names), *interference(d)) for d in DECODINGS))
+
+
+def by_domain(board: BoardReport) -> Table:
+    """Forgetting of the baseline run and what each entry recovered of it, by domain, in points."""
+    targets = {domain: f"{domain} *" if domain in board.target_domains else domain for domain in board.domains}
+    header = ("", *(f"{targets[domain]}, {TITLES[d]}" for domain in board.domains for d in DECODINGS))
+
+    def row(title: str, found: dict[Decoding, dict[str, DomainOutcome]], quantity: str) -> tuple[str, ...]:
+        return (title, *(shown("forgetting", getattr(found[d][domain], quantity)) for domain in board.domains for d in DECODINGS))
+
+    entries = (row(entry.label, entry.domains, "recovered") for entry in board.entries)
+    return Table(header, (row("forgetting", board.baseline, "forgetting"), *entries))
+
+
+def matrix(found: Matrix, decoding: Decoding, kind: str = "score") -> Table:
+    """Mean scores, or shares of answers that did not parse or stop, in percent."""
+    rows = ((row.title, *(rounded(value, 1) for value in getattr(row, kind)[decoding])) for row in found.rows)
+    return Table(("%", *found.order), tuple(rows))
+
+
+def comparisons(board: BoardReport, family: Family) -> Table:
+    """The comparisons of one family."""
+    header = ("one", "other", "difference, greedy", "Holm p", "verdict", f"difference, {TITLES['sampled']}", "Holm p", "verdict", "holds")
+    rows = []
+    for found in board.comparisons:
+        if found.family == family:
+            tests = [found.tests[decoding] for decoding in DECODINGS]
+            cells = [cell for t in tests for cell in (shown(board.ranked_by, t.difference), p_words(t.p), t.verdict)]
+            rows.append((found.one, found.other, *cells, "yes" if found.holds else "no"))
+    return Table(header, tuple(rows))
+
+
+def null(board: BoardReport) -> Table:
+    """Forgetting under real and under null stages by domain, their difference, and both per distance that the weights moved."""
+    header = ("forgetting, points", "decoding", "real stages", "null stages", "interference", "real per |δ|", "null per |δ|")
+    rows = []
+    for found in board.null.domains if board.null else ():
+        for d in DECODINGS:
+            cells = [shown("forgetting", found.real[d]), shown("forgetting", found.null[d])]
+            cells.append(shown("interference", found.interference[d]) if d in found.interference else "no shared seed")
+            for value, moved in ((found.real[d], found.moved_real), (found.null[d], found.moved_null)):
+                cells.append(rounded(value.estimate / moved, 2) if moved and value.estimate is not None else "–")
+            rows.append((found.domain, TITLES[d], *cells))
+    return Table(header, tuple(rows))
+
+
+def also(board: BoardReport) -> Table:
+    """What tasks of lm-eval gave each model."""
+    columns = tuple(dict.fromkeys(name for row in board.also for name in row.values))
+    several = len(board.orders) > 1
+    rows = (
+        (
+            f"{row.title} ({' → '.join(row.order)})" if several else row.title,
+            *(rounded(row.values[name], 3) if name in row.values else "" for name in columns),
+        )
+        for row in board.also
+    )
+    return Table(("", *columns), tuple(rows))
+
+
+def flips(board: BoardReport) -> Table:
+    """Greedy items lost since the domain's own stage and what happened to them, means over seeds."""
+
+    def numbers(counts: FlipCounts) -> tuple[str, ...]:
+        return tuple(rounded(getattr(counts, kind), 1) for kind in FLIP_HEADERS)
+
+    rows = ((found.domain, found.entry, str(found.items), *numbers(found.counts)) for found in board.flips)
+    return Table(("target", "entry", "items", *FLIP_HEADERS.values()), tuple(rows))

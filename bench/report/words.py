@@ -1,26 +1,40 @@
-"""How numbers and names are said, the same in every form of a report."""
+"""How numbers and names are written, the same in every form of a report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from bench.results.estimates import SHARES
+from bench.costs import AccessRecord
+from bench.results.estimates import SHARES, Value
+from bench.suite import Decoding
 
-TITLES = {"greedy": "greedy", "sampled": "at temperature 1"}
+TITLES: dict[Decoding, str] = {"greedy": "greedy", "sampled": "temperature 1"}
+NO_OTHERS = "undefined: every domain is a target"
 
 
-def shown(name: str, value: Mapping[str, Any] | None) -> str:
-    """A metric's value: `0.90 [0.83, 0.98]` for shares, one digit for points, the reason where it is undefined."""
+def shown(metric: str, value: Value | None) -> str:
+    """A metric's value: `0.90 [0.83, 0.98]` for shares, one digit for points, the reason where it is undefined. A set of several pieces is
+    written whole, `0.90 (−∞, −2.00] or [0.40, ∞)`, and a cap's bias is named where it shows."""
     if value is None:
-        return "undefined: every domain is a target"
-    if value["estimate"] is None:
-        return f"undefined: {value['why']}"
-    digits = 2 if name in SHARES else 1
-    text = rounded(value["estimate"], digits)
-    if value.get("low") is not None:
-        text += f" [{rounded(value['low'], digits)}, {rounded(value['high'], digits)}]"
+        return NO_OTHERS
+    digits = 2 if metric in SHARES else 1
+    pieces = " or ".join(_piece(low, high, digits) for low, high in value.pieces)
+    if value.estimate is None:
+        return f"undefined: {value.why}" + (f"; plausible: {pieces}" if pieces else "")
+    text = rounded(value.estimate, digits)
+    if pieces:
+        text += f" {pieces}"
+    elif value.low is not None and value.high is not None:
+        text += f" {_piece(value.low, value.high, digits)}"
+    if value.cap_bias and float(rounded(value.cap_bias, digits)):
+        text += f" (caps lower it by about {rounded(value.cap_bias, digits)})"
     return text
+
+
+def _piece(low: float, high: float, digits: int) -> str:
+    left = "(−∞" if low == float("-inf") else f"[{rounded(low, digits)}"
+    right = "∞)" if high == float("inf") else f"{rounded(high, digits)}]"
+    return f"{left}, {right}"
 
 
 def rounded(value: float, digits: int) -> str:
@@ -29,40 +43,41 @@ def rounded(value: float, digits: int) -> str:
     return text.removeprefix("-") if not float(text) else text
 
 
-def access_words(access: Mapping[str, Any]) -> str:
-    """What a method looked at beside the last checkpoint."""
-    looked = []
-    if access["checkpoints"]:
-        looked.append(f"checkpoints of {', '.join(access['checkpoints'])}")
-    if access["experts"]:
-        looked.append(f"experts of {', '.join(access['experts'])}")
-    if access["prompts"]:
-        looked.append("prompts: " + ", ".join(f"{count} of {domain}" for domain, count in access["prompts"].items()))
-    return "; ".join(looked) or "nothing beside the last checkpoint"
+def percent(share: float, digits: int = 0) -> str:
+    """A share as percent, kept on one line."""
+    return f"{rounded(100 * share, digits)}\N{NO-BREAK SPACE}%"
 
 
-def row_title(name: str) -> str:
-    """A matrix row in words: `baseline-2-math` is `after math`."""
-    part, _, rest = name.partition("-")
-    if part == "repaired":
-        return "repaired"
-    place, _, domain = rest.partition("-")
-    if place == "0":
-        return "base"
-    return f"after {domain}" if part == "baseline" else f"after {domain} (method)"
+def p_words(value: float | None) -> str:
+    """A p-value with three digits; a dash where there is none."""
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def seeds_words(seeds: Sequence[int]) -> str:
-    """`seeds 100-104`, `seed 3`, `seeds 0, 2, 5`."""
+def access_words(access: AccessRecord) -> str:
+    """What a method had access to beside the last checkpoint."""
+    parts = []
+    if access.checkpoints:
+        parts.append(f"checkpoints of {', '.join(access.checkpoints)}")
+    if access.experts:
+        parts.append(f"experts of {', '.join(access.experts)}")
+    if access.prompts:
+        parts.append("prompts: " + ", ".join(f"{count} of {domain}" for domain, count in access.prompts.items()))
+    return "; ".join(parts) or "last checkpoint only"
+
+
+def seeds_words(seeds: Iterable[int]) -> str:
+    """`seeds 100–104`, `seed 3`, `seeds 0, 2 and 5`."""
     ordered = sorted(set(seeds))
     if len(ordered) == 1:
         return f"seed {ordered[0]}"
     if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):
         return f"seeds {ordered[0]}–{ordered[-1]}"
-    return f"seeds {listed(map(str, ordered))}"
+    return f"seeds {listed([str(seed) for seed in ordered])}"
 
 
-def listed(names: Any) -> str:
+def listed(names: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last

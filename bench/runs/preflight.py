@@ -14,7 +14,6 @@ from bench.runs.execute import check_folders
 from bench.runs.forecast import Ledger
 from bench.runs.machine import cards, default_jobs
 from bench.runs.plan import Plan, graph_of
-from bench.storage.hub import check_model
 
 
 def check(plans: Sequence[Plan], options: Options) -> None:
@@ -30,6 +29,8 @@ def check(plans: Sequence[Plan], options: Options) -> None:
         raise UserError("--log-to tensorboard: the package is not installed; pip install tensorboard")
     spec = plans[0].spec
     if spec.model and not spec.imported:
+        from bench.storage.hub import check_model
+
         check_model(spec.model, spec.load_suite().context)
     check_cache(options.cache or default_cache())
     if spec.imported:

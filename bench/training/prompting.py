@@ -16,7 +16,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from bench.errors import UserError
-from bench.suite import Prompting
+from bench.suite import MAX_PROMPT_TOKENS, Prompting
 from bench.training.models import load_tokenizer
 from bench.training.sampling import Completions, texts
 from tasks.task import Item, ScoreError, Task
@@ -66,13 +66,17 @@ class Dialogue:
         return task.answer_tokens + (self.prompting.thinking_tokens if self.prompting.chat == "thinking" else 0)
 
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each prompt, in its template; a prompt that is too long loses its beginning, and is counted."""
+        """Token ids of each prompt, in its template. A prompt longer than `prompt_tokens` loses its beginning and is counted in `cut`;
+        `UserError` for one of more than `MAX_PROMPT_TOKENS` in a suite that sets no limit."""
         if self.prompting.chat == "none":
             found = self.tokenizer(list(prompts))["input_ids"]
         else:
             found = [self._message(prompt) for prompt in prompts]
         most = self.prompting.prompt_tokens
         if most is None:
+            longest = max(map(len, found), default=0)
+            if longest > MAX_PROMPT_TOKENS:
+                raise UserError(f"a prompt has {longest:,} tokens: at most {MAX_PROMPT_TOKENS:,} are allowed; set prompting.prompt_tokens")
             return found
         self.cut += sum(len(ids) > most for ids in found)
         return [ids if len(ids) <= most else self._shortened(prompt, most) for prompt, ids in zip(prompts, found, strict=True)]

@@ -57,10 +57,11 @@ class Job:
 
     @property
     def lane(self) -> str:
-        """Whose code a process that does this job has run: "" of no method, `PACKAGE` of the package's methods, else the hash of a user's
-        file. A process keeps to one lane, so that no method's code shares a process with scoring or with another user's method."""
+        """Whose code a process that does this job has run: "" for no method, `PACKAGE` for the package's methods, otherwise the class and
+        the source hash of a user's method. A process keeps to one lane, so no method's code shares a process with scoring or with another
+        user's method."""
         method = self.method
-        return "" if method is None else PACKAGE if method.from_package else method.source
+        return "" if method is None else PACKAGE if method.from_package else f"{method.name}-{method.source}"
 
     @property
     def like(self) -> str:

@@ -110,14 +110,23 @@ def test_a_helper_beside_the_file_is_found_and_run_anew(tmp_path: Path) -> None:
     assert (again.VALUE, again.DEPTH) == (22, 22)
 
 
-def test_two_folders_helpers_of_one_name_are_never_mixed_up(tmp_path: Path) -> None:
+def test_every_file_gets_the_helper_beside_it(tmp_path: Path) -> None:
     left, right = own(tmp_path / "left", "from helper_twice import VALUE"), own(tmp_path / "right", "from helper_twice import VALUE")
     own(tmp_path / "left", "VALUE = 1", "helper_twice")
     own(tmp_path / "right", "VALUE = 2", "helper_twice")
-    assert load_file(left).VALUE == 1
-    with pytest.raises(LoadingError, match=r"right.*helper_twice\.py beside it, but .*left.*rename one"):
-        load_file(right)
-    assert load_file(left).VALUE == 1
+    assert [load_file(path).VALUE for path in (left, right, left, right)] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("late", ["left", "right"])
+def test_an_import_inside_a_function_is_not_given_another_folders_helper(tmp_path: Path, late: str) -> None:
+    name = f"helper_late_{late}"
+    for number, side in enumerate(("left", "right")):
+        own(tmp_path / side, f"def value():\n    import {name}\n    return {name}.VALUE" if side == late else f"import {name}")
+        own(tmp_path / side, f"VALUE = {number}", name)
+    assert load_file(tmp_path / "left" / "mine.py")
+    with pytest.raises(LoadingError, match=rf"right.*{name}\.py beside it, which could be confused with .*left.*rename one"):
+        load_file(tmp_path / "right" / "mine.py")
+    assert load_file(tmp_path / "left" / "mine.py"), "the same file may be loaded again"
 
 
 def test_the_standard_library_and_our_packages_win_over_files_beside(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from transformers import AutoTokenizer
 from bench.errors import UserError
 from bench.method import Training
 from bench.suite import Prompting
+from bench.training import prompting
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Completions
 from bench.worker.workbench import Workbench
@@ -104,6 +105,14 @@ def test_a_template_is_not_told_the_day(tokenizer) -> None:
 def test_a_limit_below_the_template_is_told(chat_model: Path) -> None:
     with pytest.raises(UserError, match="prompt_tokens: 5 leaves no room"):
         Dialogue.of(chat_model, Prompting(chat="plain", prompt_tokens=5)).encode(["1+1="])
+
+
+def test_a_prompt_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompting, "MAX_PROMPT_TOKENS", 10)
+    assert len(Dialogue(build_tokenizer()).encode(["1" * 10])[0]) == 10
+    assert len(Dialogue(build_tokenizer(), Prompting(prompt_tokens=8)).encode(["1" * 11])[0]) == 8
+    with pytest.raises(UserError, match=r"a prompt has 11 tokens: at most 10 are allowed; set prompting\.prompt_tokens"):
+        Dialogue(build_tokenizer()).encode(["1", "1" * 11])
 
 
 # --- ends and padding
