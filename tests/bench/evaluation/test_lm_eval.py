@@ -16,10 +16,11 @@ from bench.errors import UserError
 from bench.evaluation.lm_eval import check_tasks, evaluate, identity
 from bench.report.content import content
 from bench.report.page import page
-from bench.report.tables import summary
+from bench.report.summary import summary
 from bench.report.text import terminal
 from bench.results.run import load_run
 from bench.runs.execute import execute
+from bench.runs.plan import plan
 from bench.spec import RunSpec
 from bench.suite import FOLDER
 
@@ -147,11 +148,11 @@ def test_a_task_that_lm_eval_cannot_run_is_one_line(base, sums: Path, tmp_path: 
 
 def test_every_row_of_a_run_is_scored(tiny_suite: Path, sums: Path, tmp_path: Path) -> None:
     spec = RunSpec(suite=str(tiny_suite), sequence="math-qa", also=(str(sums),), also_limit=6, device="cpu")
-    (run,) = execute([spec], out=tmp_path / "runs", cache=tmp_path / "cache", jobs=1, display=False)
-    assert set(load_run(run.folder).also) == set(run.rows["plain"])
+    (run,) = execute([plan(spec)], out=tmp_path / "runs", cache=tmp_path / "cache", jobs=1, display=False)
+    assert set(load_run(run.folder).also) == {row.name for row in run.rows.baseline}
     assert all(0 <= row["two_sums"]["acc"][0] <= 1 for row in run.also.values())
     assert "two_sums: acc" in summary([run])
-    told = content([run])
-    assert [row["title"] for row in told["boards"][0]["also"]] == ["base", "after math", "after qa"]
-    assert "two_sums: acc" in terminal(told)
-    assert "Other abilities" in page(told)
+    report = content([run])
+    assert [row.title for row in report.boards[0].also] == ["base", "after math", "after qa"]
+    assert "two_sums: acc" in terminal(report)
+    assert "two_sums: acc" in page(report)
