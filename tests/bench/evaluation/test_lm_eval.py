@@ -129,19 +129,19 @@ def test_the_check_loads_no_torch(sums: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "said"),
     [
-        ("sums.jsonl", "gone.jsonl"),
-        ("output_type: multiple_choice", "output_type: [unheard, {}]"),
-        ("task: two_sums", "task: two_sums\n  : {"),
+        ("sums.jsonl", "gone.jsonl", "lm-eval could not run it"),
+        ("output_type: multiple_choice", "output_type: [unheard, {}]", "lm-eval could not run it"),
+        ("test_split: test", "test_split: test\n  : {", "lm-eval finds no task gone_sums in it; check its YAML"),
     ],
     ids=["data", "settings", "yaml"],
 )
-def test_a_task_that_lm_eval_cannot_run_is_one_line(base, sums: Path, tmp_path: Path, old: str, new: str) -> None:
+def test_a_task_that_lm_eval_cannot_run_is_one_line(base, sums: Path, tmp_path: Path, old: str, new: str, said: str) -> None:
     broken = tmp_path / "broken.yaml"
     assert old in sums.read_text()
     broken.write_text(sums.read_text().replace(old, new).replace("two_sums", "gone_sums"))
-    with pytest.raises(UserError, match="lm-eval could not run it") as error:
+    with pytest.raises(UserError, match=said) as error:
         evaluate(*base, [str(broken)], limit=1, chat=False)
     assert "\n" not in str(error.value)
 
