@@ -44,19 +44,19 @@ def matrix_table(runs: Sequence[Run]) -> str:
             cells += [f"{100 * value:.1f}" for value in (*scores, scores.mean())]
         lines.append([row.title, *cells])
     domains = [f"{domain}*" if domain in first.targets else domain for domain in first.sequence]
-    header = ["%", *domains, "mean", *(f"{domain} (t=1)" for domain in first.sequence), "mean (t=1)"]
-    return tabulate(lines, header, tablefmt="simple", stralign="right", colalign=("left",))
+    header = ["%", *domains, "mean", *(f"{name}\n(t=1)" for name in (*first.sequence, "mean"))]
+    return tabulate(lines, header, tablefmt="simple", disable_numparse=True, colalign=("left", *["right"] * (len(header) - 1)))
 
 
 def metrics_table(runs: Sequence[Run], *, all_metrics: bool = False) -> str:
     """Metrics with intervals under both decodings and what they mean: those that matter for the board, or all."""
     found = {decoding: measure(runs, decoding) for decoding in DECODINGS}
-    elsewhere = {name for targets, names in ONLY_ON.items() if targets != runs[0].manifest.spec.targets for name in names}
-    meaning = MEANING if all_metrics else {name: words for name, words in IN_SHORT.items() if name not in elsewhere}
+    elsewhere = {name for targets, own in ONLY_ON.items() if targets != runs[0].manifest.spec.targets for name in own}
+    names = [name for name in (found["greedy"] if all_metrics else IN_SHORT) if name in found["greedy"]]
     lines = []
-    for name in (name for name in meaning if name in found[DECODINGS[0]]):
+    for name in names if all_metrics else [name for name in names if name not in elsewhere]:
         cells = [textwrap.fill(shown(name, found[decoding][name]), 28) for decoding in DECODINGS]
-        lines.append([name, *cells, textwrap.fill(meaning[name], 60)])
+        lines.append([name, *cells, textwrap.fill(MEANING.get(name, "") if all_metrics else IN_SHORT[name], 60)])
     return tabulate(lines, ["metric", *(TITLES[d] for d in DECODINGS), "what it means"], tablefmt="simple", disable_numparse=True)
 
 

@@ -20,7 +20,8 @@ def shown(metric: str, value: Value | None) -> str:
     digits = 2 if metric in SHARES else 1
     pieces = " or ".join(_piece(low, high, digits) for low, high in value.pieces)
     if value.estimate is None:
-        return f"undefined: {value.why}" + (f"; plausible: {pieces}" if pieces else "")
+        informative = value.pieces and value.pieces != ((float("-inf"), float("inf")),)
+        return f"undefined: {value.why}" + (f"; plausible: {pieces}" if informative else "")
     text = rounded(value.estimate, digits)
     if pieces:
         text += f" {pieces}"
