@@ -18,13 +18,13 @@ from bench.results.run import Run, distinct_seeds
 from bench.suite import DECODINGS
 
 IN_SHORT = {
-    "forgetting": "points the targets lost to later stages (baseline run)",
-    "recovery ratio": "share of that which the repair recovered; 1 is all",
-    "net recovery": "the same, minus what other domains lost; ranks methods",
-    "retention": "share of all gains still there at the end; ranks methods",
+    "forgetting": "points the targets lost to later stages",
+    "recovery ratio": "share of that which the repair recovered",
+    "net recovery": "the same, minus what others lost; ranks methods",
+    "retention": "share of all gains retained; ranks methods",
     "collateral damage": "points other domains lost to the repair, mean",
     "collateral damage, worst": "the same, for the domain that lost most",
-    "normalized forgetting": "baseline run: share of earlier gains forgotten",
+    "normalized forgetting": "share of earlier gains forgotten, baseline run",
     "normalized forgetting, repaired": "the same for the final model",
 }
 """The metrics of the short table, in order, each with a few words."""
