@@ -1,8 +1,8 @@
 """Boards: which runs compare with which, and who stands where. No torch.
 
 A board is a suite, a sequence (or a design of several), a choice of targets and a device; an entry is a method with one choice of
-settings, over its seeds. Board `single` ranks by net recovery, board `all` by retention, both by greedy scores: sharpening alone lifts scores
-at temperature 1. Controls and the reference line are shown at their position without a place.
+settings, over its seeds. Board `single` ranks by net recovery, board `all` by retention, both by greedy scores: sharpening alone lifts
+scores at temperature 1. Controls and the reference line are shown at their position without a place.
 """
 
 from __future__ import annotations
@@ -60,15 +60,15 @@ class Board:
     ) -> list[Comparison]:
         """The comparisons of the families, family by family (`bench.results.comparisons.compare`).
 
-        planned: labels of pairs that were chosen before the data were seen; where any are given, the family "planned" is added. Estimates are
-        given for every pair; a verdict needs five shared seeds.
+        planned: labels of pairs that were chosen before the data were seen; where any are given, the family "planned" is added. Estimates
+        are given for every pair; a verdict needs five shared seeds.
         """
         asked = [*families, *(["planned"] if planned and "planned" not in families else [])]
         return [found for family in asked for found in compare(self.entries, family, self.targets, decoding, planned)]
 
     def interference(self, decoding: str = "greedy") -> dict[str, Value]:
-        """Domain -> forgetting under real later stages minus that under null ones, in points, on shared sequences and seeds; only domains after
-        whose own stage null stages were run."""
+        """Domain -> forgetting under real later stages minus that under null ones, in points, on shared sequences and seeds; only domains
+        after whose own stage null stages were run."""
         real = {(run.sequence, run.seed): run for entry in self.entries for run in entry.runs}
         found = {}
         for domain, null in self.null.items():

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from bench.results.entries import FULL_SEEDS, Entry
 from bench.results.estimates import NO_FORGETTING, NO_GAIN, Value
 from bench.results.measured import Capped, Measured
-from bench.results.statistics import Interval, crossed_interval, holm, wald_ratio
+from bench.results.statistics import Estimate, crossed_interval, holm, wald_ratio
 
 Family = Literal["none", "shrink", "next", "all pairs", "planned"]
 Verdict = Literal["better", "worse", "higher, with more access", "lower, with less access", "not significant", "no verdict"]
@@ -27,9 +27,9 @@ LEVEL = 0.05
 class Comparison:
     """`one` against `other` by the board's metric.
 
-    difference: one - other, a share, with a 95 % interval that is not adjusted for the number of comparisons. p: adjusted by Holm within the
-    family; None where there is no verdict. verdict: by p at 5 %; "no verdict" with fewer than five shared seeds or trainings, or where the
-    metric is undefined.
+    difference: one - other, a share. p: adjusted by Holm within the family; None where there is no verdict. The interval of the
+    difference is widened by the same factor: it excludes 0 exactly where p is at most 5 %. verdict: "no verdict" with fewer than five
+    shared seeds or trainings (the interval is then the plain 95 % one), or where the metric is undefined.
     """
 
     one: str
@@ -50,12 +50,16 @@ class Places:
 
 @dataclass(frozen=True)
 class _Test:
-    """A comparison before Holm's adjustment."""
+    """A comparison before Holm's adjustment. estimate: None where the metric is undefined, for the reason `why`; slack: how much the
+    difference may be too high and too low because of caps; p: None below five seeds."""
 
     one: Entry
     other: Entry
-    difference: Value
-    p: float | None
+    seeds: int
+    estimate: Estimate | None
+    slack: tuple[float, float] = (0.0, 0.0)
+    p: float | None = None
+    why: str = ""
 
 
 def compare(
@@ -65,17 +69,16 @@ def compare(
 
     planned: labels of pairs chosen before the data were seen, for the family of that name; those that the board does not hold are left out.
     """
-    pairs = pairs_of(entries, family, planned)
-    tests = [test(one, other, targets, decoding) for one, other in pairs]
-    adjusted = iter(holm([t.p for t in tests if t.p is not None]))
-    return [_judged(t, family, None if t.p is None else next(adjusted)) for t in tests]
+    tests = [_test(one, other, targets, decoding) for one, other in pairs_of(entries, family, planned)]
+    adjusted = iter(holm([tested.p for tested in tests if tested.p is not None]))
+    return [_judged(tested, family, None if tested.p is None else next(adjusted)) for tested in tests]
 
 
 def pairs_of(entries: Sequence[Entry], family: Family, planned: Collection[tuple[str, str]] = ()) -> list[tuple[Entry, Entry]]:
-    """The pairs that a family compares: "none" and "shrink" hold every other entry against the entries of that method; "next" holds each entry
-    that can have a place against the next one that can."""
+    """The pairs that a family compares. "none" and "shrink": every other entry against the entries of that method. "next": each entry
+    that can have a place against the next such entry, provisional ones behind all others."""
     if family == "next":
-        return list(pairwise(entry for entry in entries if not entry.unranked))
+        return list(pairwise(sorted((entry for entry in entries if not entry.unranked), key=lambda entry: entry.provisional)))
     if family == "all pairs":
         return list(combinations(entries, 2))
     if family == "planned":
@@ -85,21 +88,22 @@ def pairs_of(entries: Sequence[Entry], family: Family, planned: Collection[tuple
     return [(entry, reference) for reference in references for entry in entries if entry not in references]
 
 
-def test(one: Entry, other: Entry, targets: str, decoding: str) -> _Test:
-    """The difference of two entries by the board's metric, with an unadjusted p; neither where it is undefined, and no p below five seeds."""
+def _test(one: Entry, other: Entry, targets: str, decoding: str) -> _Test:
+    """The difference of two entries by the board's metric, on the seeds that both have."""
     seeds = [seed for seed in one.seeds if seed in other.seeds]
     if not seeds:
-        return _Test(one, other, Value.undefined("no seed in common", 0), None)
+        return _Test(one, other, 0, None, why="no seed in common")
     first, second = (entry.measured(decoding).only(seeds) for entry in (one, other))
     below = first.forgetting if targets == "single" else first.gain
-    if not crossed_interval(below).low > 0:
-        return _Test(one, other, Value.undefined(NO_FORGETTING if targets == "single" else NO_GAIN, len(seeds)), None)
-    above = ranked_points(first, targets).minus(ranked_points(second, targets))
-    estimate = wald_ratio(above.points, below, also=[above.free])
-    mean, half = float(estimate.mean), float(estimate.half_width())
-    difference = Value.of(Interval(mean, mean - half, mean + half, len(seeds)))
+    denominator = crossed_interval(below)
+    if not denominator.low > 0:
+        return _Test(one, other, len(seeds), None, why=NO_FORGETTING if targets == "single" else NO_GAIN)
+    ranked = [ranked_points(measured, targets) for measured in (first, second)]
+    points, free = ranked[0].minus(ranked[1])
+    estimate = wald_ratio(points, below, also=[free])
+    slack = (ranked[1].cap_bias / denominator.estimate, ranked[0].cap_bias / denominator.estimate)
     enough = min(len(seeds), one.trainings, other.trainings) >= FULL_SEEDS
-    return _Test(one, other, difference, float(estimate.p_value()) if enough else None)
+    return _Test(one, other, len(seeds), estimate, slack, float(estimate.p_value(slack)) if enough else None)
 
 
 def ranked_points(measured: Measured, targets: str) -> Capped:
@@ -109,7 +113,13 @@ def ranked_points(measured: Measured, targets: str) -> Capped:
 
 def _judged(tested: _Test, family: Family, p: float | None) -> Comparison:
     one, other = tested.one, tested.other
-    return Comparison(one.label, other.label, family, tested.difference, p, verdict(one, other, tested.difference, p))
+    if tested.estimate is None:
+        return Comparison(one.label, other.label, family, Value.undefined(tested.why, tested.seeds), None, "no verdict")
+    # Holm multiplied p; the interval is at the level that the same factor gives, so that it excludes 0 exactly where p is at most 5 %.
+    factor = p / tested.p if p is not None and tested.p else 1.0
+    low, high = tested.estimate.interval(1 - LEVEL / factor, tested.slack)
+    difference = Value(float(tested.estimate.mean), low, high, tested.seeds)
+    return Comparison(one.label, other.label, family, difference, p, verdict(one, other, difference, p))
 
 
 def verdict(one: Entry, other: Entry, difference: Value, p: float | None) -> Verdict:
@@ -127,21 +137,29 @@ def verdict(one: Entry, other: Entry, difference: Value, p: float | None) -> Ver
 def places(ranked: Sequence[Entry], targets: str) -> dict[str, Places]:
     """Label -> range of places, of the entries that can have one, in their order of standing.
 
-    Neighbours share a range unless a *break* lies between them: their comparison in the family "next" is significant, and so (unadjusted) is
-    that of every other pair across it. Provisional entries have no verdicts; they share the places behind all others.
+    Neighbours share a range unless a *break* lies between them: their comparison in the family "next" is significant, and so (unadjusted)
+    is that of every other pair across it. Provisional entries have no verdicts; they share the places behind all others.
     """
-    full = [entry for entry in ranked if not entry.provisional]
-    breaks = [0]
-    for position, comparison in enumerate(compare(full, "next", targets, "greedy"), start=1):
-        if comparison.p is not None and comparison.p <= LEVEL and _all_differ(full[:position], full[position:], targets):
-            breaks.append(position)
-    breaks.append(len(full))
-    if len(full) < len(ranked):
-        breaks.append(len(ranked))
-    ordered = [*full, *(entry for entry in ranked if entry.provisional)]
-    return {entry.label: Places(start + 1, stop) for start, stop in pairwise(breaks) for entry in ordered[start:stop]}
+    ordered = sorted(ranked, key=lambda entry: entry.provisional)
+    full = sum(not entry.provisional for entry in ranked)
+    breaks = {0, full, len(ranked)}
+    known: dict[tuple[int, int], bool] = {}
+
+    def separate(position: int) -> bool:
+        pairs = [(above, below) for above in range(position) for below in range(position, full)]
+        for above, below in pairs:
+            if (above, below) not in known:
+                known[above, below] = _above(_test(ordered[above], ordered[below], targets, "greedy"))
+            if not known[above, below]:
+                return False
+        return True
+
+    for position, comparison in enumerate(compare(ordered, "next", targets, "greedy"), start=1):
+        if comparison.p is not None and comparison.p <= LEVEL and separate(position):
+            breaks.add(position)
+    return {entry.label: Places(start + 1, stop) for start, stop in pairwise(sorted(breaks)) for entry in ordered[start:stop]}
 
 
-def _all_differ(above: Sequence[Entry], below: Sequence[Entry], targets: str) -> bool:
-    tests = (test(one, other, targets, "greedy") for one in above for other in below)
-    return all(t.p is not None and t.p <= LEVEL and (t.difference.estimate or 0) > 0 for t in tests)
+def _above(tested: _Test) -> bool:
+    """Whether the first entry is significantly above the other, not adjusted for other comparisons."""
+    return tested.estimate is not None and tested.estimate.interval(1 - LEVEL, tested.slack)[0] > 0

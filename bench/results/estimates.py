@@ -6,7 +6,7 @@ A metric that is linear in the scores has a crossed interval (`bench.results.sta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from bench.results import metrics
 from bench.results.measured import Capped, Linear, Measured, Order, outcome
 from bench.results.metrics import Outcome
 from bench.results.run import Run
-from bench.results.statistics import Interval, Pieces, Strata, crossed_interval, ratio_set
+from bench.results.statistics import Interval, Pieces, Strata, crossed_interval, merged, ratio_set
 
 __all__ = ["SHARES", "DomainOutcome", "Measured", "Order", "Value", "by_domain", "interference", "measure", "measure_all", "outcome"]
 
@@ -29,10 +29,10 @@ NO_FORGETTING, NO_GAIN = "forgetting is not significant", "the stages' gain is n
 class Value:
     """A quantity with its 95 % interval, in its own unit: a share, or points.
 
-    estimate: None where undefined; `why` is the reason. low, high: None where there is no interval, or no finite one. seeds: how many it rests
-    on; with one, the interval covers item sampling only. pieces: the whole set of plausible values where it is not one finite interval, with
-    ends that may be infinite; low and high then span it if it is bounded. cap_bias: how far the estimate lies below the truth because of caps
-    (as a positive number), where that is estimated but not removed.
+    estimate: None where undefined; `why` is the reason. low, high: None where there is no interval, or no finite one. seeds: how many it
+    rests on; with one, the interval covers item sampling only. pieces: the whole set of plausible values where it is not one finite
+    interval, with ends that may be infinite; low and high then span it if it is bounded. cap_bias: how far the estimate lies below the
+    truth because of caps (as a positive number), where that is estimated but not removed.
     """
 
     estimate: float | None
@@ -77,8 +77,8 @@ class Value:
 class DomainOutcome:
     """What happened to a domain, in points, means over the orders.
 
-    base; own: after the domain's own stage of the baseline run; baseline: after its last stage; final: of the final model. forgetting = own -
-    baseline, recovered = final - baseline. target: whether it is to be recovered, in any order.
+    base; own: after the domain's own stage of the baseline run; baseline: after its last stage; final: of the final model. forgetting =
+    own - baseline, recovered = final - baseline. target: whether it is to be recovered, in any order.
     """
 
     base: Value
@@ -131,7 +131,8 @@ def measure_all(measured: Measured) -> dict[str, Value]:
 
 
 def ratio(above: Strata, below: Strata, why: str, also: Sequence[Strata] = ()) -> Value:
-    """A ratio of sums with Fieller's set (`ratio_set`); undefined, for the reason `why`, where the lower sum is not significantly above 0."""
+    """A ratio of sums with Fieller's set (`ratio_set`); undefined, for the reason `why`, where the lower sum is not significantly above
+    0."""
     seeds = below[0].shape[-2]
     denominator = crossed_interval(below)
     if not denominator.low > 0:
@@ -142,8 +143,16 @@ def ratio(above: Strata, below: Strata, why: str, also: Sequence[Strata] = ()) -
 
 
 def capped_ratio(above: Capped, below: Strata, why: str) -> Value:
-    """The same where domains count up to a cap: the variance is that without the cap where it is larger."""
-    return ratio(above.points, below, why, also=[above.free])
+    """The same where domains count up to a cap, so that the ratio is 1 at most.
+
+    The variance is that without the cap where it is larger; the upper end includes the bias of the cap.
+    """
+    value = ratio(above.points, below, why, also=[above.free])
+    if value.estimate is None or value.high is None:
+        return value
+    bias = above.cap_bias / float(sum(stratum.mean() for stratum in below))
+    pieces = merged([(low, min(high + bias, 1.0)) for low, high in value.pieces if low <= 1])
+    return replace(value, high=min(value.high + bias, 1.0), pieces=pieces if len(pieces) > 1 else (), cap_bias=bias)
 
 
 def by_domain(measured: Measured) -> dict[str, DomainOutcome]:
@@ -174,15 +183,18 @@ def interference(real: Measured, null: Measured, domain: str) -> Value:
         raise UserError(
             f"interference on {domain}: the runs with null stages share no seed with those with real stages; run the same seeds"
         )
-    under_real, under_null = (_domain_strata(measured.only(shared), metrics.forgetting, domain) for measured in (real, null))
+    under_real, under_null = (domain_strata(measured.only(shared), metrics.forgetting, domain) for measured in (real, null))
     return Value.of(crossed_interval([a - b for a, b in zip(under_real, under_null, strict=True)]), 100)
 
 
 def _of_domain(measured: Measured, quantity: Linear, domain: str) -> Value:
-    return Value.of(crossed_interval(_domain_strata(measured, quantity, domain)), 100)
+    return Value.of(crossed_interval(domain_strata(measured, quantity, domain)), 100)
 
 
-def _domain_strata(measured: Measured, quantity: Linear, domain: str) -> Strata:
+def domain_strata(measured: Measured, quantity: Linear, domain: str) -> Strata:
+    """(S, I) tables of a quantity that has a value for each domain, e.g. `metrics.forgetting`, of one domain: a share, a mean over the
+    orders."""
+
     def of(order: Order) -> Linear:
         column = order.sequence.index(domain)
         return lambda o: quantity(o)[..., column]

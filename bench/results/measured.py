@@ -49,9 +49,20 @@ class Order:
         cells, unusable = (tuple(table[places] for table in tables) for tables in (self.cells, self.unusable))
         return replace(self, cells=cells, unusable=unusable)
 
+    def folds(self) -> list[tuple[Outcome, Outcome]]:
+        """The outcome of each seed and of the mean of all others; of a single seed, of every second item and of the rest."""
+        if len(self.cells[0]) > 1:
+            parts = [cell.mean(2) for cell in self.cells]  # (S, R)
+        else:
+            parts = [np.stack([cell[0, :, start::2].mean(1) for start in (0, 1)]) for cell in self.cells]
+        count = len(parts[0])
+        others = [(part.sum(0) - part) / (count - 1) for part in parts]
+        both = (outcome(parts, self.targets), outcome(others, self.targets))
+        return [(_row(both[0], place), _row(both[1], place)) for place in range(count)]
+
     def format_lost(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Target -> (S, I) twice: 1 where the item was lost (its score fell from the domain's own stage to the end of the baseline run) and its
-        answer at that end is unusable; 1 where it was lost at all."""
+        """Target -> (S, I) twice: 1 where the item was lost (its score fell from the domain's own stage to the end of the baseline run)
+        and its answer at that end is unusable; 1 where it was lost at all."""
         found = {}
         for column in self.targets:
             lost = (self.cells[column][:, len(self.cells)] < self.cells[column][:, column + 1]).astype(float)
@@ -71,16 +82,25 @@ class Order:
 
 @dataclass(frozen=True)
 class Capped:
-    """A quantity in which domains count up to their own stage, as (S, I) a domain: `points` with the side of each cap fixed at the means,
-    `free` without any cap. A domain at its cap would lend the first no noise of its own, so intervals look at both."""
+    """A quantity in which domains count up to their own stage or only where they lose, as (S, I) a domain.
+
+    points: with the side of each cap fixed at the means; free: without the caps at the own stage. A domain at its cap would add no noise
+    of its own, so intervals use the larger variance of the two. cap_bias: an estimate of how far the mean of `points` lies below the
+    truth because a cap taken at noisy means takes the lower side too often; at least 0, in the same unit.
+    """
 
     points: list[np.ndarray]
     free: list[np.ndarray]
+    cap_bias: float
 
-    def minus(self, other: Capped) -> Capped:
-        """The difference of two, on the same seeds and items."""
-        pairs = ((self.points, other.points), (self.free, other.free))
-        return Capped(*([a - b for a, b in zip(one, two, strict=True)] for one, two in pairs))
+    @property
+    def mean(self) -> float:
+        return float(sum(table.mean() for table in self.points))
+
+    def minus(self, other: Capped) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """`points` and `free` of the difference of two, on the same seeds and items."""
+        points = [a - b for a, b in zip(self.points, other.points, strict=True)]
+        return points, [a - b for a, b in zip(self.free, other.free, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -109,6 +129,8 @@ class Measured:
 
     def only(self, seeds: Sequence[int]) -> Measured:
         """The same on some of its seeds."""
+        if tuple(seeds) == self.seeds:
+            return self
         rows = [self.seeds.index(seed) for seed in seeds]
         return Measured(tuple(order.only(rows) for order in self.orders), tuple(seeds))
 
@@ -135,7 +157,8 @@ class Measured:
 
     @cached_property
     def format_lost(self) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
-        """Of the targets, (S, I) a domain: items that were lost and whose answer is unusable, and items lost; None where that is not known."""
+        """Of the targets, (S, I) a domain: items that were lost and whose answer is unusable, and items lost; None where that is not
+        known."""
         if not all(order.unusable for order in self.orders):
             return None
         found: dict[str, list[np.ndarray]] = {}
@@ -160,26 +183,42 @@ class Measured:
     def net(self) -> Capped:
         """The same, targets counted up to their own stage, less what other domains lost."""
 
-        def metric(order: Order, cap: bool) -> Linear:
-            harmed, capped = metrics.harmed(order.mean), metrics.capped(order.mean) & cap
+        def rule(mean: Outcome, cap: bool) -> Linear:
+            harmed, capped = metrics.harmed(mean), metrics.capped(mean) & cap
             return lambda o: metrics.net_recovered(o, harmed, capped)
 
-        return Capped(*(self.strata(lambda order, cap=cap: metric(order, cap)) for cap in (True, False)))
+        return self._capped(rule)
 
     @cached_property
     def gain(self) -> list[np.ndarray]:
-        """What all stages won, summed."""
+        """What all stages gained, summed."""
         return self.linear(lambda o: metrics.gain(o).sum(-1))
 
     @cached_property
     def retention(self) -> Capped:
-        """What of it the end has, summed."""
+        """What of it the final model has, summed."""
 
-        def metric(order: Order, cap: bool) -> Linear:
-            capped = metrics.capped(order.mean) & cap
+        def rule(mean: Outcome, cap: bool) -> Linear:
+            capped = metrics.capped(mean) & cap
             return lambda o: metrics.retained_points(o, capped)
 
-        return Capped(*(self.strata(lambda order, cap=cap: metric(order, cap)) for cap in (True, False)))
+        return self._capped(rule)
+
+    def _capped(self, rule: Callable[[Outcome, bool], Linear]) -> Capped:
+        """rule: the metric with the sides of its caps taken from an outcome; the flag says whether the cap at the own stage applies.
+
+        The bias is the difference from a cross-fitted mean, in which each fold's sides come from the other folds. Sides chosen on other
+        data do not favour the lower value: exactly at a cap the cross-fitted mean is unbiased. It varies more, though, so it only
+        measures the bias (docs/statistics.md).
+        """
+        points, free = (self.strata(lambda order, cap=cap: rule(order.mean, cap)) for cap in (True, False))
+        folds = [float(rule(others, True)(fold)) for order in self.orders for fold, others in order.folds()]
+        plain = Capped(points, free, 0.0)
+        return replace(plain, cap_bias=max(0.0, float(np.mean(folds)) - plain.mean))
+
+
+def _row(several: Outcome, place: int) -> Outcome:
+    return replace(several, baseline=several.baseline[place], method=several.method[place], final=several.final[place])
 
 
 def _unusable(run: Run, domain: str, decoding: str) -> np.ndarray:

@@ -1,10 +1,11 @@
 """The metrics, as functions of score matrices. Pure numpy; no torch.
 
-A matrix R is (T+1, T): R[0] the base, R[s] after stage s, columns in the order of the sequence, so that domain d (from 0) is trained
-by stage d + 1 and its score right after is R[d+1, d]. R0 is the plain run's matrix, R the method's, `end` (T,) the repaired model's
-scores. A_d = R0[d+1, d]: the plain run's score right after the domain's own stage, the same seed and sequence. All in [0, 1].
+A score matrix R is (T+1, T): R[0] is the base, R[s] the model after stage s. Columns follow the sequence, so stage d + 1 trains domain d
+(from 0), and R[d+1, d] is the domain's score right after its own stage. R0 is the matrix of the baseline run (sequential training, no
+repair), R the method's, `final` (T,) the scores of the final model, after the repair. A_d = R0[d+1, d] is the baseline run's own-stage
+score, same seed and sequence. All scores are in [0, 1].
 
-Signs: damage and collateral are positive where something was lost; BWT and FWT are positive where something was won.
+Signs: forgetting and collateral damage are positive where something was lost; BWT and FWT are positive where something was gained.
 """
 
 from __future__ import annotations
@@ -14,28 +15,32 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 MEANING = {
-    "forgetting": "what the plain run lost on the targets since their own stage (A - end), in points; higher is worse",
-    "recovery ratio": "share of that damage which the repair won back; 1 is all of it, 0 none; undefined where damage is not significant",
-    "net recovery": "the recovery ratio, targets counted up to their own stage, with every point that another domain lost to the repair "
-    "taken off; ranks board `single`",
-    "collateral damage": "what the repair cost the domains that are no target, their mean, in points; lower is better",
+    "forgetting": "points that the baseline run lost on the targets since their own stage; higher is worse",
+    "recovery ratio": "share of the targets' forgetting that the repair recovers: 1 is all, 0 is none; undefined where forgetting is not "
+    "significant",
+    "net recovery": "recovery ratio, with targets capped at their own-stage score, minus every point that other domains lost to the "
+    "repair; ranks board `single`",
+    "format loss": "share of the targets' lost items that were lost only because the answer did not stop or did not parse",
+    "interference": "forgetting under real later stages minus forgetting under null stages (permuted rewards), same seeds, in points",
+    "collateral damage": "points that the repair cost the domains that are not targets, on average; lower is better",
     "collateral damage, worst": "the same for the domain that lost most",
-    "collateral damage, last": "the same for the last-trained domain, the one a step back would lose",
-    "retention": "share of what the stages gained that the final model retains (gains beyond a domain's own stage do not count); "
+    "collateral damage, last": "the same for the last-trained domain, which returning to an earlier checkpoint would lose",
+    "retention": "share of what the stages gained that the final model retains; gains beyond a domain's own-stage score do not count; "
     "ranks board `all`",
-    "retention, worst": "points that the end lacks of a domain's own-stage score, for the domain that lacks most",
-    "surplus": "points won beyond each domain's own stage, summed",
-    "normalized forgetting": "damage of all domains but the last, over what they had won; undefined where they won nothing",
-    "BWT": "backward transfer (GEM, 1706.08840): mean of end - own stage over all domains but the last",
-    "FWT": "forward transfer (GEM): mean of score before own stage - base over all domains but the first",
-    "final average": "mean score of the end over all domains",
+    "retention, worst": "points by which the final model falls short of the own-stage score, for the domain where that is most",
+    "surplus": "points above the own-stage scores, summed over domains",
+    "normalized forgetting": "forgetting of the baseline run over what the stages gained, all domains but the last",
+    "normalized forgetting, repaired": "the same for the final model: what it still lacks, over what the stages gained",
+    "BWT": "backward transfer (GEM, arXiv 1706.08840): mean of final - own-stage score over all domains but the last, in points",
+    "FWT": "forward transfer (GEM): mean of the score before a domain's own stage - base over all domains but the first, in points",
+    "final average": "mean score of the final model over all domains",
 }
-"""A word on each, as `python -m bench run` prints it."""
+"""What each metric means, in the order in which they are printed."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One seed, or the mean of several. baseline, method: (..., T+1, T); final: (..., T); targets: columns."""
+    """Scores of one seed, or of several along leading axes. baseline, method: (..., T+1, T); final: (..., T); targets: columns."""
 
     baseline: np.ndarray
     method: np.ndarray
@@ -57,119 +62,121 @@ class Outcome:
 
 
 def forgetting(outcome: Outcome) -> np.ndarray:
-    """(..., T): A_d - R0[T][d]. No maximum over stages, and never the method's own peak."""
+    """(..., T): A_d - R0[T][d] of the baseline run. The peak is A_d: no maximum over stages, and never the method's own."""
     return outcome.own - outcome.baseline[..., -1, :]
 
 
 def remaining_forgetting(outcome: Outcome) -> np.ndarray:
-    """(..., T): A_d - R[end][d], what the final model lacks of a domain's own-stage score; negative where it is above."""
+    """(..., T): A_d - final_d, what the final model lacks of the own-stage score; negative where it is above."""
     return outcome.own - outcome.final
 
 
 def gain(outcome: Outcome) -> np.ndarray:
-    """(..., T): A_d - R[0][d], what the plain run had won right after the domain's own stage."""
+    """(..., T): A_d - R0[0][d], what the baseline run gained by the end of the domain's own stage."""
     return outcome.own - outcome.baseline[..., 0, :]
 
 
 def recovered(outcome: Outcome) -> np.ndarray:
-    """(..., T): R[end][d] - R0[T][d]."""
+    """(..., T): final_d - R0[T][d], what the final model has above the end of the baseline run."""
     return outcome.final - outcome.baseline[..., -1, :]
 
 
 def recovery_ratio(outcome: Outcome) -> np.ndarray:
-    """sum over targets of what was won back, over the sum of their damage; nan where that sum is not above 0."""
-    lost = forgetting(outcome)[..., outcome.targets].sum(-1)
-    won = recovered(outcome)[..., outcome.targets].sum(-1)
-    return _ratio(won, lost)
+    """What is recovered of the targets, summed, over their forgetting, summed; nan where that sum is not above 0."""
+    return _ratio(recovered(outcome)[..., outcome.targets].sum(-1), forgetting(outcome)[..., outcome.targets].sum(-1))
 
 
 def harmed(outcome: Outcome) -> np.ndarray:
-    """(..., T) bool: domains that are no target and end below R0[T][d]."""
+    """(..., T) bool: domains that are not targets and whose final score is below R0[T][d]."""
     others = np.isin(np.arange(outcome.final.shape[-1]), outcome.others)
     return others & (recovered(outcome) < 0)
 
 
 def net_recovered(outcome: Outcome, harmed: np.ndarray, capped: np.ndarray) -> np.ndarray:
-    """sum of R[end][d] - R0[T][d] over the targets and the domains that are `harmed`, A_d taken for the end of targets that are `capped`:
-    linear in the scores once those are fixed."""
+    """Sum of final_d - R0[T][d] over the targets and the `harmed` domains, with A_d in place of final_d for `capped` targets: linear in
+    the scores once those are fixed."""
     target = np.isin(np.arange(outcome.final.shape[-1]), outcome.targets)
-    end = np.where(target & capped, outcome.own, outcome.final)
-    return ((end - outcome.baseline[..., -1, :]) * (harmed | target)).sum(-1)
+    counted = np.where(target & capped, outcome.own, outcome.final)
+    return ((counted - outcome.baseline[..., -1, :]) * (harmed | target)).sum(-1)
 
 
 def net_recovery(outcome: Outcome) -> np.ndarray:
-    """(points won back on the targets - points lost by other domains) / damage of the targets; nan where that is not above 0.
+    """(points recovered on the targets - points lost by other domains) / forgetting of the targets; nan where that is not above 0.
 
-    A recovery ratio alone rewards going back to an earlier checkpoint (2605.20296). Others' gains do not count, nor what a target gains
-    beyond its own stage: they may come from more training, and would buy off harm done elsewhere.
+    A recovery ratio alone rewards a return to an earlier checkpoint (2605.20296). Gains of other domains do not count, nor what a target
+    gains beyond its own-stage score: they may come from more training, and would offset harm done elsewhere.
     """
     return _ratio(net_recovered(outcome, harmed(outcome), capped(outcome)), forgetting(outcome)[..., outcome.targets].sum(-1))
 
 
 def collateral_damage(outcome: Outcome) -> np.ndarray:
-    """Mean over the domains that are no target of R0[T][d] - R[end][d], signed; nan without such a domain."""
+    """Mean of R0[T][d] - final_d over the domains that are not targets, signed; nan without such a domain."""
     if not outcome.others:
         return np.full(outcome.final.shape[:-1], np.nan)
     return -recovered(outcome)[..., outcome.others].mean(-1)
 
 
 def worst_collateral_damage(outcome: Outcome) -> np.ndarray:
-    """The largest loss among the domains that are no target; nan without such a domain."""
+    """The largest loss among the domains that are not targets; nan without such a domain."""
     if not outcome.others:
         return np.full(outcome.final.shape[:-1], np.nan)
     return -recovered(outcome)[..., outcome.others].min(-1)
 
 
 def capped(outcome: Outcome) -> np.ndarray:
-    """(..., T) bool: domains that end above their own stage, R[end][d] > A_d."""
+    """(..., T) bool: domains whose final score is above their own-stage score, final_d > A_d."""
     return outcome.final > outcome.own
 
 
 def retained_points(outcome: Outcome, capped: np.ndarray) -> np.ndarray:
-    """sum_d (min(R[end][d], A_d) - R[0][d]), A_d taken where `capped`: linear in the scores once those are fixed."""
+    """sum_d (min(final_d, A_d) - R0[0][d]), with A_d where `capped`: linear in the scores once those are fixed."""
     return (np.where(capped, outcome.own, outcome.final) - outcome.baseline[..., 0, :]).sum(-1)
 
 
 def retention(outcome: Outcome) -> np.ndarray:
-    """sum_d (min(R[end][d], A_d) - R[0][d]) / sum_d (A_d - R[0][d]); nan where nothing was won."""
+    """sum_d (min(final_d, A_d) - R0[0][d]) / sum_d (A_d - R0[0][d]); nan where nothing was gained."""
     return _ratio(retained_points(outcome, capped(outcome)), gain(outcome).sum(-1))
 
 
 def worst_retention(outcome: Outcome) -> np.ndarray:
-    """The largest A_d - R[end][d]; negative where every domain ends above its own stage."""
-    return (outcome.own - outcome.final).max(-1)
+    """The largest A_d - final_d; negative where every domain ends above its own-stage score."""
+    return remaining_forgetting(outcome).max(-1)
 
 
 def surplus(outcome: Outcome) -> np.ndarray:
-    """sum_d max(0, R[end][d] - A_d)."""
+    """sum_d max(0, final_d - A_d)."""
     return np.maximum(outcome.final - outcome.own, 0).sum(-1)
 
 
 def normalized_forgetting(outcome: Outcome) -> np.ndarray:
-    """sum_d damage_d / sum_d (A_d - R[0][d]) over all domains but the last, of the plain run; nan where nothing was won."""
-    won = gain(outcome)[..., :-1].sum(-1)
-    return _ratio(forgetting(outcome)[..., :-1].sum(-1), won)
+    """sum_d forgetting_d / sum_d (A_d - R0[0][d]) over all domains but the last, of the baseline run; nan where nothing was gained."""
+    return _ratio(forgetting(outcome)[..., :-1].sum(-1), gain(outcome)[..., :-1].sum(-1))
+
+
+def normalized_forgetting_repaired(outcome: Outcome) -> np.ndarray:
+    """The same of the final model: sum_d (A_d - final_d) / sum_d (A_d - R0[0][d]) over all domains but the last."""
+    return _ratio(remaining_forgetting(outcome)[..., :-1].sum(-1), gain(outcome)[..., :-1].sum(-1))
 
 
 def intransigence(expert: np.ndarray, outcome: Outcome) -> np.ndarray:
-    """(..., T): E_d - R[own(d)][d] of the method; E (..., T) the score of domain d after its stage trained straight from the base."""
+    """(..., T): E_d - R[d+1][d] of the method; E (..., T) is the score of domain d after its stage is trained directly from the base."""
     return expert - np.diagonal(outcome.method[..., 1:, :], axis1=-2, axis2=-1)
 
 
 def backward_transfer(outcome: Outcome) -> np.ndarray:
-    """GEM's BWT with T - 1: mean over d < last of R[end][d] - R[own(d)][d], both the method's."""
+    """GEM's BWT over T - 1 domains: mean over d < last of final_d - R[d+1][d], both the method's. GEM's own code divides by T."""
     own = np.diagonal(outcome.method[..., 1:, :], axis1=-2, axis2=-1)
     return (outcome.final - own)[..., :-1].mean(-1)
 
 
 def forward_transfer(outcome: Outcome) -> np.ndarray:
-    """GEM's FWT with T - 1: mean over d > first of R[d][d] - R[0][d], R[d] being the row before the domain's own stage."""
+    """GEM's FWT over T - 1 domains: mean over d > first of R[d][d] - R[0][d]; R[d] is the row before the domain's own stage."""
     before = np.diagonal(outcome.method[..., :-1, :], axis1=-2, axis2=-1)
     return (before - outcome.method[..., 0, :])[..., 1:].mean(-1)
 
 
 def final_average(outcome: Outcome) -> np.ndarray:
-    """Mean over domains of R[end][d]."""
+    """Mean over domains of final_d."""
     return outcome.final.mean(-1)
 
 

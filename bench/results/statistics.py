@@ -1,4 +1,5 @@
-"""Intervals and tests for a crossed design: the same items in every seed. Pure numpy; scipy is loaded when a t quantile is needed; no torch.
+"""Intervals and tests for a crossed design: the same items in every seed. Pure numpy; scipy is loaded when a t quantile is needed; no
+torch.
 
 Model: X[s, i] = mu + seed_s + item_i + rest_si. The variance of the grand mean comes from the two-way analysis of variance,
 
@@ -10,9 +11,10 @@ domains are not a sample of anything: their scores are averaged item by item bef
 t has S - 1 degrees of freedom: seeds are what a claim generalizes over, and no number of items makes up for few seeds. With one seed there
 is no seed part; intervals cover item sampling only.
 
-A ratio a / b has Fieller's set, every rho at which a - rho b is not significantly different from 0. A *difference* of two ratios that share b is
-tested where it was estimated: the variance is that of a - rho_hat b (Wald, delta method). At rho = 0 the variance would be that of a alone,
-which holds all of the spread of b between seeds: a repair that always recovers 97 % would look as noisy as forgetting itself.
+A ratio a / b has Fieller's set, every rho at which a - rho b is not significantly different from 0. A *difference* of two ratios that
+share b is tested where it was estimated: the variance is that of a - rho_hat b (Wald, delta method). At rho = 0 the variance would be
+that of a alone, which holds all of the spread of b between seeds: a repair that always recovers 97 % would look as noisy as forgetting
+itself.
 """
 
 from __future__ import annotations
@@ -48,26 +50,32 @@ class Estimate:
 
     mean: np.ndarray
     variance: np.ndarray
-    freedom: int
+    freedom: float | np.ndarray
 
     def half_width(self, level: float = 0.95) -> np.ndarray:
         """Half the width of the t interval."""
         return quantile(self.freedom, level) * self.variance**0.5
 
-    def p_value(self) -> np.ndarray:
-        """Two-sided, of a true mean of 0; 1 where mean and variance both are 0."""
+    def interval(self, level: float = 0.95, slack: tuple[float, float] = (0.0, 0.0)) -> tuple[float, float]:
+        """The t interval of a single table, longer by `slack` (each at least 0) at its lower and its upper end."""
+        mean, half = float(self.mean), float(self.half_width(level))
+        return mean - half - slack[0], mean + half + slack[1]
+
+    def p_value(self, slack: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+        """Two-sided, of a true mean of 0; 1 where mean and variance both are 0. It is at most 1 - level where `interval` excludes 0."""
         from scipy.special import stdtr
 
+        beyond = np.maximum(np.where(self.mean > 0, self.mean - slack[0], -self.mean - slack[1]), 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            distance = np.where(self.mean == 0, 0.0, np.abs(self.mean) / self.variance**0.5)
+            distance = np.where(beyond == 0, 0.0, beyond / self.variance**0.5)
         return 2 * stdtr(self.freedom, -distance)
 
 
-def quantile(freedom: int, level: float = 0.95) -> float:
+def quantile(freedom: float | np.ndarray, level: float = 0.95) -> np.ndarray:
     """t within whose range +-t a share `level` of Student's distribution lies."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, (1 + level) / 2))
+    return stdtrit(freedom, (1 + level) / 2)
 
 
 def crossed(strata: Strata) -> Estimate:
@@ -129,11 +137,11 @@ def _mean(strata: Strata) -> float:
 def ratio_set(above: Strata, below: Strata, *, also: Sequence[Strata] = (), level: float = 0.95) -> Pieces:
     """Fieller's set of sum mean(above) / sum mean(below): every rho at which above - rho below is not significantly different from 0.
 
-    also: other versions of `above`, whose variance is taken where it is larger (a cap without its cap). The set is one finite interval in most
-    cases; it can be two, and it is unbounded where `below` is not significantly different from 0.
+    also: other versions of `above`, whose variance is taken where it is larger (a cap without its cap). The set is one finite interval in
+    most cases; it can be two, and it is unbounded where `below` is not significantly different from 0.
     """
     a, b = _mean(above), _mean(below)
-    squared = quantile(freedom_of(below), level) ** 2
+    squared = float(quantile(freedom_of(below), level)) ** 2
     pieces = [(a / b, a / b)] if b else []
     for version in (above, *also):
         parts = zip(_variances(version, version), _variances(version, below), _variances(below, below), strict=True)
@@ -177,14 +185,19 @@ def merged(pieces: Sequence[tuple[float, float]]) -> Pieces:
 def wald_ratio(above: Strata, below: Strata, *, also: Sequence[Strata] = ()) -> Estimate:
     """sum mean(above) / sum mean(below) with its variance by the delta method: that of (above - rho_hat below) / mean(below).
 
-    also: as in `ratio_set`. For the difference of two ratios with one denominator, `above` is the difference of their numerators. Meaningful
-    only where `below` is significantly above 0.
+    For the difference of two ratios with one denominator, `above` is the difference of their numerators. also: as in `ratio_set`. A seed
+    with a large share h of the denominator pulls rho_hat towards itself and would look less variable than it is: its deviations are
+    divided by 1 - h, as in the jackknife. `below` must be significantly above 0.
     """
-    b = _mean(below)
-    ratio = _mean(above) / b
-    versions = [[(x - ratio * y) / b for x, y in zip(version, below, strict=True)] for version in (above, *also)]
-    variance = max(float(crossed(version).variance) for version in versions)
-    return Estimate(np.asarray(ratio), np.asarray(variance), freedom_of(below))
+    b = sum(stratum.mean((-2, -1), keepdims=True) for stratum in below)
+    ratio = sum(stratum.mean((-2, -1), keepdims=True) for stratum in above) / b
+    seeds = below[0].shape[-2]
+    shares = sum(stratum.mean(-1, keepdims=True) for stratum in below) / (seeds * b)
+    leverage = (1 - 1 / seeds) / (1 - shares) if seeds > 1 else 1.0
+    versions = [[leverage * (x - ratio * y) / b for x, y in zip(version, below, strict=True)] for version in (above, *also)]
+    variance = np.max([crossed(version).variance for version in versions], 0)
+    freedom = 1 / (shares**2).sum((-2, -1)) - 1 if seeds > 1 else freedom_of(below)
+    return Estimate(np.asarray(ratio[..., 0, 0]), variance, freedom)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
