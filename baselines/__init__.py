@@ -1,1 +1,1 @@
-"""Recovery methods, one file each: what `--method NAME` runs. A file states only what differs from the plain run."""
+"""The methods that `--method NAME` runs, one file each. A file states only what differs from the baseline run."""

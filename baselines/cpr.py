@@ -1,11 +1,11 @@
-"""CPR (2608.18574): replay old prompts, those that the current policy gets right about half the time.
+"""CPR (2608.18574): replay old prompts that the current policy solves about half the time.
 
-Each later stage gives `share` of its prompts to the earlier domains in equal shares, as `replay` does. Of an earlier domain's prompts,
-sampled anew by the current policy at every use, those with a pass rate in [low, high] are replayed, nearest to one half first.
+Each later stage gives `share` of its prompts to the earlier domains in equal parts, as in `replay`. The policy answers an old prompt anew
+every time it is replayed. Prompts with a pass rate in [low, high] come first, those nearest to one half before the others.
 
-The band and the priority are reported of the paper; share and pool are ours, and so is this: pass rates come from the replayed groups
-themselves, at no further cost, so that a prompt is used once before its rate is known and keeps its last rate until it is used again;
-where the band holds too few, those nearest to one half fill up.
+The band and the priority are the paper's. The rest is ours: `share`, `pool`, and the source of the pass rates. A rate is that of the
+prompt's last replayed group, which costs nothing extra. So every prompt is replayed once before its rate is known. If the band holds too
+few prompts, the ones nearest to one half outside it follow.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,10 @@ from bench.method import History, Stage, Training
 
 @dataclass
 class NearHalf:
-    """The first `pool` prompts of each old domain by pass rate; fresh ones of the current domain. state: for the current domain how many
-    were drawn, for an old one the last pass rate of each prompt, None before its first use."""
+    """Fresh prompts of the current domain; of each old domain its first `pool` prompts, by pass rate.
+
+    state: for the current domain, how many prompts were drawn; for an old one, each prompt's last pass rate (None before its first use).
+    """
 
     current: str
     pool: int
@@ -33,7 +35,7 @@ class NearHalf:
             self.state[domain] = start + count
             return list(range(start, start + count))
         if count > self.pool:
-            raise ValueError(f"pool={self.pool}: a step replays {count} prompts of {domain}; raise the pool or lower the share")
+            raise ValueError(f"pool={self.pool}: a step replays {count} prompts of {domain}; raise pool or lower share")
         rates = self.state.setdefault(domain, [None] * self.pool)
 
         def priority(index: int) -> tuple[int, float]:
@@ -51,7 +53,8 @@ class NearHalf:
 
 
 class CPR(Replay):
-    """share: as in `replay`; pool: prompts of each old domain, the first of its own stage; low, high: the band of pass rates."""
+    """share: as in `replay`; pool: how many prompts of each old domain may be replayed, at least 1 (the first ones of its own stage);
+    low, high: the band of pass rates, 0 <= low <= high <= 1."""
 
     pool: int = 64
     low: float = 0.24
@@ -61,9 +64,9 @@ class CPR(Replay):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.low <= self.high <= 1:
-            raise ValueError(f"low={self.low} high={self.high}: a band of pass rates needs 0 <= low <= high <= 1")
+            raise ValueError(f"low={self.low} high={self.high}: must satisfy 0 <= low <= high <= 1")
         if self.pool < 1:
-            raise ValueError(f"pool={self.pool}: must hold one prompt at least")
+            raise ValueError(f"pool={self.pool}: must be at least 1")
 
     def stage(self, stage: Stage, history: History) -> Training:
         training = super().stage(stage, history)

@@ -1,10 +1,10 @@
-"""Elastic weight consolidation (1612.00796, eq. 3): hold each weight back as much as it mattered to the earlier domains.
+"""Elastic weight consolidation (1612.00796, eq. 3): hold each weight back by how much it mattered to the earlier domains.
 
     loss = L_s(theta) + strength / 2 * sum_d sum_i F_d,i (theta_i - theta_d,i)^2
 
-d: the earlier domains; F_d: the diagonal Fisher at theta_d, the checkpoint after d's own stage. As the paper notes, a sum of such penalties
-is one such penalty: of stiffness F = sum_d F_d, around sum_d F_d theta_d / F, up to a constant that moves nothing and is left out here.
-The first stage has nothing to protect and is the plain one.
+d runs over the earlier domains; F_d is the diagonal Fisher at theta_d, the checkpoint after d's own stage. As the paper notes, such a sum
+of penalties equals one penalty, up to a constant that has no gradient and is left out here: its stiffness is F = sum_d F_d, its centre
+sum_d F_d theta_d / F. The first stage has nothing to protect, so it is the same as in the baseline run.
 """
 
 from baselines.l2 import L2, Pull
@@ -13,7 +13,7 @@ from bench.method import History, Stage, Training
 
 
 class EWC(L2):
-    """strength: the paper's lambda, above 0; prompts: answers a domain for its Fisher."""
+    """strength: the paper's lambda, above 0; prompts: answers per domain for its Fisher, at least 1."""
 
     strength: float = 10.0
     prompts: int = 64
@@ -22,7 +22,7 @@ class EWC(L2):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.prompts < 1:
-            raise ValueError(f"prompts={self.prompts}: a Fisher needs one answer at least")
+            raise ValueError(f"prompts={self.prompts}: must be at least 1")
 
     def stage(self, stage: Stage, history: History) -> Training:
         if not stage.earlier:

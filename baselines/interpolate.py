@@ -1,6 +1,8 @@
-"""Control: interpolate with the targets' own checkpoints (WiSE-FT, 2109.01903), the place chosen on validation items.
+"""Control: interpolate between the last checkpoint and the targets' own checkpoints (WiSE-FT, 2109.01903).
 
-theta(alpha) = theta_T + alpha (mean_d theta_d - theta_T), alpha from `alphas` with the best mean validation score over all domains.
+    theta(alpha) = theta_T + alpha (mean_d theta_d - theta_T),    d over the targets
+
+Of `alphas`, the one with the best mean greedy validation score over all domains is taken.
 """
 
 from __future__ import annotations
@@ -14,11 +16,15 @@ if TYPE_CHECKING:
 
 
 class Interpolate(Method):
-    """alphas: the places tried, each in [0, 1]."""
+    """alphas: the values tried, each in [0, 1]."""
 
     track = "light"
     controls = True
     alphas: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+    def __post_init__(self) -> None:
+        if not self.alphas or not all(0 <= alpha <= 1 for alpha in self.alphas):
+            raise ValueError(f"alphas={self.alphas}: needs at least one value, each in [0, 1]")
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         own = [history.checkpoint(target) for target in targets]

@@ -1,11 +1,13 @@
-"""Reference line: train on all domains at once, with the same number of steps as the sequence. No method for sequences: it knows the
-later domains from the start."""
+"""Reference line: train on all domains at once, for as many steps as the whole sequence takes.
+
+It does not compete with the methods, because it knows the later domains from the start.
+"""
 
 from bench.method import History, Method, Stage, Training
 
 
 class Joint(Method):
-    """Every stage trains on all domains of the sequence in equal shares."""
+    """No settings. Every stage trains on all domains of the sequence in equal shares."""
 
     track = "reference"
 

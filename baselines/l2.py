@@ -1,8 +1,8 @@
-"""L2: hold every weight back equally to where the stage began, the penalty that EWC (1612.00796) compares itself with.
+"""L2: pull every weight equally towards where the stage began; the penalty that EWC (1612.00796) is compared with there.
 
     loss = L_s(theta) + strength / 2 * ||theta - theta_{s-1}||^2
 
-The first stage has nothing to protect and is the plain one.
+The first stage has nothing to protect, so it is the same as in the baseline run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pull:
-    """strength / 2 * sum_i w_i (theta_i - centre_i)^2; all w_i are 1 without weights."""
+    """strength / 2 * sum_i w_i (theta_i - centre_i)^2; without weights every w_i is 1."""
 
     strength: float
     centre: Checkpoint
@@ -35,11 +35,11 @@ class Pull:
 
 
 class L2(Method):
-    """strength: of the penalty, above 0."""
+    """strength: weight of the penalty, above 0."""
 
     track = "during"
     strength: float = 0.01
-    search = {"strength": (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}  # on micro 1 halves the way in ten steps
+    search = {"strength": (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}  # on micro, 1 halves the distance moved within ten steps
 
     def __post_init__(self) -> None:
         if not 0 < self.strength < float("inf"):

@@ -1,15 +1,19 @@
-"""Control: spend a repair's steps on the plain stages instead. Each stage is longer by `steps` / number of stages."""
+"""Control: spend the repair's steps on longer stages instead; each stage gets `steps` / number of stages more."""
 
-from bench.method import History, Method, Stage, Training
+from bench.method import MAX_STEPS, History, Method, Stage, Training
 
 
 class Longer(Method):
-    """steps: the repair's steps, shared out over the stages (those of `refresh` by default)."""
+    """steps: how many steps to share out over the stages, from 0 to `MAX_STEPS`; by default those of `refresh`."""
 
     track = "during"
     controls = True
     follows = "refresh"
     steps: int = 15
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.steps <= MAX_STEPS:
+            raise ValueError(f"steps={self.steps}: must be from 0 to {MAX_STEPS:,}")
 
     def stage(self, stage: Stage, history: History) -> Training:
         extra = round(self.steps * (stage.index + 1) / len(stage.sequence)) - round(self.steps * stage.index / len(stage.sequence))

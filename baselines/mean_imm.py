@@ -1,11 +1,11 @@
-"""mean-IMM (incremental moment matching, 1703.08475): average the checkpoints of all stages; no training, no data.
+"""mean-IMM (incremental moment matching, 1703.08475): average the checkpoints of all stages, without data or training.
 
     theta = sum_k alpha_k theta_k,    sum_k alpha_k = 1
 
-The mean of the mixture of the stages' posteriors, each a Gaussian around its stage's checkpoint. alpha_k are the paper's mixing ratios:
-1/K where nothing is known, else chosen freely. That they grow by a constant factor a stage, so that one number does for any sequence, is
-ours. The paper's transfer techniques during training (weight-transfer, L2-transfer, drop-transfer) are left out but for the first, which
-is what stages do anyway: each starts from the last one's weights.
+This is the mean of a mixture of Gaussians, one around each stage's checkpoint: the paper's model of the stages' posteriors. alpha_k are
+its mixing ratios: 1/K by default, or chosen freely. Ours: they grow by a constant factor from stage to stage, so that one number
+fits any sequence. Of the paper's transfer techniques during training only weight-transfer is used, which every sequence does anyway: a
+stage starts from the weights of the one before. L2-transfer and drop-transfer are left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class MeanIMM(Method):
-    """growth: alpha_k of a stage over that of the stage before, above 0; 1 is the plain average."""
+    """growth: a stage's alpha_k divided by that of the stage before, above 0; 1 gives the plain average."""
 
     track = "training-free"
     growth: float = 1.0

@@ -1,10 +1,10 @@
-"""The plain run: every stage by plain GRPO, no repair. What damage is measured on."""
+"""Baseline run: train every stage with plain GRPO and repair nothing; forgetting is measured on this run."""
 
 from bench.method import Method
 
 
 class None_(Method):  # noqa: N801 (None is a keyword)
-    """The plain run."""
+    """No settings."""
 
     track = "training-free"
     controls = True

@@ -1,21 +1,33 @@
-"""Control: roll back coordinates drawn at random, as many as `rollback` picks, or as much of the update's norm as it removes.
+"""Control: roll back coordinates drawn at random instead of the ones that `rollback` picks.
 
-count: the same number of coordinates. norm: a share p = |removed|^2 / |delta|^2 of all coordinates, which removes the same squared
-norm in expectation. The draw depends on the seed and the tensor's name alone.
+Each coordinate is drawn with the same probability p. match="count": p = share, so that in expectation as many coordinates go back as with
+`rollback`. match="norm": p = |removed|^2 / |delta|^2 of `rollback`, so that in expectation the same squared norm is removed.
 """
 
-from typing import Literal
+from __future__ import annotations
 
-import torch
+import hashlib
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from baselines.rollback import Rollback
-from bench.checkpoint import Checkpoint
 from bench.method import History
-from bench.training.sampling import uniforms
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.checkpoint import Checkpoint
+
+
+def uniforms(shape: tuple[int, ...], seed: int, name: str) -> np.ndarray:
+    """float32 in [0, 1), a pure function of seed and tensor name: from a counter-based generator with both as its key."""
+    key = hashlib.sha256(f"random coordinates/{seed}/{name}".encode()).digest()[:16]
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "big"))).random(shape, dtype=np.float32)
 
 
 class RandomCoordinates(Rollback):
-    """match: what is equal to `rollback`'s with the same settings, the count of coordinates or the norm removed."""
+    """match: what equals that of `rollback` with the same settings, the count of coordinates or the norm removed; the others as there."""
 
     controls = True
     follows = "rollback"
@@ -24,16 +36,16 @@ class RandomCoordinates(Rollback):
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         own = [history.checkpoint(target) for target in targets]
-        share = self.share if self.match == "count" else self._share_of_norm(checkpoint, targets, history)
+        share = self.share if self.match == "count" else self.share_of_norm(checkpoint, targets, history)
 
         def change(name: str, last: torch.Tensor, *thetas: torch.Tensor) -> torch.Tensor:
-            picked = uniforms(1, last.numel(), "random coordinates", history.seed, name).view_as(last) < share
-            return torch.where(picked, torch.lerp(last, sum(thetas) / len(thetas), self.step), last)
+            picked = last.new_tensor(uniforms(tuple(last.shape), history.seed, name)) < share
+            return last.lerp(sum(thetas) / len(thetas), self.step).where(picked, last)
 
         return checkpoint.map(change, *own)
 
-    def _share_of_norm(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> float:
-        """Share of the squared norm of the whole way back that `rollback` removes."""
+    def share_of_norm(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> float:
+        """The share in [0, 1] of the squared norm of the whole way back that `rollback` removes."""
         own, weights = self.scoring(checkpoint, targets, history)
         ranked = self.roll_back(checkpoint, own, weights)
         removed = full = 0.0

@@ -1,13 +1,14 @@
-"""Replay: keep a share of every later stage for the domains learned before (experience replay, 1811.11682, here with fresh prompts).
+"""Replay: give a share of every later stage's prompts to the domains learned before (experience replay, 1811.11682).
 
-Stage s trains on its own domain with weight 1 - share and on the s earlier ones with share / s each.
+Stage s trains on its own domain with weight 1 - share, and on each of the s earlier ones with weight share / s. The paper replays stored
+experience; here the policy answers fresh prompts of the earlier domains.
 """
 
 from bench.method import History, Method, Stage, Training
 
 
 class Replay(Method):
-    """share: of each later stage's prompts that goes to earlier domains, in (0, 1)."""
+    """share: the share of each later stage's prompts that goes to earlier domains, in (0, 1)."""
 
     track = "during"
     share: float = 0.25

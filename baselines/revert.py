@@ -1,4 +1,4 @@
-"""Control: give up the later stages. theta <- the checkpoint right after the last target's own stage."""
+"""Control: give up the later stages and return to the checkpoint right after the last target's own stage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Revert(Method):
-    """Wins back whatever the targets lost, and loses whatever came after; a recovery ratio alone cannot tell."""
+    """No settings. Recovers all that the targets lost, and loses all that came later: a recovery ratio alone does not show that."""
 
     track = "training-free"
     controls = True

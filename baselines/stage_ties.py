@@ -1,16 +1,27 @@
-"""TIES-merging (2306.01708) over what the stages changed instead of over experts: nothing is trained. Taking stages for experts is ours."""
+"""TIES-merging (2306.01708) over what each stage changed instead of over experts; nothing is trained.
 
-from baselines.stage_arithmetic import stage_changes
+    tau_k = theta_k - theta_{k-1},    the rest as in `ties`
+
+Taking stages for experts is ours.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
 from baselines.ties import TIES
-from bench.checkpoint import Checkpoint
 from bench.method import History
+
+if TYPE_CHECKING:
+    from bench.checkpoint import Checkpoint
 
 
 class StageTIES(TIES):
-    """share: of all coordinates that a stage's change keeps, in (0, 1]; scale: of the merged change."""
+    """share: of all coordinates, the share that each stage's change keeps, in (0, 1]; scale: of the merged change."""
 
     track = "training-free"
     search = {"share": (0.1, 0.2, 0.4), "scale": (0.7, 1.0, 1.4)}
 
     def pairs(self, history: History) -> list[tuple[Checkpoint, Checkpoint]]:
-        return stage_changes(history)
+        return list(pairwise([history.base, *(history.checkpoint(domain) for domain in history.sequence)]))

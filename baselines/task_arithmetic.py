@@ -1,22 +1,26 @@
-"""Task arithmetic (2212.04089): add up what each domain's training changed, on top of the base.
+"""Task arithmetic (2212.04089): add to the base what training on each domain alone changed.
 
     theta = theta_0 + scale * sum_k tau_k,    tau_k = theta_k - theta_0
 
-theta_k is the expert of domain k, trained from the base on k alone; the paper chooses `scale` on validation data, and TIES-merging
-(2306.01708) takes 0.4 for it where there is none. Training the experts makes this a method of the open track.
+theta_k is the expert of domain k, trained from the base on k alone. The paper chooses `scale` on validation data; 0.4 is the default that
+TIES-merging (2306.01708) uses where there are none. The training of the experts puts this method in the open track.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-
-from bench.checkpoint import Checkpoint
 from bench.method import History, Method
 
-Merge = Callable[[Sequence[torch.Tensor]], torch.Tensor]
-"""One tensor's task vectors as one."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
+
+    from bench.checkpoint import Checkpoint
+
+    Merge = Callable[[Sequence[torch.Tensor]], torch.Tensor]
+    """Makes one task vector of several, for one tensor."""
 
 
 class TaskArithmetic(Method):
@@ -40,9 +44,9 @@ class TaskArithmetic(Method):
         return history.base.map(change, *(end for pair in pairs for end in pair), elementwise=True)
 
     def pairs(self, history: History) -> list[tuple[Checkpoint, Checkpoint]]:
-        """Each task vector's two ends, before and after."""
+        """The checkpoints before and after each training: a task vector is their difference."""
         return [(history.base, history.expert(domain)) for domain in history.sequence]
 
     def merger(self, pairs: Sequence[tuple[Checkpoint, Checkpoint]]) -> Merge:
-        """How the task vectors become one."""
+        """How the task vectors are merged into one."""
         return sum

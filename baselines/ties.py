@@ -1,26 +1,30 @@
-"""TIES-merging (2306.01708): task arithmetic on task vectors that were made to agree first.
+"""TIES-merging (2306.01708): task arithmetic on task vectors that are first made to agree.
 
-    trim            tau_k keeps its `share` of coordinates with the largest |tau|, of the whole vector, and is 0 elsewhere
+    trim            tau_k keeps its `share` of coordinates with the largest |tau_k|, out of the whole vector, and is 0 elsewhere
     elect           gamma = sgn(sum_k tau_k)                                                                (coordinate by coordinate)
     disjoint mean   tau = mean of the tau_k with sgn(tau_k) = gamma
     theta = theta_0 + scale * tau
 
-Without validation data the paper uses share 0.2 and scale 1. Where trimmed task vectors balance exactly, gamma and tau are 0 (the
-authors' code elects the model's majority sign there).
+Without validation data the paper uses share 0.2 and scale 1. Where the trimmed task vectors add up to exactly 0, gamma and tau are 0 here;
+the authors' code takes the most frequent sign of the whole model there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import torch
+from baselines.task_arithmetic import TaskArithmetic
 
-from baselines.task_arithmetic import Merge, TaskArithmetic
-from bench.checkpoint import Checkpoint, threshold_of_share
+if TYPE_CHECKING:
+    import torch
+
+    from baselines.task_arithmetic import Merge
+    from bench.checkpoint import Checkpoint
 
 
 class TIES(TaskArithmetic):
-    """share: of all coordinates that a task vector keeps, in (0, 1]; scale: of the merged task vector."""
+    """share: of all coordinates, the share that each task vector keeps, in (0, 1]; scale: of the merged task vector."""
 
     scale: float = 1.0
     share: float = 0.2
@@ -35,14 +39,17 @@ class TIES(TaskArithmetic):
         cuts = [self.cut(before, after) for before, after in pairs]
 
         def merge(taus: Sequence[torch.Tensor]) -> torch.Tensor:
-            kept = torch.stack([torch.where(tau.abs() >= cut, tau, 0.0) for tau, cut in zip(taus, cuts, strict=True)])
-            agreeing = kept.sign() == kept.sum(0).sign()
-            return torch.where(agreeing, kept, 0.0).sum(0) / agreeing.sum(0).clamp(min=1)
+            trimmed = [tau.where(tau.abs() >= cut, 0.0) for tau, cut in zip(taus, cuts, strict=True)]
+            elected = sum(trimmed).sign()
+            agreeing = [tau.sign() == elected for tau in trimmed]
+            total = sum(tau.where(agrees, 0.0) for tau, agrees in zip(trimmed, agreeing, strict=True))
+            return total / sum(agrees.int() for agrees in agreeing).clamp(min=1)
 
         return merge
 
     def cut(self, before: Checkpoint, after: Checkpoint) -> float:
         """The smallest |tau| that is kept."""
+        from bench.checkpoint import threshold_of_share  # loads torch, which a repair needs and naming a method does not
 
         def sizes() -> Iterator[torch.Tensor]:
             for _, end, start in after.pieces(before):

@@ -1,65 +1,55 @@
-"""The same from Python as on the command line."""
+"""The same from Python as on the command line: every option is one of `bench.options.Options`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
-from bench.registry import tuned_settings
+from bench.errors import UserError
+from bench.options import RUN, TUNE, Options, takes
+from bench.registry import describe, tuned_settings
 from bench.results.run import Run
+from bench.runs import preflight
+from bench.runs.compare import choices_of, plans_of
 from bench.runs.execute import execute
-from bench.spec import RunSpec
+from bench.runs.plan import Plan
+from bench.runs.tune import Record
+from bench.runs.tune import tune as try_all
 from bench.suite import load_suite
 
 
-@overload
-def run(method: str = ..., *, seed: int = ..., seeds: None = ..., **options: Any) -> Run: ...
-@overload
-def run(method: str = ..., *, seeds: int | Sequence[int], **options: Any) -> list[Run]: ...
-def run(
-    method: str = "none",
-    *,
-    suite: str = "micro",
-    model: str = "",
-    sequence: str = "paper",
-    targets: str = "single",
-    settings: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    seeds: int | Sequence[int] | None = None,
-    device: str = "auto",
-    quick: bool = False,
-    null: str = "",
-    out: str | Path = "runs",
-    cache: str | Path | None = None,
-    jobs: int | None = None,
-    display: bool = True,
-    log_to: str | None = None,
-) -> Run | list[Run]:
-    """Train a sequence, repair it, score it; the run, or with `seeds` a list of them.
+@takes(*(name for name in RUN if name != "dry_run"))
+def run(method: str = "none", settings: Mapping[str, Any] | None = None, *, display: bool = True, options: Options) -> Run | list[Run]:
+    """Train a sequence, repair the model with a method, score everything. The run, or a list where the options name several.
 
-    method: a name (`refresh`) or "path/to/file.py:Class"; model: an HF folder or a repository of the hub, for suites without a base;
-    settings: the method's; seeds: how many from `seed` on, or which; targets: `single` or `all`; quick: a minute, not comparable; null:
-    a domain, after whose stage rewards are permuted; out: where run folders go; cache: where checkpoints go ($BENCH_CACHE or the user's
-    cache folder); jobs: worker processes; log_to: "tensorboard". Tuned settings of the method are used where there are any, as on the
-    command line. Raises `bench.errors.UserError` with one line that says what to do.
+    method: a name (`refresh`) or "path/to/file.py:Class"; settings: the method's, on top of its tuned ones; display: show progress. The
+    other parameters are the command line's options, as `python -m bench run --help` lists them. Raises `bench.errors.UserError`, with
+    one line that says what to do.
     """
-    chosen = [seed] if seeds is None else list(range(seed, seed + seeds)) if isinstance(seeds, int) else list(seeds)
-    tuned = tuned_settings(method, load_suite(suite, quick=quick).board(sequence, targets, model))
-    specs = [
-        RunSpec(
-            suite=suite,
-            model=model,
-            quick=quick,
-            sequence=sequence,
-            targets=targets,
-            method=method,
-            settings=tuned | dict(settings or {}),
-            seed=each,
-            device=device,
-            null=null,
-        )
-        for each in chosen
-    ]
-    runs = execute(specs, out=Path(out), cache=Path(cache) if cache else None, jobs=jobs, display=display, log_to=log_to)
-    return runs[0] if seeds is None else runs
+    board = load_suite(options.suite, quick=options.quick).board(options.sequence, options.targets, options.model)
+    given = describe(method, tuned_settings(method, board) | dict(settings or {})).given
+    runs = _executed(plans_of([(method, given)], options), options, display)
+    return runs[0] if len(runs) == 1 and options.seeds == 1 else runs
+
+
+@takes(*(name for name in RUN if name != "dry_run"), seeds=5)
+def compare(methods: str = "refresh,rollback,replay,controls", *, display: bool = True, options: Options) -> list[Run]:
+    """Run methods on the same stages and seeds; `bench.results.boards.boards` of the runs compares them.
+
+    methods: as on the command line, "refresh[steps=5,30],rollback,controls,mine.py:Mine"; the baseline run is always among them. Raises
+    `bench.errors.UserError`; `bench.runs.execute.FailedRunsError` holds the runs that could be finished.
+    """
+    return _executed(plans_of(choices_of(methods, options), options), options, display)
+
+
+@takes(*(name for name in TUNE if name != "dry_run"))
+def tune(method: str, *, display: bool = True, options: Options) -> Record:
+    """Choose a method's settings on validation items and development seeds, and keep the record beside the method."""
+    return try_all(method, options, display=display)
+
+
+def _executed(plans: Sequence[Plan], options: Options, display: bool) -> list[Run]:
+    if not plans:
+        raise UserError(f"--shard {options.shard}: no run falls to this shard")
+    preflight.check(plans, options)
+    return execute(plans, out=options.out, cache=options.cache, jobs=options.jobs, display=display, log_to=options.log_to)

@@ -1,13 +1,14 @@
-"""Checkpoints as methods see them: immutable named tensors on disk, known by their content, read one at a time, in fp32.
+"""Checkpoints as methods see them: immutable named tensors on disk, identified by their content, read one at a time, in fp32.
 
-`Tensors` is any set of named tensors (a Fisher diagonal, a mask); `Checkpoint` is a model's: an ordinary HF folder that
-`from_pretrained` loads, in one file or in shards, in the type it came in. Arithmetic goes through `map`, and its result is new tensors or
-a new checkpoint, in fp32: a stage of RL changes most weights by less than bf16 tells apart. Both live in a `Store`: a folder of folders
-named by content, so equal results are one folder and a damaged one is noticed by its name.
+`Tensors` is any set of named tensors (a Fisher diagonal, a mask). `Checkpoint` holds a model: an ordinary HF folder that `from_pretrained`
+loads, in one file or in shards, in its original dtype. Arithmetic goes through `map`; the result is new tensors or a new checkpoint, in
+fp32, because a stage of RL changes most weights by less than bf16 can represent. Both live in a `Store`: a folder of folders named by
+content hash, so equal results share one folder, and damage shows because the content no longer matches the name.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,22 +16,26 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from safetensors import SafetensorError
 
+from bench.errors import UserError
+from bench.files import remove
 from bench.weights import Digest, WeightFiles, write_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _BESIDE = (".json", ".jinja", ".model", ".txt")
-"""Endings of the files that make a folder of weights a model: config, tokenizer, chat template."""
+"""Suffixes of the files that make a folder of weights a model: config, tokenizer, chat template."""
+_DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, KeyError, ValueError, SafetensorError)
+"""What reading a damaged folder raises: missing files, or files of the wrong kind or shape. Other errors (too many open files) can pass."""
 
 
 class DamagedError(RuntimeError):
-    """What lies on disk is not what its name says."""
+    """The content on disk does not match its name."""
 
 
 def content_hash(tensors: Iterable[tuple[str, torch.Tensor]], files: Mapping[str, bytes] | None = None) -> str:
@@ -42,7 +47,7 @@ def content_hash(tensors: Iterable[tuple[str, torch.Tensor]], files: Mapping[str
 
 
 class Tensors:
-    """Named tensors in `folder`. `hash` is their content's and the folder's name."""
+    """Named tensors in `folder`. `hash` is the hash of their content and the folder's name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -64,37 +69,46 @@ class Tensors:
     def _files(self) -> WeightFiles:
         return WeightFiles(self.folder)
 
+    def require(self) -> Self:
+        """This object. `UserError` where its folder does not exist: the run's checkpoints are in another cache, or were pruned."""
+        if not self.folder.is_dir():
+            raise UserError(
+                f"checkpoint {self.hash[:12]} is not in the cache {self.folder.parent.parent}; "
+                "pass the --cache that it was made with, or rerun the command that made it"
+            )
+        return self
+
     def names(self) -> list[str]:
         """Names of the tensors, sorted."""
         return self._files.names()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of every tensor, by name; nothing but headers is read."""
+        """Shape of every tensor, by name. Reads headers only."""
         return {name: self._files.shape(name) for name in self.names()}
 
     def tensor(self, name: str, rows: slice | None = None) -> torch.Tensor:
-        """One tensor, or some rows of it, on the CPU; KeyError where there is none of that name."""
+        """One tensor, or some of its rows, on the CPU. KeyError for an unknown name."""
         return self._files.tensor(name, rows)
 
     def items(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """(name, tensor), one in memory at a time, in order of the names."""
+        """(name, tensor) in order of the names, one in memory at a time."""
         for name in self.names():
             yield name, self.tensor(name)
 
     def pieces(self, *others: Tensors) -> Iterator[tuple[str, torch.Tensor, *tuple[torch.Tensor, ...]]]:
-        """(name, own, *theirs): the same coordinates of each, a few rows of a tensor at a time, so that no tensor is too large.
+        """(name, own, *theirs): the same coordinates of each, a few rows of a tensor at a time, so that memory stays small.
 
-        ValueError where `others` lack a tensor or have it in another shape: tensors of another model.
+        ValueError where `others` lack a tensor or have it in another shape (they belong to another model).
         """
         for name in self.names():
             for rows in self._matching(name, others, self._files.pieces(name)):
                 yield name, self.tensor(name, rows), *(other.tensor(name, rows) for other in others)
 
     def map(self, change: Callable[..., torch.Tensor], *others: Tensors, elementwise: bool = False) -> Tensors:
-        """change(name, own, *theirs) of every tensor, all of one shape, as new tensors in the same store.
+        """Apply change(name, own, *theirs) to every tensor, all of one shape; returns new tensors in the same store.
 
-        elementwise: each coordinate's result depends on that coordinate alone, so that large tensors are given in pieces.
-        ValueError where `others` lack a tensor or have it in another shape: tensors of another model.
+        elementwise: each coordinate's result depends on that coordinate only, so large tensors are passed in pieces.
+        ValueError where `others` lack a tensor or have it in another shape (they belong to another model).
         """
         return Store(self.folder.parent).add_tensors(self._changed(change, others, elementwise))
 
@@ -107,7 +121,7 @@ class Tensors:
             yield name, _filled(parts, self._files.shape(name)) if len(places) > 1 else next(parts)
 
     def _matching(self, name: str, others: Iterable[Tensors], places: list[slice | None]) -> list[slice | None]:
-        """The places, once it is known that the others have this tensor in its shape."""
+        """`places`, after checking that the others have this tensor in the same shape."""
         shape = self._files.shape(name)
         for other in others:
             try:
@@ -115,11 +129,11 @@ class Tensors:
             except KeyError:
                 found = None
             if found != shape:
-                raise ValueError(f"{other.folder} has no tensor {name!r} of shape {shape}: it is another model's")
+                raise ValueError(f"{other.folder} has no tensor {name!r} of shape {shape}: it belongs to another model")
         return places
 
     def content(self) -> str:
-        """The content's hash as it is on disk now."""
+        """Hash of the content that is on disk now."""
         return self._digest({})
 
     def _digest(self, files: Mapping[str, bytes]) -> str:
@@ -129,19 +143,23 @@ class Tensors:
         return digest.finish(files)
 
     def verify(self) -> None:
-        """Raise `DamagedError` unless the content is what the folder's name says."""
+        """Raise `DamagedError` unless the content's hash equals the folder's name."""
         try:
             found = self.content()
-        except (FileNotFoundError, KeyError, ValueError, SafetensorError) as error:  # no others: what cannot be read now may be sound
+        except _DAMAGE as error:
+            raise DamagedError(f"{self.folder}: {error}") from error
+        except OSError as error:
+            if error.errno != errno.ENODEV:  # what a folder in place of a file of weights gives
+                raise
             raise DamagedError(f"{self.folder}: {error}") from error
         if found != self.hash:
             raise DamagedError(f"{self.folder}: its content is {found[:12]}")
 
 
 class Checkpoint(Tensors):
-    """A model: the tensors, and config and tokenizer beside them. Immutable: every change is a new checkpoint.
+    """A model: its tensors, config and tokenizer. Immutable: every change makes a new checkpoint.
 
-    Tensors are read in fp32 whatever they are on disk, and a change is stored in fp32.
+    Tensors are read in fp32 whatever their dtype on disk, and results of `map` are stored in fp32.
     """
 
     def content(self) -> str:
@@ -152,8 +170,8 @@ class Checkpoint(Tensors):
         return found.float() if found.is_floating_point() else found
 
     def map(self, change: Callable[..., torch.Tensor], *others: Tensors, elementwise: bool = False) -> Checkpoint:
-        """As `Tensors.map`; the result is a checkpoint in fp32 with the same config and tokenizer beside it. Counters and other tensors
-        that are no floating-point numbers stay as they are."""
+        """As `Tensors.map`; the result is a checkpoint in fp32 with the same config and tokenizer. Integer tensors (counters) stay as they
+        are."""
 
         def stored(name: str, own: torch.Tensor, *theirs: torch.Tensor) -> torch.Tensor:
             return change(name, own, *theirs).float() if own.is_floating_point() else own
@@ -162,7 +180,7 @@ class Checkpoint(Tensors):
 
 
 def _filled(parts: Iterator[torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:
-    """The tensor that rows make up, each let go once it is in its place."""
+    """The tensor that consists of these rows, without holding all parts twice."""
     whole, at = None, 0
     for part in parts:
         whole = torch.empty(shape, dtype=part.dtype) if whole is None else whole
@@ -173,58 +191,58 @@ def _filled(parts: Iterator[torch.Tensor], shape: tuple[int, ...]) -> torch.Tens
 
 
 def _files_beside(folder: Path) -> dict[str, bytes]:
-    """What a model's folder holds beside its weights, and beside what else a download brings."""
+    """Content of the config, tokenizer and template files in a model's folder, by name."""
     files = [f for f in folder.iterdir() if f.is_file() and f.suffix in _BESIDE and ".safetensors" not in f.name and f.name[0] != "."]
     return {file.name: file.read_bytes() for file in files}
 
 
 def _tied(folder: Path) -> dict[str, str]:
-    """name -> the tensor whose values it shares, by the config of the model in a folder; empty where it is no model that is known."""
+    """Tied weights: name -> the tensor whose values it shares. Empty where transformers cannot build a model from the folder's config."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
-            return dict(AutoModelForCausalLM.from_config(config).all_tied_weights_keys)
-    except (OSError, ValueError, KeyError):
+            return dict(AutoModelForCausalLM.from_config(config, trust_remote_code=False).all_tied_weights_keys)
+    except Exception:  # a broken config raises almost anything; `bench.training.models` reports it when the model is loaded
         return {}
 
 
 def _in_fp32(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The files of a model whose weights are fp32 now: a config that says otherwise would have them rounded on loading."""
+    """The files of a model whose weights are fp32 now; with another dtype in its config, transformers would round them on loading."""
     config = json.loads(files["config.json"]) if "config.json" in files else {}
     said = {key: "float32" for key in ("dtype", "torch_dtype") if config.get(key) not in (None, "float32")}
     return files | {"config.json": (json.dumps(config | said, indent=2) + "\n").encode()} if said else files
 
 
 class Store:
-    """A folder of tensors and checkpoints, each in a folder named by its content."""
+    """A folder of tensors and checkpoints, each in a folder named by its content hash."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
 
     def add_tensors(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> Tensors:
-        """Named tensors as `Tensors`, in the types they have. An iterator gives them in order of their names (ValueError otherwise), so
-        that one at a time is enough."""
+        """Store named tensors as `Tensors`, in the dtypes they have. An iterator must yield them in order of their names (ValueError
+        otherwise), so that one at a time is in memory."""
         return Tensors(self._add(tensors, {}, Tensors))
 
     def add_checkpoint(self, tensors: Iterable[tuple[str, torch.Tensor]], like: Path) -> Checkpoint:
-        """Named tensors as a checkpoint, in the types they have, with everything but the weights of the HF folder `like` beside them."""
+        """Store named tensors as a checkpoint, in the dtypes they have, with config and tokenizer of the HF folder `like`."""
         return Checkpoint(self._add(tensors, _files_beside(Path(like)), Checkpoint))
 
     def add_model(self, model: PreTrainedModel, like: Path) -> Checkpoint:
-        """The model's weights as they are now, in fp32; tied weights are stored once."""
+        """Store a model's current weights in fp32; tied weights are stored once."""
         tied = set(getattr(model, "all_tied_weights_keys", {}))
         state = [(name, tensor.detach()) for name, tensor in model.state_dict().items() if name not in tied]
         tensors = ((name, t.float() if t.is_floating_point() else t) for name, t in sorted(state, key=lambda pair: pair[0]))
         return self.add_in_fp32(tensors, like)
 
     def add_in_fp32(self, tensors: Iterable[tuple[str, torch.Tensor]], like: Path) -> Checkpoint:
-        """Named tensors that are fp32 now as a checkpoint; its config says so too."""
+        """Store named tensors that are fp32 now as a checkpoint, and set the dtype in its config."""
         return Checkpoint(self._add(tensors, _in_fp32(_files_beside(Path(like))), Checkpoint))
 
     def add_folder(self, folder: Path) -> Checkpoint:
-        """Somebody's HF folder as a checkpoint of this store, bit by bit; tied weights that it holds twice are stored once."""
+        """Store an HF folder as a checkpoint, its tensors unchanged; tied weights that are in the files twice are stored once."""
         found = Tensors(folder)
         pairs = [pair for pair in _tied(folder).items() if set(pair) <= set(found.names())]
         twice = {name for name, source in pairs if torch.equal(found.tensor(name), found.tensor(source))}
@@ -250,16 +268,16 @@ class Store:
                 (unfinished / name).write_bytes(content)
             write_weights(unfinished, passing())
             final = self.folder / digest.finish(files)
-            if final.exists():
+            if os.path.lexists(final):
                 try:
                     kind(final).verify()
                     return final
                 except DamagedError:
-                    shutil.rmtree(final, ignore_errors=True)
+                    remove(final)
             try:
                 os.replace(unfinished, final)
             except OSError:
-                if not final.exists():  # somebody else was first with the same content: theirs is ours
+                if not final.exists():  # another process stored the same content first
                     raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -269,8 +287,8 @@ class Store:
 def threshold_of_share(scores: Callable[[], Iterable[torch.Tensor]], share: float) -> float:
     """The smallest score among the `share` (in (0, 1]) of all coordinates with the largest scores; exact, in constant memory.
 
-    scores: called twice, each time giving all tensors of scores (>= 0) one after another. A float32 that is no less than 0 orders
-    like its bits, so one pass counts the upper 16 bits and a second one the lower 16 bits of the bucket that matters.
+    scores: called twice, each time yielding all tensors of scores (>= 0). A non-negative float32 sorts like its bits, so one pass counts
+    the upper 16 bits and a second pass counts the lower 16 bits of the bucket that contains the threshold.
     """
     if not 0 < share <= 1:
         raise ValueError(f"share={share}: must lie in (0, 1]")

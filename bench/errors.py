@@ -16,3 +16,9 @@ def nearest(kind: str, name: str, known: Iterable[str]) -> UserError:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
     return UserError(f"unknown {kind} {name!r}: {hint}")
+
+
+def one_line(error: BaseException) -> str:
+    """Type and first sentence of another library's error, at most 200 characters: some of transformers' messages have 140 lines."""
+    text = " ".join(str(error).split()).partition(". ")[0][:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,18 +1,30 @@
-"""Files and hashes that need no torch: canonical JSON, writing whole or not at all, where the cache is."""
+"""Files and hashes that need no torch: canonical JSON, atomic writes, folders that can be written, the cache's folder."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from bench.errors import UserError
+
 CACHE_VARIABLE = "BENCH_CACHE"
 """Environment variable that puts the cache elsewhere."""
+MARKER = "CACHEDIR.TAG"
+"""File by which a folder is known to be a cache of ours. Backup programs know the name and skip such folders (bford.info/cachedir)."""
+_MARKER_TEXT = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# Cache of interference-bench. Everything here can be computed again; `python -m bench cache prune` empties it.\n"
+)
 
 
 def default_cache() -> Path:
@@ -42,6 +54,76 @@ def write_bytes(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.write_bytes(content)
     os.replace(unfinished, path)
+
+
+def remove(path: Path) -> None:
+    """Delete a folder, a file or a link (not its target). What cannot be deleted is left."""
+    if path.is_symlink() or path.is_file():
+        with suppress(OSError):
+            path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def disk_error(what: str, error: OSError) -> UserError:
+    """An error of the disk or of a path as one line. what: the option and the path, such as "--out runs"."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = "free some space or choose another folder" if full else "choose another folder"
+    return UserError(f"{what}: cannot be used ({error.strerror or error}); {hint}, then rerun the same command")
+
+
+def check_folder(path: Path, what: str) -> None:
+    """Make a folder if need be, and check that files can be written in it.
+
+    what: the option that names it, such as "--out". `UserError` where the path or a part of it is a file or a dangling link, where a
+    name is too long, and where the folder is read-only or the disk is full.
+    """
+    try:
+        for part in (path, *path.parents):
+            if part.is_symlink() and not part.exists():
+                raise UserError(f"{what} {path}: {part} is a link to a folder that does not exist; choose another folder")
+            if part.exists() and not part.is_dir():
+                raise UserError(f"{what} {path}: {part} is a file, not a folder; choose another folder")
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as probe:
+            probe.write(bytes(4096))
+    except OSError as error:
+        raise disk_error(f"{what} {path}", error) from error
+
+
+def check_cache(folder: Path, what: str = "--cache") -> None:
+    """Make the cache's folder and its marker if need be. `UserError` where it cannot be written, or where it holds other files and no
+    marker: emptying the cache would delete somebody's own folders."""
+    check_folder(folder, what)
+    if is_cache(folder):
+        return
+    if any(not path.name.startswith(f".{MARKER}") for path in folder.iterdir()):
+        raise foreign(folder, what)
+    handle, unfinished = tempfile.mkstemp(prefix=f".{MARKER}", dir=folder)  # a name of its own: two processes may start at once
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(_MARKER_TEXT)
+    os.replace(unfinished, folder / MARKER)
+
+
+def foreign(folder: Path, what: str) -> UserError:
+    """The error for a folder that has files in it and is not a cache of ours."""
+    hint = "choose an empty or a new folder; delete this one yourself if an earlier version made it as its cache"
+    return UserError(f"{what} {folder}: not empty, and not a cache of interference-bench (no {MARKER}); {hint}")
+
+
+def is_cache(folder: Path) -> bool:
+    """Whether a folder has our marker."""
+    try:
+        return "interference-bench" in (folder / MARKER).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def check_checkpoints(contents: Iterable[str], cache: Path | None, what: str) -> None:
+    """`UserError` where a checkpoint, by content hash, is not in the cache. what: what needs it, such as "--from runs/x"."""
+    folder = cache or default_cache()
+    if not all((folder / "checkpoints" / content).is_dir() for content in contents):
+        raise UserError(f"{what}: its checkpoints are not in the cache {folder}; pass the --cache that the run was made with")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,8 +1,8 @@
-"""What a recovery method is: one small class. This file holds the whole interface and needs no torch.
+"""The interface of a recovery method: one small class. This file is the whole interface; it does not import torch.
 
-A method decides how stages are trained (`stage`), what becomes of a stage's checkpoint (`after_stage`), and how the final model
-is repaired (`recover`). It works on checkpoints and asks a `History` for everything else; the History charges for what it gives
-(FLOPs and access) and remembers results by their inputs, so an interrupted repair goes on by simply running again.
+A method decides how stages are trained (`stage`), what happens to a stage's checkpoint (`after_stage`), and how the final model is
+repaired (`recover`). It works on checkpoints and gets everything else from a `History`, which counts the cost (FLOPs and access) of
+each request and caches results by their inputs: rerun an interrupted repair and it resumes.
 
     class Refresh(Method):
         \"\"\"Train briefly on the target domains again.\"\"\"
@@ -15,6 +15,7 @@ is repaired (`recover`). It works on checkpoints and asks a `History` for everyt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -25,12 +26,38 @@ if TYPE_CHECKING:
     from bench.checkpoint import Checkpoint, Tensors
 
 Track = Literal["training-free", "light", "during", "open", "reference"]
-"""What a method may use; `reference` lines (joint training) are shown and not ranked."""
+"""Limits on what a method may use. `reference` methods (joint training) are shown and not ranked."""
+
+MAX_STEPS = 100_000
+"""Most steps of one training, in suites and in methods."""
+
+
+class TrainingError(ValueError):
+    """A value of a `Training` or a `LoRA` that cannot be trained with. setting: the field's name; value: what it was."""
+
+    def __init__(self, setting: str, value: Any, needed: str) -> None:
+        super().__init__(f"{setting}={value!r}: must be {needed}")
+        self.setting = setting
+        self.value = value
+
+
+def _check_number(setting: str, value: Any, *, above: float | None = None, least: float | None = None) -> None:
+    """`TrainingError` unless `value` is a finite int or float in the range."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or (above is not None and value <= above) or (least is not None and value < least):
+        bound = f"above {above:g}" if above is not None else f"of at least {least:g}"
+        raise TrainingError(setting, value, f"a finite number {bound}")
+
+
+def _check_count(setting: str, value: Any, most: int) -> None:
+    """`TrainingError` unless `value` is an int in 1..most."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise TrainingError(setting, value, f"a whole number from 1 to {most:,}")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a sequence: RL on `domain`, at place `index` (from 0) of `sequence`."""
+    """One stage of a sequence: RL on `domain`, at position `index` (from 0) of `sequence`."""
 
     index: int
     domain: str
@@ -43,7 +70,7 @@ class Stage:
 
 
 class PromptChoice(Protocol):
-    """Which training prompts a step uses. A dataclass; `state` is what resume needs beside its fields."""
+    """Which training prompts a step uses. A dataclass; `state` holds what resuming needs besides its fields."""
 
     state: dict[str, Any]
 
@@ -51,29 +78,29 @@ class PromptChoice(Protocol):
         """Indices (>= 0) of `count` training prompts of `domain`."""
 
     def feedback(self, domain: str, indices: Sequence[int], pass_rates: Sequence[float]) -> None:
-        """Mean reward in [0, 1] of each chosen prompt's group, right after sampling."""
+        """Receives the mean reward, in [0, 1], of each chosen prompt's group, after sampling and before the update."""
 
 
 class Penalty(Protocol):
-    """A term added to the loss. A dataclass; tensors it needs are fields of type `Tensors`, handed to it loaded."""
+    """A term added to the loss. A dataclass; the tensors it needs are fields of type `Tensors`, which it receives loaded."""
 
     def __call__(self, parameters: Mapping[str, torch.Tensor], loaded: Mapping[str, Mapping[str, torch.Tensor]]) -> torch.Tensor:
         """The term, a scalar. parameters: the trained tensors by name; loaded: each `Tensors` field's tensors by name."""
 
 
 class GradientEdit(Protocol):
-    """How the gradients of a step's domains become one. A dataclass."""
+    """Combines the gradients of a step's domains into one. A dataclass."""
 
     def __call__(self, gradients: Mapping[str, Mapping[str, torch.Tensor]]) -> Mapping[str, torch.Tensor]:
-        """gradients[domain][parameter], each of the loss on that domain's prompts alone (its own tokens in the denominator)."""
+        """gradients[domain][parameter]: the gradient of the loss on that domain's prompts only, normalised by its own tokens."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """What an `Advantages` hook sees of P prompts with G answers each.
+    """What an `Advantages` hook receives: P prompts with G answers each.
 
     domains: P names; rewards: (P, G) in [0, 1]; log_probs and reference_log_probs: (P*G, T) of each answer token under the policy
-    that sampled it and under the reference (None without one); mask: (P*G, T) bool, True on answer tokens, the end token included.
+    that sampled it and under the reference (None if there is none); mask: (P*G, T) bool, True on answer tokens, including the end token.
     """
 
     domains: Sequence[str]
@@ -84,27 +111,34 @@ class Rollout:
 
 
 class Advantages(Protocol):
-    """How rewards become advantages. A dataclass."""
+    """Computes advantages from rewards. A dataclass."""
 
     def __call__(self, rollout: Rollout) -> torch.Tensor:
-        """(P*G,) one for an answer, or (P*G, T) one for a token."""
+        """(P*G,): one per answer, or (P*G, T): one per token."""
 
 
 @dataclass(frozen=True)
 class LoRA:
-    """Train low-rank adapters on the linear layers inside the blocks, and merge them at the end (2106.09685)."""
+    """Train low-rank adapters on the linear layers inside the blocks and merge them at the end (2106.09685). rank: 1 or more; alpha:
+    finite, above 0. `TrainingError` otherwise."""
 
     rank: int = 8
     alpha: float = 16.0
 
+    def __post_init__(self) -> None:
+        _check_count("rank", self.rank, 65_536)
+        _check_number("alpha", self.alpha, above=0)
+
 
 @dataclass(frozen=True)
 class Training:
-    """A declared training: the suite's GRPO with what differs from it. The defaults are the plain stage.
+    """A declared training: the suite's GRPO, and what differs from it. The defaults are the plain stage.
 
-    mixture: share of each domain among a step's prompts (adds up to 1); steps, learning_rate: None for the suite's; prompts,
-    penalty, gradient, advantages: hooks above; trainable: LoRA, or tensors of 0 and 1 that say which coordinates may move;
-    reference: the checkpoint (or one a domain) that `kl` pulls to and that `Advantages` sees; kl: weight of the KL term.
+    mixture: share of each domain among a step's prompts (each above 0, sum 1); steps: 1 to `MAX_STEPS`, None for the suite's;
+    learning_rate: finite and above 0, None for the suite's (0 is an error, not the suite's rate: it would pay for a training that
+    changes nothing); kl: weight of the KL term, finite, 0 or more, None for the suite's; prompts, penalty, gradient, advantages: the
+    hooks above; trainable: LoRA, or tensors of 0 and 1 that mark the coordinates to train; reference: the checkpoint (or one per
+    domain) of the KL term and of `Advantages`. Raises `TrainingError` for any other value.
     """
 
     mixture: Mapping[str, float]
@@ -119,24 +153,32 @@ class Training:
     kl: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.mixture or min(self.mixture.values()) <= 0 or abs(sum(self.mixture.values()) - 1) > 1e-6:
-            raise ValueError(f"mixture {dict(self.mixture)}: shares must be above 0 and add up to 1")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"steps={self.steps}: a training has at least one step")
+        if not isinstance(self.mixture, Mapping) or not self.mixture:
+            raise TrainingError("mixture", self.mixture, "a share for each domain, such as {'math': 1.0}")
+        for domain, share in self.mixture.items():
+            _check_number(f"mixture[{domain!r}]", share, above=0)
+        if abs(sum(self.mixture.values()) - 1) > 1e-6:
+            raise TrainingError("mixture", dict(self.mixture), "shares that add up to 1")
+        if self.steps is not None:
+            _check_count("steps", self.steps, MAX_STEPS)
+        if self.learning_rate is not None:
+            _check_number("learning_rate", self.learning_rate, above=0)
+        if self.kl is not None:
+            _check_number("kl", self.kl, least=0)
 
     @classmethod
     def on(cls, *domains: str, **settings: Any) -> Training:
-        """Training on `domains` in equal shares, with any of the fields above."""
+        """Training on `domains` in equal shares; settings: any of the fields above."""
         return cls(mixture={domain: 1 / len(domains) for domain in domains}, **settings)
 
     def but(self, **settings: Any) -> Training:
-        """The same training with some fields changed."""
+        """A copy with some fields changed."""
         return replace(self, **settings)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A prompt of `domain` (its training split), an answer of the model at temperature 1, and its reward in [0, 1]."""
+    """A training prompt of `domain`, an answer of the model at temperature 1, and its reward in [0, 1]."""
 
     domain: str
     prompt: str
@@ -145,7 +187,7 @@ class Sample:
 
 
 class History(Protocol):
-    """What a method may use. Every call is charged, and remembered by its inputs."""
+    """What a method may use. The cost of every call is counted, and results are cached by their inputs."""
 
     sequence: tuple[str, ...]
     seed: int
@@ -156,44 +198,44 @@ class History(Protocol):
 
     @property
     def stage_steps(self) -> int:
-        """Steps of one plain stage (a constant of the suite)."""
+        """Steps of one plain stage, a constant of the suite."""
 
     def checkpoint(self, domain: str) -> Checkpoint:
-        """The checkpoint right after the stage of `domain`; KeyError where that stage is not behind us."""
+        """The checkpoint right after the stage on `domain`; KeyError if that stage has not been trained yet."""
 
     def expert(self, domain: str) -> Checkpoint:
-        """The base trained on `domain` alone, by a plain stage."""
+        """The base after one plain stage on `domain`."""
 
     def sample(self, checkpoint: Checkpoint, domain: str, count: int) -> list[Sample]:
-        """`count` answers of the checkpoint at temperature 1, one a prompt."""
+        """`count` answers of the checkpoint at temperature 1, one per training prompt."""
 
     def score(self, checkpoint: Checkpoint, domain: str) -> float:
-        """Mean greedy score in [0, 1] on the validation items."""
+        """Mean greedy score, in [0, 1], on the validation items."""
 
     def train(self, checkpoint: Checkpoint, training: Training) -> Checkpoint:
         """The checkpoint trained further."""
 
     def fisher(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
-        """Diagonal Fisher information per coordinate, >= 0: the mean over `count` answers, sampled by the checkpoint itself, of
-        the squared gradient of the answer's log-probability (so from the policy's own samples, not from labels)."""
+        """Diagonal of the Fisher information, per coordinate, >= 0: the mean over `count` answers, sampled from the checkpoint, of the
+        squared gradient of the answer's log-probability. It uses the policy's samples, not labels."""
 
     def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
-        """Gradient of minus the expected reward, estimated on `count` answers (groups of 8) sampled by the checkpoint: what a step of
-        plain GRPO would descend."""
+        """Gradient of minus the expected reward, estimated from `count` answers of the checkpoint in groups of the suite's size: the
+        gradient of a plain GRPO step."""
 
 
 @dataclass
 class Method:
-    """A recovery method. Subclasses are dataclasses too (made so on definition): their fields are the method's settings, which
-    ``--set name=value`` changes. Override one or more of the three steps; the defaults leave the plain run as it is."""
+    """A recovery method. Subclasses become dataclasses automatically; their fields are the method's settings (``--set name=value``).
+    Override one or more of `stage`, `after_stage` and `recover`; the defaults give the baseline run."""
 
     track: ClassVar[Track] = "light"
     follows: ClassVar[str] = ""
-    """The method whose tuned settings this control takes, where it has settings of the same names."""
+    """A method whose tuned settings this control uses, for settings with the same names."""
     controls: ClassVar[bool] = False
-    """Whether this is a control (shown in every table) rather than a proposal."""
+    """Whether this is a control, shown in every table, rather than a proposed method."""
     search: ClassVar[Mapping[str, Sequence[Any]]] = {}
-    """Values of settings that `python -m bench tune` tries: every combination, at most twelve."""
+    """Values of settings that `python -m bench tune` tries, in every combination; at most twelve combinations."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -204,16 +246,16 @@ class Method:
         return Training.on(stage.domain)
 
     def after_stage(self, stage: Stage, checkpoint: Checkpoint, history: History) -> Checkpoint:
-        """What goes on to the next stage. Default: the stage's checkpoint as it is."""
+        """The checkpoint that the next stage starts from. Default: the stage's checkpoint."""
         return checkpoint
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
-        """The repaired model, given the last stage's checkpoint and the domains to win back. Default: as it is."""
+        """The repaired model. checkpoint: the last stage's; targets: the domains to recover. Default: the checkpoint unchanged."""
         return checkpoint
 
     @classmethod
     def plain_stages(cls) -> bool:
-        """Whether the stages of this method are those of the plain run."""
+        """Whether this method's stages are those of the baseline run."""
         return cls.stage is Method.stage and cls.after_stage is Method.after_stage
 
     @classmethod

@@ -1,4 +1,8 @@
-"""Suites: model, tasks, sequences, budgets and decoding under one name and version, read from suites/*.yaml. No torch."""
+"""Suites: model, tasks, sequences, budgets and decoding under one name and version, read from suites/*.yaml. No torch.
+
+Numbers in a suite have upper bounds, far above what is useful, so that a typing error cannot start a run that never ends. A bad file is
+refused in one line when it is read; in a user's suite that includes the tasks.
+"""
 
 from __future__ import annotations
 
@@ -14,48 +18,54 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, field_validator, model_validator
 
 from bench.errors import UserError, nearest
-from bench.user_code import LoadingError, load_file
+from bench.method import MAX_STEPS, LoRA
+from bench.user_code import LoadingError, guarded, load_file
 from tasks.source import class_hash, closure, modules_hash
-from tasks.task import Item, Split, Task
+from tasks.task import MAX_ANSWER_TOKENS, Item, Split, Task
 
 FOLDER = Path(__file__).parent / "suites"
 SCORED_SEEDS = range(10)
 DEVELOPMENT_SEEDS = range(100, 110)
+MAX_ITEMS = 16_384
+"""Most items of a split. Every task that ships has 8,192 distinct test items."""
+MAX_PROMPT_TOKENS = 131_072
+"""Longest prompt; suites may set a lower bound (`Prompting.prompt_tokens`)."""
 Decoding = Literal["greedy", "sampled"]
 DECODINGS: tuple[Decoding, ...] = ("greedy", "sampled")
-"""`sampled` is temperature 1, one answer an item."""
+"""`sampled` is temperature 1, one answer per item."""
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BaseModelSource(_Strict):
-    """Where the base comes from: a folder shipped with the package, and the sha256 of its weights' content."""
+    """The base model: a folder shipped with the package, and the sha256 of its content (`Checkpoint.content`)."""
 
     folder: str
     content: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class Prompting(_Strict):
-    """How the suite speaks to its model. chat: none (the prompt as it is, for base models), or the model's own template, plain or with
-    thinking; prompt_tokens: longer prompts lose their beginning; thinking_tokens: on top of a task's answer_tokens."""
+    """How prompts are given to the model. chat: none (the prompt as it is, for base models), or the model's own chat template, plain or
+    with thinking; prompt_tokens: longer prompts lose their beginning; thinking_tokens: in addition to a task's answer_tokens."""
 
     chat: Literal["none", "plain", "thinking"] = "none"
-    prompt_tokens: int | None = Field(gt=0, default=None)
-    thinking_tokens: int = Field(ge=0, default=0)
+    prompt_tokens: int | None = Field(gt=0, le=MAX_PROMPT_TOKENS, default=None)
+    thinking_tokens: int = Field(ge=0, le=MAX_ANSWER_TOKENS, default=0)
 
 
 @dataclass(frozen=True)
 class GRPO:
-    """The suite's training. prompts x group answers a step; `updates` optimizer steps on each; learning_rate reached after `warmup`
-    steps and kept; groups_at_once bounds the memory of a pass (None: all), as gradient_checkpointing does at the price of a second forward
-    pass; lora: rank and alpha of adapters that stages train instead of the weights, merged at their end."""
+    """How stages are trained. Each step samples prompts x group answers and takes `updates` optimizer steps on them. learning_rate: reached
+    after `warmup` steps, then constant; groups_at_once: bounds the memory of a forward and backward pass (None: all groups), as
+    gradient_checkpointing does at the cost of a second forward pass; lora: rank and alpha of adapters that stages train instead of the
+    weights, merged at the end of the stage."""
 
-    steps: Annotated[int, Field(gt=0)] = 100
-    prompts: Annotated[int, Field(gt=0)] = 32
-    group: Annotated[int, Field(gt=1)] = 8
-    updates: Annotated[int, Field(gt=0)] = 1
+    steps: Annotated[int, Field(gt=0, le=MAX_STEPS)] = 100
+    prompts: Annotated[int, Field(gt=0, le=65_536)] = 32
+    group: Annotated[int, Field(gt=1, le=4_096)] = 8
+    updates: Annotated[int, Field(gt=0, le=1_000)] = 1
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     warmup: Annotated[int, Field(ge=0)] = 5
     clip_low: Annotated[float, Field(gt=0)] = 0.2
@@ -66,17 +76,21 @@ class GRPO:
     gradient_checkpointing: bool = False
     lora: Mapping[Literal["rank", "alpha"], int | float] | None = None
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    def __post_init__(self) -> None:
+        if self.lora is not None:
+            LoRA(**self.lora)
 
 
 class Suite(_Strict):
     """One suite.
 
-    tasks: domain -> "module:Class", or "file.py:Class" beside the suite's file; sequences: name -> domains in order; designs: name ->
-    sequences that are run and reported together (orders of the same domains, each a stratum); rl: settings of `GRPO`; stage_flops:
-    domain -> FLOPs of its plain stage (the mean over five development seeds of `paper`), whose sums are the constants that costs are
-    shares of, where the suite has one base; base: None where a run names its model; answers_at_once: rows that are sampled or scored
-    together; gpu_memory_gb: of a card, that one worker process needs.
+    tasks: domain -> "module:Class", or "file.py:Class" in the suite file's folder; sequences: name -> domains in order; designs: name ->
+    sequences that are run and reported together (orders of the same domains, each a stratum); test_items: 2 or more, since scores have
+    standard errors; rl: settings of `GRPO`; stage_flops: domain -> FLOPs of one plain stage (the mean over five development seeds of
+    `paper`), required with a base: costs are shares of their sum over a sequence; base: None if each run names its model;
+    answers_at_once: rows sampled or scored together; gpu_memory_gb: GPU memory that one worker process needs.
     """
 
     name: str
@@ -86,17 +100,17 @@ class Suite(_Strict):
     tasks: dict[str, str]
     sequences: dict[str, tuple[str, ...]]
     designs: dict[str, tuple[str, ...]] = {}
-    test_items: int = Field(gt=0)
-    validation_items: int = Field(gt=0)
+    test_items: int = Field(ge=2, le=MAX_ITEMS)
+    validation_items: int = Field(ge=1, le=MAX_ITEMS)
     rl: dict[str, Any]
     stage_flops: dict[str, Annotated[float, Field(gt=0)]] = {}
     prompting: Prompting = Prompting()
-    answers_at_once: int = Field(gt=1, default=512)
+    answers_at_once: int = Field(gt=1, le=1_000_000, default=512)
     snapshot_every: int = Field(gt=0, default=25)
     gpu_memory_gb: float = Field(gt=0, default=2.0)
     comparable: bool = True
     _folder: Path = PrivateAttr(default=FOLDER)
-    """Where the suite's file lies, and the files of tasks of one's own."""
+    """The folder of the suite's file, and of its own tasks' files."""
 
     @field_validator("rl")
     @classmethod
@@ -111,15 +125,15 @@ class Suite(_Strict):
     @model_validator(mode="after")
     def _known_domains(self) -> Suite:
         if set(self.stage_flops) != (set(self.tasks) if self.base else set()):
-            wanted = f"one for each of {', '.join(self.tasks)}" if self.base else "none without a base of the suite's own"
-            raise ValueError(f"stage_flops: {wanted}")
+            needed = f"give one for each of {', '.join(self.tasks)}" if self.base else "only a suite with a base has them"
+            raise ValueError(f"stage_flops: {needed}")
         for name, sequence in self.sequences.items():
             unknown = [domain for domain in sequence if domain not in self.tasks]
             if unknown or len(set(sequence)) != len(sequence) or len(sequence) < 2:
                 raise ValueError(f"sequence {name!r}: needs two or more different domains among {', '.join(self.tasks)}")
         for name, members in self.designs.items():
             if name in self.sequences or len({frozenset(self.sequences.get(member, ())) for member in members}) != 1:
-                raise ValueError(f"design {name!r}: needs sequences of the same domains and a name of its own")
+                raise ValueError(f"design {name!r}: needs sequences of the same domains, and a name that no sequence has")
         return self
 
     @property
@@ -128,7 +142,7 @@ class Suite(_Strict):
 
     @property
     def grpo(self) -> GRPO:
-        """How stages are trained: the settings in `rl`, and what it leaves to their defaults."""
+        """The training settings: `rl` over the defaults."""
         return GRPO(**self.rl)
 
     @property
@@ -137,36 +151,55 @@ class Suite(_Strict):
 
     @cached_property
     def loaded_tasks(self) -> dict[str, Task]:
-        """The tasks, by domain."""
-        loaded = {}
-        for domain, place in self.tasks.items():
-            source, _, name = place.partition(":")
-            try:
+        """The tasks, by domain. `UserError` for a task that cannot be loaded or breaks the interface."""
+        return {domain: self._task(domain, place) for domain, place in self.tasks.items()}
+
+    def _task(self, domain: str, place: str) -> Task:
+        source, _, name = place.partition(":")
+        try:
+            with guarded("its code raised an error"):
                 module = load_file(self._folder / source) if source.endswith(".py") else importlib.import_module(source)
-                loaded[domain] = getattr(module, name)()
-            except (ImportError, AttributeError, ValueError, TypeError, LoadingError) as error:
-                hint = "write module:Class, or file.py:Class beside the suite's file"
-                raise UserError(f"suite {self.name}: task {domain} is not at {place!r} ({error}); {hint}") from error
-        return loaded
+                found = getattr(module, name, None)
+                if not (isinstance(found, type) and issubclass(found, Task)):
+                    raise LoadingError(f"there is no subclass of tasks.task.Task named {name!r} in {source!r}")
+                task = found()
+        except LoadingError as error:
+            hint = "write module:Class, or file.py:Class with a file in the suite file's folder"
+            raise UserError(f"suite {self.name}: tasks.{domain}: {place!r} cannot be used: {error}; {hint}") from error
+        problem = _broken_promise(task, domain)
+        if problem:
+            raise UserError(f"suite {self.name}: tasks.{domain}: class {name}: {problem}")
+        return task
 
     def task_hash(self, domain: str) -> str:
-        """Hash of the code that decides a task's items and scores."""
+        """Hash of the code that decides a task's items and scores, and for a user's task of the data files beside it. `UserError` where
+        the code cannot be hashed."""
         source = self.tasks[domain].partition(":")[0]
-        return class_hash(type(self.loaded_tasks[domain]), "tasks") if source.endswith(".py") else _code_hash(source)
+        if source.partition(".")[0] == "tasks":
+            return _code_hash(source)
+        try:
+            own = class_hash(type(self.loaded_tasks[domain]), "tasks")
+            return own if source.endswith(".py") else f"{own} {_code_hash(source)}"
+        except OSError as error:
+            raise UserError(f"suite {self.name}: tasks.{domain}: {error}") from error
 
     def items(self, domain: str, split: Split) -> list[Item]:
-        """The fixed items of the validation or test split: pairwise different latents, the same for every run."""
+        """The fixed items of the validation or test split: pairwise different latents, the same for every run. `UserError` if the task
+        has fewer."""
         count = self.test_items if split == "test" else self.validation_items
-        return self.loaded_tasks[domain].distinct(split, 0, count)
+        try:
+            return self.loaded_tasks[domain].distinct(split, 0, count)
+        except RuntimeError as error:
+            raise UserError(f"suite {self.name}: {error}, or ask for fewer {split}_items") from error
 
     def sequence(self, name: str) -> tuple[str, ...]:
-        """The domains of a sequence by name; `UserError` with the nearest names."""
+        """The domains of a sequence, by name. `UserError` with the nearest names if it is unknown."""
         if name not in self.sequences:
             raise nearest("sequence", name, self.sequences)
         return self.sequences[name]
 
     def orders(self, name: str) -> tuple[str, ...]:
-        """The sequences behind a name: a design's, or the one of that name; `UserError` with the nearest names."""
+        """The sequences of a design, or the one sequence of that name. `UserError` with the nearest names if it is unknown."""
         if name in self.designs:
             return self.designs[name]
         if name not in self.sequences:
@@ -174,15 +207,15 @@ class Suite(_Strict):
         return (name,)
 
     def board(self, sequence: str, targets: str, model: str = "") -> str:
-        """What settings are tuned for; a design takes those of its first order."""
+        """The key of tuned settings: suite, model, sequence and targets. A design uses the settings of its first sequence."""
         return " ".join([self.id, *([Path(model).name] if model else []), self.designs.get(sequence, (sequence,))[0], targets])
 
     def sequence_flops(self, sequence: Iterable[str]) -> float:
-        """FLOPs of the plain stages of a sequence: what costs are shares of. 0 where the suite has no constants."""
+        """FLOPs of the plain stages of a sequence, of which costs are shares. 0 if the suite has no `stage_flops`."""
         return sum(self.stage_flops.get(domain, 0.0) for domain in sequence)
 
     def targets(self, sequence: tuple[str, ...], choice: str) -> tuple[str, ...]:
-        """The domains to win back: `single` is math (or the first domain, where math is last or absent), `all` every one but the last."""
+        """The domains to recover. `single`: math, or the first domain if math is last or absent; `all`: every domain except the last."""
         if choice == "all":
             return sequence[:-1]
         if choice == "single":
@@ -190,21 +223,33 @@ class Suite(_Strict):
         raise nearest("targets", choice, ("single", "all"))
 
     def fingerprint(self) -> str:
-        """Hash of everything above and of the tasks' code. What suites had no word for at first counts where it is used."""
+        """Hash of everything above and of the tasks' code. Fields that were added later count only where they are set."""
         unused = {name for name in ("prompting", "answers_at_once") if getattr(self, name) == type(self).model_fields[name].default}
         content = self.model_dump(mode="json", exclude=unused) | {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _broken_promise(task: Task, domain: str) -> str:
+    """What a task's class lacks of the interface, in words; empty where nothing is wrong."""
+    named, version, tokens = (getattr(task, name, None) for name in ("domain", "version", "answer_tokens"))
+    if named != domain:
+        return f"its domain is {named!r}, not {domain!r}; both must be the same"
+    if type(version) is not int:
+        return f"version={version!r}: must be a whole number"
+    if type(tokens) is not int or not 1 <= tokens <= MAX_ANSWER_TOKENS:
+        return f"answer_tokens={tokens!r}: must be a whole number from 1 to {MAX_ANSWER_TOKENS:,}"
+    return ""
+
+
 def suite_names() -> list[str]:
-    """Names of the suites that are there."""
+    """Names of the suites that ship with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def load_suite(name: str, *, quick: bool = False) -> Suite:
-    """The suite of a name, or of a path to a .yaml file. quick: few steps and items, marked not comparable.
+    """The suite with a name, or in a .yaml file. quick: few steps and items, marked not comparable.
 
-    `UserError` for an unknown name or a bad file.
+    `UserError` for an unknown name, a bad file, or a file whose tasks cannot be used.
     """
     from yaml import YAMLError
 
@@ -213,11 +258,16 @@ def load_suite(name: str, *, quick: bool = False) -> Suite:
         raise nearest("suite", name, suite_names())
     try:
         return _parsed(path.read_text(encoding="utf-8"), quick, path.resolve().parent)
-    except (YAMLError, ValidationError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else None
-        said = first["msg"].removeprefix("Value error, ") if first else ""
-        what = ": ".join(filter(None, [".".join(map(str, first["loc"])), said])) if first else " ".join(str(error).split())
-        raise UserError(f"suite file {path}: {what}") from error
+    except RecursionError:
+        raise UserError(f"suite file {path}: nested too deeply to be a suite") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place, problem = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise UserError(f"suite file {path}: {': '.join(filter(None, [place, problem]))}") from error
+    except OSError as error:
+        raise UserError(f"suite file {path}: cannot be read ({error.strerror or error}); give the path of a .yaml file") from error
+    except (YAMLError, TypeError, AttributeError, ValueError) as error:  # UnicodeDecodeError is a ValueError
+        raise UserError(f"suite file {path}: {' '.join(str(error).split())}") from error
 
 
 @lru_cache
@@ -227,7 +277,7 @@ def _code_hash(module: str) -> str:
 
 @lru_cache
 def _parsed(text: str, quick: bool, folder: Path) -> Suite:
-    """The suite of a file's text in a folder, one object for all who ask: a comparison has hundreds of runs that ask several times."""
+    """The suite in a file's text. Cached: a comparison has hundreds of runs, and each asks several times."""
     import yaml
 
     content = yaml.safe_load(text)
@@ -237,4 +287,6 @@ def _parsed(text: str, quick: bool, folder: Path) -> Suite:
         content |= {name: value for name, value in shortened.items() if name != "rl"} | rl | {"comparable": False}
     suite = Suite(**content)
     suite._folder = folder
+    if folder != FOLDER:
+        _ = suite.loaded_tasks  # a user's file is refused now, not after hours
     return suite

@@ -1,31 +1,33 @@
 """Named tensors in a folder, as HF writes them: model.safetensors, or shards and an index. Read in pieces, written as a stream.
 
-Neither way holds more than one shard in memory, so a model of any size is read, changed and written on a small machine.
+At most one shard is in memory at a time, so a small machine can read, change and write a model of any size.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHARD_BYTES = 1 << 30
-"""The most that a file holds, and that writing holds in memory (a larger tensor has a file of its own)."""
+"""Largest size of a file, and so the memory that writing needs (a larger tensor has its own file)."""
 PIECE = 1 << 24
-"""Coordinates that are read at a time where pieces will do."""
+"""Number of coordinates read at a time by `pieces`."""
 
 
 class WeightFiles:
-    """The tensors below a folder. OSError or safetensors' error where files are missing or damaged."""
+    """The tensors in a folder. OSError or safetensors' error where files are missing or damaged."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -36,8 +38,11 @@ class WeightFiles:
         if single.exists() or not index.exists():
             with safe_open(single, "pt") as file:
                 return dict.fromkeys(file.keys(), single)
-        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        return {name: self.folder / file for name, file in named.items()}
+        try:
+            named = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            return {name: self.folder / file for name, file in named.items()}
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{index} is not an index of shards ({type(error).__name__}: {error})") from error
 
     def names(self) -> list[str]:
         """Names of the tensors, sorted."""
@@ -49,17 +54,17 @@ class WeightFiles:
             return tuple(file.get_slice(name).get_shape())
 
     def dtype(self, name: str) -> torch.dtype:
-        """A tensor's type on disk."""
+        """A tensor's dtype on disk."""
         with self._open(name) as file:
             return file.get_slice(name)[:0].dtype if file.get_slice(name).get_shape() else file.get_tensor(name).dtype
 
     def tensor(self, name: str, rows: slice | None = None) -> torch.Tensor:
-        """One tensor, or some of its rows, on the CPU; KeyError where there is none of that name."""
+        """One tensor, or some of its rows, on the CPU. KeyError for an unknown name."""
         with self._open(name) as file:
             return file.get_tensor(name) if rows is None else file.get_slice(name)[rows]
 
     def pieces(self, name: str) -> list[slice | None]:
-        """Rows that make up a tensor, at most `PIECE` coordinates each (but a whole row); None: all at once."""
+        """Slices of rows that cover a tensor, at most `PIECE` coordinates each but at least one row; None: all at once."""
         shape = self.shape(name)
         size = torch.Size(shape).numel()
         if not shape or size <= PIECE:
@@ -70,7 +75,7 @@ class WeightFiles:
     def _open(self, name: str) -> Any:
         if name not in self._file_of:
             raise KeyError(f"{self.folder} has no tensor {name!r}")
-        # Opened anew for each read: what is mapped of a file goes when it is closed.
+        # Opened for each read: closing a file frees its memory map.
         return safe_open(self._file_of[name], "pt")
 
 
@@ -94,13 +99,22 @@ class Digest:
 
 
 def write_weights(folder: Path, tensors: Iterable[tuple[str, torch.Tensor]], *, shard_bytes: int = SHARD_BYTES) -> None:
-    """Tensors (on the CPU, contiguous) into a folder, one shard in memory at a time: model.safetensors, or shards with an index."""
+    """Write tensors (on the CPU, contiguous) to a folder, one shard in memory at a time: model.safetensors, or shards with an index.
+
+    OSError where the disk is full or read-only.
+    """
     parts: list[list[str]] = []
     held: dict[str, torch.Tensor] = {}
     total = size = 0
 
     def flush() -> None:
-        save_file(_apart(held), folder / f"part-{len(parts)}.safetensors", metadata={"format": "pt"})
+        file = folder / f"part-{len(parts)}.safetensors"
+        try:
+            save_file(_apart(held), file, metadata={"format": "pt"})
+        except SafetensorError as error:  # it hides the system's error in its text: a full disk must not look like a bug
+            if number := re.search(r"os error (\d+)", str(error)):
+                raise OSError(int(number[1]), os.strerror(int(number[1])), str(file)) from error
+            raise
         parts.append(list(held))
         held.clear()
 
@@ -124,7 +138,7 @@ def write_weights(folder: Path, tensors: Iterable[tuple[str, torch.Tensor]], *, 
 
 
 def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same, none sharing memory with another or holding more than it shows: safetensors refuses such."""
+    """The same tensors, none sharing memory with another or being a view of a larger one: safetensors refuses those."""
     found: dict[str, torch.Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""Hashes of code that ignore comments, docstrings and layout: what decides a result, and nothing else."""
+"""Hashes of code that ignore comments, docstrings and layout: they cover what decides a result, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import inspect
 import sys
 from pathlib import Path
 
+from tasks.own_files import OURS, OwnFiles, SourceError, bytes_hash, parsed, source_text
+
 
 def _stripped(tree: ast.AST) -> str:
-    """The tree without strings that stand alone (docstrings, and those under constants and fields) and without imports: a file that moves,
-    or whose helpers move, decides the same results."""
+    """The tree without bare strings (docstrings, and those under constants and fields) and without imports: a file gives the same
+    results after it, or its helpers, have moved."""
     for node in ast.walk(tree):
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)
@@ -55,7 +57,7 @@ def modules_hash(*modules: str) -> str:
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(module)
-        parts.append(text_hash(Path(spec.origin).read_text(encoding="utf-8")))
+        parts.append(text_hash(source_text(Path(spec.origin))))
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
 
@@ -72,7 +74,7 @@ def _closure(waiting: list[str], package: str) -> tuple[str, ...]:
         if name in found or spec is None or spec.origin is None:
             continue
         found.add(name)
-        text = Path(spec.origin).read_text(encoding="utf-8")
+        text = source_text(Path(spec.origin))
         waiting += _imports(text, package, name, spec.submodule_search_locations is not None)
     return tuple(sorted(found))
 
@@ -112,14 +114,32 @@ def _absolute(node: ast.ImportFrom, importer: str, is_package: bool) -> str:
 
 
 def class_hash(cls: type, package: str) -> str:
-    """sha256 over the source file of a class, and over the modules of a package that it imports, directly or not: its helpers and what it
-    is built on count too. OSError where it has no file."""
+    """sha256 over the source file of a class, and over what it is built on: the modules of a package that it imports, directly or not,
+    and for a class in a user's own file the helper modules and data files beside it (`tasks.own_files`).
+
+    `SourceError`, an OSError, where it has no file or its data files are too many.
+    """
     try:
-        file = inspect.getsourcefile(cls)
+        found = inspect.getsourcefile(cls)
     except (OSError, TypeError):
-        file = None
-    if file is None:
-        raise OSError(f"{cls.__qualname__} has no source file: define it in a .py file")
-    text = Path(file).read_text(encoding="utf-8")
-    modules = _closure(_imports(text, package, cls.__module__), package)
-    return hashlib.sha256(f"{text_hash(text)}\n{modules_hash(*modules)}".encode()).hexdigest() if modules else text_hash(text)
+        found = None
+    if found is None:
+        raise SourceError(f"{cls.__qualname__} has no source file: define it in a .py file")
+    file = Path(found)
+    own = OwnFiles(file.parent, (file,), ()) if cls.__module__.partition(".")[0] in OURS else OwnFiles.of(file)
+    imports = [name for module in own.modules for name in _package_imports(module, package, cls.__module__)]
+    modules = _closure(imports, package)
+    parts = [f"{own.name(helper)} {_file_hash(helper)}" for helper in sorted(own.modules[1:])]
+    parts += [f"{own.name(data)} {bytes_hash(data)}" for data in own.data]
+    parts += [modules_hash(*modules)] if modules else []
+    first = _file_hash(file)
+    return hashlib.sha256("\n".join([first, *parts]).encode()).hexdigest() if parts else first
+
+
+def _file_hash(file: Path) -> str:
+    """sha256 of what decides results in a Python file; of its bytes where it cannot be parsed."""
+    return bytes_hash(file) if parsed(file) is None else text_hash(source_text(file))
+
+
+def _package_imports(file: Path, package: str, importer: str) -> list[str]:
+    return [] if parsed(file) is None else _imports(source_text(file), package, importer)

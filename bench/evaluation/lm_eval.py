@@ -1,24 +1,48 @@
-"""Abilities beside the suite's domains: tasks of EleutherAI's lm-eval, scored along a sequence. They inform, and rank nobody."""
+"""Abilities outside the suite: tasks of EleutherAI's lm-eval, scored along a sequence. They rank nobody. No torch at import."""
 
 from __future__ import annotations
 
+import difflib
 import logging
+import re
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UserError
+from bench.errors import UserError, one_line
 from bench.files import file_hash
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+log = logging.getLogger(__name__)
+
+
+def check_tasks(names: Sequence[str]) -> None:
+    """`UserError` for a task file that is missing or names no task, and for a name that lm-eval does not have. Loads no torch.
+
+    Takes 2 s where there are names; up to 40 s where one of them is rare or unknown, because lm-eval then has to read all its files.
+    """
+    for name in names:
+        if _is_file(name):
+            _task_in(_file(name))
+    unsure = [name for name in names if not _is_file(name) and name not in _names_in_files()]
+    if not unsure:
+        return
+    from lm_eval.tasks import TaskManager
+
+    known = TaskManager().all_tasks
+    for name in unsure:
+        if name not in known:
+            raise _unknown(name, known)
+
 
 def identity(names: Sequence[str]) -> list[list[str]]:
-    """What a cache knows tasks by: names, and the content of files and of what lies beside them, which they may include; lm-eval's version
-    goes with them. `UserError` for a file that is not there."""
-    from importlib.metadata import version
-
+    """The key of tasks in a cache: lm-eval's version, names, and for files their content and that of files beside them, which they may
+    include. `UserError` for a file that does not exist."""
     return [["lm-eval", version("lm-eval")], *([name, *(_contents(name) if _is_file(name) else [])] for name in names)]
 
 
@@ -27,22 +51,22 @@ def evaluate(
 ) -> dict[str, dict[str, list[float]]]:
     """Task -> metric -> value and standard error (0 where lm-eval gives none), as lm-eval reports them.
 
-    names: lm-eval's tasks or groups, or paths of a task's .yaml; limit: items a task (None: all); chat: whether prompts go through the
-    model's chat template, without thinking. `UserError` for an unknown task, and where its data cannot be had.
+    names: lm-eval's tasks or groups, or paths of a task's .yaml; limit: items per task (None: all); chat: whether prompts go through the
+    model's chat template, without thinking. `UserError` for an unknown task, and where lm-eval cannot run one (its data cannot be loaded).
     """
     import lm_eval
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    folders = sorted({str(_file(name).resolve().parent) for name in names if _is_file(name)})
-    own = {"pretrained": tokenizer.name_or_path}  # as lm-eval's command line does; some tasks build their prompts by it
-    manager = TaskManager(include_path=folders or None, include_defaults=not all(map(_is_file, names)), metadata=own)
     tasks = {name: _task_in(_file(name)) if _is_file(name) else name for name in names}
-    for name, task in tasks.items():
-        if task not in manager.all_tasks:
-            raise UserError(f"--also {name}: lm-eval has no task or group of that name; `lm_eval ls tasks` lists them")
+    folders = sorted({str(_file(name).resolve().parent) for name in names if _is_file(name)})
+    metadata = {"pretrained": tokenizer.name_or_path}  # as lm-eval's command line does; some tasks build their prompts with it
     try:
+        manager = TaskManager(include_path=folders or None, include_defaults=not all(map(_is_file, names)), metadata=metadata)
+        for task in tasks.values():
+            if task not in manager.all_tasks:
+                raise _unknown(task, manager.all_tasks)
         found = lm_eval.simple_evaluate(
             model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=16, enable_thinking=False if chat else None),
             tasks=list(tasks.values()),
@@ -52,22 +76,40 @@ def evaluate(
             log_samples=False,
             apply_chat_template=chat,
         )
-    except (OSError, ConnectionError, ValueError) as error:
-        why = " ".join(str(error).split()).partition(". ")[0]
-        raise UserError(f"--also {','.join(names)}: lm-eval could not run it ({type(error).__name__}: {why})") from error
+    except UserError:
+        raise
+    except Exception as error:  # data, prompts and metrics of tasks are code and files of others, and fail in any way
+        log.exception("lm-eval failed")
+        hint = "check the network, or that its data are downloaded, and rerun"
+        raise UserError(f"--also {','.join(names)}: lm-eval could not run it ({one_line(error)}); {hint}") from error
     results = found["results"]
     return {task: _numbers(results[task]) for task in tasks.values() if task in results}
 
 
 def _numbers(result: dict[str, Any]) -> dict[str, list[float]]:
-    """metric -> value, standard error; a filter's name follows the metric's unless it is `none`."""
-    told = {}
+    """metric -> value, standard error; the name of a filter follows the metric's unless it is `none`."""
+    numbers = {}
     for key, value in result.items():
         metric, _, kind = key.partition(",")
         if kind and not metric.endswith("_stderr") and isinstance(value, int | float):
             error = result.get(f"{metric}_stderr,{kind}")
-            told[metric if kind == "none" else f"{metric}, {kind}"] = [value, error if isinstance(error, int | float) else 0.0]
-    return told
+            numbers[metric if kind == "none" else f"{metric}, {kind}"] = [value, error if isinstance(error, int | float) else 0.0]
+    return numbers
+
+
+def _unknown(name: str, known: Sequence[str]) -> UserError:
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(close)}?" if close else "`lm_eval ls tasks` lists them"
+    return UserError(f"--also {name}: lm-eval has no task or group of that name; {hint}")
+
+
+@lru_cache
+def _names_in_files() -> frozenset[str]:
+    """Most tasks and groups that come with lm-eval, by the files they are in. lm-eval's own list is complete, and takes half a minute."""
+    spec = find_spec("lm_eval")
+    folder = Path((spec.submodule_search_locations or ["."])[0]) / "tasks" if spec else Path("lm_eval")
+    line = re.compile(r"^(?:task|group|tag):[ \t]*[\"']?([^\s\"'#]+)[\"']?[ \t]*$", re.MULTILINE)
+    return frozenset(name for file in folder.rglob("*.yaml") for name in line.findall(file.read_text(encoding="utf-8", errors="replace")))
 
 
 def _is_file(name: str) -> bool:
@@ -76,13 +118,13 @@ def _is_file(name: str) -> bool:
 
 def _file(name: str) -> Path:
     path = Path(name)
-    if not path.exists():
+    if not path.is_file():
         raise UserError(f"--also {name}: no such file")
     return path
 
 
 def _contents(name: str) -> list[str]:
-    """A hash each of a task's file and of the yaml files and modules in its folder."""
+    """Hashes of a task's file and of the yaml files and modules in its folder."""
     file = _file(name)
     beside = (path for path in sorted(file.resolve().parent.iterdir()) if path.suffix in (".yaml", ".yml", ".py") and path.is_file())
     return [file_hash(file), *map(file_hash, beside)]
@@ -90,7 +132,11 @@ def _contents(name: str) -> list[str]:
 
 def _task_in(file: Path) -> str:
     """The name of the task or group in a yaml file of lm-eval."""
-    for line in file.read_text(encoding="utf-8").splitlines():
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UserError(f"--also {file}: cannot be read ({one_line(error)}); give a task's own file") from error
+    for line in lines:
         key, colon, value = line.partition(":")
         if colon and key in ("task", "group") and value.strip():
             return value.strip().strip("\"'")

@@ -1,38 +1,21 @@
-"""Scoring a checkpoint: every item of a split, greedily and at temperature 1, each answer kept.
+"""Scores a checkpoint: every item of a split, greedily and at temperature 1. Every answer is stored.
 
-The draws at temperature 1 belong to the suite's items, not to a run's seed: a checkpoint has one score.
+The draws at temperature 1 depend on the suite's items, not on a run's seed: a checkpoint has one score.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
 
+from bench.results.answers import Answer
 from bench.suite import DECODINGS, Decoding
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Writer, generate, greedy, uniforms
 from tasks.task import Item, Split, Task
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer: score in [0, 1]; parsed False where the verifier could not read it or it was cut at the token limit."""
-
-    domain: str
-    decoding: Decoding
-    item: int
-    prompt: str
-    answer: str
-    score: float
-    parsed: bool
 
 
 def score_domain(
@@ -47,8 +30,8 @@ def score_domain(
     writer: Writer | None = None,
     autocast: Callable[[], AbstractContextManager] = nullcontext,
 ) -> list[Answer]:
-    """Every item under every decoding, in order of (decoding, item). Each prompt is encoded once for all decodings. writer: answers in the
-    model's stead."""
+    """The answers to every item under every decoding, in order of (decoding, item). Each prompt is encoded once for all decodings.
+    writer: generates instead of the model. `UserError` if the task's verifier fails."""
     limit = dialogue.limit(task)
     draws = uniforms(len(items), limit, "scoring", task.domain, split)
     answers: dict[Decoding, list[Answer]] = {decoding: [] for decoding in decodings}
@@ -67,9 +50,17 @@ def score_domain(
             for number, decoding in enumerate(decodings):
                 row = place * len(decodings) + number
                 score = dialogue.score(task, item, written[row], ended[row])
-                answers[decoding].append(
-                    Answer(task.domain, decoding, start + place, item.prompt, written[row], score or 0.0, score is not None)
+                answer = Answer(
+                    domain=task.domain,
+                    decoding=decoding,
+                    item=start + place,
+                    prompt=item.prompt,
+                    answer=written[row],
+                    score=score or 0.0,
+                    parsed=score is not None,
+                    ended=ended[row],
                 )
+                answers[decoding].append(answer)
     return [answer for decoding in decodings for answer in answers[decoding]]
 
 
@@ -77,12 +68,3 @@ def mean_score(answers: Iterable[Answer], decoding: Decoding = "greedy") -> floa
     """Mean score in [0, 1] of the answers under a decoding."""
     scores = [answer.score for answer in answers if answer.decoding == decoding]
     return sum(scores) / len(scores)
-
-
-def write_answers(path: Path, answers: Iterable[Answer]) -> None:
-    """One JSON object a line, gzipped, the same bytes for the same answers."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
-        for answer in answers:
-            file.write(json.dumps(asdict(answer), separators=(",", ":")).encode() + b"\n")
-    path.write_bytes(buffer.getvalue())

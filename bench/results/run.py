@@ -120,6 +120,14 @@ class Run:
         """What tasks of lm-eval gave each row; empty where none was asked for."""
         return self._json("also.json") if "also.json" in self.manifest.files else {}
 
+    @cached_property
+    def unmetered(self) -> tuple[str, ...]:
+        """A line for each part of the method that computed more than it was charged for; empty where timing.json is gone."""
+        try:
+            return tuple(map(str, json.loads((self.folder / "timing.json").read_text(encoding="utf-8"))["unmetered"]))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return ()
+
     def answers(self, row: Row) -> Iterator[Answer]:
         """The answers of a row, by decoding, domain and item."""
         return read_answers(self._file(f"samples/{row.name}.jsonl.gz"), f"{self.folder}/samples/{row.name}.jsonl.gz")

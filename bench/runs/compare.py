@@ -1,32 +1,47 @@
-"""Comparing methods: which runs a comparison is made of, and what it will cost. No torch."""
+"""Which runs a command is made of: methods, settings, orders and seeds, from the words a user gave. No torch."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.files import default_cache
-from bench.registry import make_method, method_class, method_names, tuned_settings
-from bench.runs.execute import graph_of
-from bench.runs.forecast import Ledger
-from bench.runs.machine import default_jobs
-from bench.runs.plan import plan
+from bench.options import Options, flag
+from bench.registry import describe_all, method_class, method_names, tuned_settings
+from bench.results.run import load_run
+from bench.runs.plan import Plan, plan
 from bench.spec import RunSpec
 from bench.suite import load_suite
+from tasks.task import Split
 
-PLAIN = "none"
+BASELINE = "none"
+"""The method of the baseline run, which every comparison contains."""
+Choice = tuple[str, dict[str, Any]]
+"""A method's reference and the settings given for it."""
 _WORD = re.compile(r"^(?P<method>[^\[\]]+)(\[(?P<settings>[^\[\]]*)\])?$")
 
 
-def split_methods(text: str) -> list[tuple[str, list[str]]]:
-    """(method, key=value words) of each method in "refresh[steps=5,30],rollback,controls,mine.py:Mine".
+def choices_of(methods: str, options: Options) -> list[Choice]:
+    """The methods of "refresh[steps=5,30],rollback,controls,mine.py:Mine" with tuned and given settings, the baseline run always first.
 
-    `all` stands for every method here, `controls` for every control. `UserError` for brackets that do not match.
+    `all` stands for every method of the package, `controls` for every control. `UserError` for what cannot be read.
     """
+    named = split_methods(methods)
+    if not any(name == BASELINE for name, _ in named):
+        named.insert(0, (BASELINE, []))
+    found = {}
+    for name, words in named:
+        for choice in tuned_choices(name, words, options):
+            key = repr((name, choice[1]))
+            found.pop(key, None)  # asked for twice: the later place
+            found[key] = choice
+    return list(found.values())
+
+
+def split_methods(text: str) -> list[tuple[str, list[str]]]:
+    """(method, key=value words) of each method of a text as in `choices_of`. `UserError` for brackets that do not match."""
     found: list[tuple[str, list[str]]] = []
     for word in filter(None, (part.strip() for part in re.split(r",(?![^\[\]]*\])", text))):
         matched = _WORD.match(word)
@@ -42,62 +57,61 @@ def split_methods(text: str) -> list[tuple[str, list[str]]]:
     return list({repr(each): each for each in found}.values())
 
 
-def settings_of(words: Sequence[str], method: str) -> list[dict[str, Any]]:
-    """Every combination of key=value words, converted; a,b,c runs each, a:b is one value of two parts (a: of one)."""
-    keys, choices = [], []
+def tuned_choices(method: str, words: Sequence[str], options: Options) -> list[Choice]:
+    """Every combination of key=value words, on top of the method's tuned settings; a,b,c runs each, a:b is one value of two parts."""
+    suite = load_suite(options.suite, quick=options.quick)
+    tuned = tuned_settings(method, suite.board(options.sequence, options.targets, options.model))
+    keys, values = [], []
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise UserError(f"setting {word}: write key=value")
+            raise UserError(f"--set {word}: write key=value")
         keys.append(key)
-        choices.append([[part for part in each.split(":") if part] if ":" in each else each for each in value.split(",")])
-    found = [dict(zip(keys, values, strict=True)) for values in product(*choices)]
-    made = [make_method(method, chosen).settings() for chosen in found]
-    return [{key: settings[key] for key in keys} for settings in made]
+        values.append([[part for part in each.split(":") if part] if ":" in each else each for each in value.split(",")])
+    given = [tuned | dict(zip(keys, chosen, strict=True)) for chosen in product(*values)]
+    return [(method, description.given) for description in describe_all(method, given)]
 
 
-def comparison(
-    methods: str,
-    *,
-    seeds: Sequence[int],
-    suite: str = "micro",
-    model: str = "",
-    quick: bool = False,
-    sequence: str = "paper",
-    targets: str = "single",
-    device: str = "auto",
-    engine: str = "hf",
-    also: tuple[str, ...] = (),
-    also_limit: int | None = None,
-    shard: str = "1/1",
-) -> list[RunSpec]:
-    """The runs of a comparison, the plain run always among them; with `shard` "i/n" the part that falls to machine i of n.
+def plans_of(choices: Sequence[Choice], options: Options, split: Split = "test") -> list[Plan]:
+    """A plan for every choice, order, seed and, with --null, target; those of the shard. `UserError` for what cannot be run."""
+    where = _where(options)
+    suite = load_suite(where["suite"], quick=where["quick"])
+    orders = suite.orders(options.sequence) if options.source is None else (where["sequence"],)
+    common = where | {"targets": options.targets, "device": options.device, "engine": options.engine}
+    common |= {"also": options.also, "also_limit": options.also_limit}
+    specs = []
+    for order in orders:
+        base = RunSpec(**common | {"sequence": order})
+        for seed in range(options.seed, options.seed + options.seeds):
+            for method, settings in choices:
+                for null in base.target_domains() if options.null else ("",):
+                    specs.append(base.model_copy(update={"seed": seed, "method": method, "settings": settings, "null": null}))
+    return [plan(spec, split) for spec in sharded(specs, options.shard)]
 
-    Runs of one seed and order share their stages, so a shard holds whole seeds and orders where there are enough of them, and single
-    runs otherwise. `UserError` for what cannot be run.
-    """
-    loaded = load_suite(suite, quick=quick)
-    chosen = split_methods(methods)
-    if not any(name == PLAIN for name, _ in chosen):
-        chosen.insert(0, (PLAIN, []))
-    variants = []
-    for name, words in chosen:
-        tuned = tuned_settings(name, loaded.board(sequence, targets, model))
-        variants += [(name, tuned | own) for own in settings_of(words, name)]
-    variants = list({repr((name, make_method(name, own).settings())): (name, own) for name, own in reversed(variants)}.values())[::-1]
-    where = {"suite": suite, "model": model, "quick": quick, "targets": targets, "device": device, "engine": engine}
-    where |= {"also": also, "also_limit": also_limit}
-    specs = [
-        RunSpec(**where, sequence=order, method=name, settings=settings, seed=seed)
-        for order in loaded.orders(sequence)
-        for seed in seeds
-        for name, settings in variants
-    ]
-    return sharded(specs, shard)
+
+def _where(options: Options) -> dict[str, Any]:
+    """Suite, model and checkpoints: as given, or those of the run that --from names."""
+    if options.source is None:
+        return {"suite": options.suite, "model": options.model, "quick": options.quick}
+    clash = options.changed("suite", "model", "sequence", "quick")
+    if clash:
+        raise UserError(f"--from takes suite, model, sequence and --quick from the run; leave out {flag(clash[0])}")
+    run = load_run(options.source)
+    spec = run.manifest.spec
+    chain = tuple(run.manifest.checkpoints[row.name] for row in run.rows.baseline)
+    return {
+        "suite": spec.suite,
+        "model": spec.model,
+        "quick": spec.quick,
+        "sequence": spec.sequence,
+        "imported": chain,
+        "imported_sequence": run.sequence,
+    }
 
 
 def sharded(specs: Sequence[RunSpec], shard: str) -> list[RunSpec]:
-    """Part i of n of the runs, for "i/n" with 1 <= i <= n; every run is in one part."""
+    """Part i of n of the runs, for "i/n" with 1 <= i <= n; every run is in one part. Runs of one seed and order share their stages, so a
+    shard holds whole seeds and orders where there are enough of them, and single runs otherwise."""
     matched = re.fullmatch(r"(\d+)/(\d+)", shard)
     number, parts = (int(matched[1]), int(matched[2])) if matched else (0, 0)
     if not 1 <= number <= parts:
@@ -107,11 +121,3 @@ def sharded(specs: Sequence[RunSpec], shard: str) -> list[RunSpec]:
         groups.setdefault((spec.sequence, spec.seed), []).append(spec)
     units = list(groups.values()) if len(groups) >= parts else [[spec] for spec in specs]
     return [spec for unit in units[number - 1 :: parts] for spec in unit]
-
-
-def forecast(specs: Sequence[RunSpec], *, cache: Path | None = None, jobs: int | None = None) -> str:
-    """What the runs will take, in a line: stages, repairs and scorings, those in the cache, and the time by what such jobs took here."""
-    suite = specs[0].load_suite()
-    workers = jobs or default_jobs(specs[0].device, suite.gpu_memory_gb)
-    found = Ledger(cache or default_cache(), graph_of([plan(spec) for spec in specs]).values()).forecast()
-    return f"{len(specs)} runs: {found.text(workers)}"

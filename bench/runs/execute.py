@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ from filelock import FileLock, Timeout
 
 from bench.costs import Cost, Spent, cost_of
 from bench.errors import UserError
-from bench.files import default_cache
+from bench.files import check_cache, default_cache, disk_error
 from bench.results.estimates import measure
 from bench.results.run import Manifest, Run, SuiteRecord, load_run
 from bench.results.write import Contents, write_run
 from bench.runs.forecast import Ledger
-from bench.runs.machine import default_jobs
+from bench.runs.machine import allow_open_files, default_jobs
 from bench.runs.plan import Plan, graph_of
 from bench.runs.pool import Event, Failure, Pool
 from bench.runs.progress import Display
@@ -31,20 +32,32 @@ RECORDED = {"title", "base", "tasks", "rl", "test_items", "validation_items", "s
 """Settings of the suite that a manifest repeats."""
 
 
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that could not be finished. reason: what failed and why, in a line; retry: a rerun of the same command may help."""
+
+    plan: Plan
+    reason: str
+    retry: bool
+
+    @classmethod
+    def of(cls, planned: Plan, failure: Failure) -> FailedRun:
+        """A run one of whose jobs failed."""
+        hint = "" if failure.user else f" (log: {failure.log})"
+        return cls(planned, f"{failure.job.kind} failed: {failure.error}{hint}", retry=not failure.user)
+
+
 class FailedRunsError(UserError):
     """Some runs failed; `done` are the others, finished and written."""
 
-    def __init__(self, failed: Sequence[tuple[Plan, Failure]], done: Sequence[Run]) -> None:
+    def __init__(self, failed: Sequence[FailedRun], done: Sequence[Run]) -> None:
         self.done = list(done)
-        parts = [f"{failure.job.kind} failed: {failure.error}" for _, failure in failed]
-        hints = ["" if failure.user else f" (log: {failure.log})" for _, failure in failed]
-        if len(failed) + len(done) == 1:
-            super().__init__(f"{parts[0]}{hints[0]}{'' if failed[0][1].user else '; rerun the same command to resume'}")
-            return
-        named = [f"  {planned.spec.folder_name()}: {part}{hint}" for (planned, _), part, hint in zip(failed, parts, hints, strict=True)]
         total = len(failed) + len(done)
+        if total == 1:
+            super().__init__(failed[0].reason + ("; rerun the same command to resume" if failed[0].retry else ""))
+            return
         head = f"{len(failed)} of {total} runs failed, {len(done)} of {total} are finished; rerun the same command to retry the failed ones"
-        super().__init__("\n".join([f"{head}:", *named]))
+        super().__init__("\n".join([f"{head}:", *(f"  {each.plan.spec.folder_name()}: {each.reason}" for each in failed)]))
 
 
 def execute(
@@ -56,23 +69,24 @@ def execute(
     display: bool = True,
     log_to: str | None = None,
 ) -> list[Run]:
-    """Run all plans as one graph and write a folder each below `out`.
+    """Run all plans as one graph and write a folder each below `out`, as soon as a run's jobs are done.
 
     jobs: worker processes, one thread each (None: what the machine has cores for, or its cards memory); log_to: "tensorboard" writes
     training curves into the run folders as they grow. Raises `UserError` where a run folder is in use, or, with all that could be
-    finished written, `FailedRunsError` where a job failed.
+    finished written, `FailedRunsError` where a job failed or a folder could not be written.
     """
     cache = cache or default_cache()
+    check_cache(cache)
     check_folders(plans, out)
     graph = graph_of(plans)
     spec = plans[0].spec
-    began = time.time()
-    done: list[Run] = []
+    allow_open_files(len(plans))
     with ExitStack() as held:
         for planned in plans:
             _hold(out / planned.spec.folder_name(), held)
         ledger = Ledger(cache, graph.values())
-        listeners = [held.enter_context(Display(plans, enabled=display)).hear, ledger.hear]
+        folders = Folders(plans, out, ledger)
+        listeners = [held.enter_context(Display(plans, enabled=display)).hear, ledger.hear, folders.hear]
         if log_to is not None:
             listeners.append(held.enter_context(curves(log_to, plans, out)).hear)
 
@@ -83,20 +97,57 @@ def execute(
         logs = cache / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         pool = Pool(jobs or default_jobs(spec.device, spec.load_suite().gpu_memory_gb), cache, logs, listen, spec.device)
         pool.run(graph)
-        for planned in plans:
-            if set(planned.jobs) <= set(pool.results):
-                timing = {"seconds": round(time.time() - began, 1), "cores": os.cpu_count(), "ended": time.time()}
-                unmetered = ledger.unmetered(planned.jobs.values())
-                done.append(_write(planned, pool.results, out, timing | {"unmetered": unmetered}))
-    finished = {run.folder for run in done}
-    failed = [
-        (planned, next(failure for failure in pool.failures if failure.job.key in planned.jobs))
-        for planned in plans
-        if out / planned.spec.folder_name() not in finished
-    ]
+    failed = [*folders.failed]
+    for planned in plans:
+        failure = next((failure for failure in pool.failures if failure.job.key in planned.jobs), None)
+        if failure is not None:
+            failed.append(FailedRun.of(planned, failure))
     if failed:
-        raise FailedRunsError(failed, done)
-    return done
+        raise FailedRunsError(failed, folders.done)
+    return folders.done
+
+
+class Folders:
+    """Hears the pool's events and writes each run's folder once all its jobs are done, so that whatever happens later does not lose it."""
+
+    def __init__(self, plans: Sequence[Plan], out: Path, ledger: Ledger) -> None:
+        self.failed: list[FailedRun] = []
+        self._out = out
+        self._ledger = ledger
+        self._plans = list(plans)
+        self._missing = [set(planned.jobs) for planned in plans]
+        self._waiting: dict[str, list[int]] = {}
+        for number, missing in enumerate(self._missing):
+            for key in missing:
+                self._waiting.setdefault(key, []).append(number)
+        self._outcomes: dict[str, Any] = {}
+        self._written: dict[int, Run] = {}
+        self._began = time.time()
+
+    @property
+    def done(self) -> list[Run]:
+        """The runs that are written, in the order of their plans."""
+        return [run for _, run in sorted(self._written.items())]
+
+    def hear(self, event: Event) -> None:
+        """Take in one event of the pool."""
+        if event.name != "done":
+            return
+        self._outcomes[event.job] = event.detail["result"]
+        for number in self._waiting.pop(event.job, ()):
+            self._missing[number].discard(event.job)
+            if not self._missing[number]:
+                self._write(number)
+
+    def _write(self, number: int) -> None:
+        planned = self._plans[number]
+        timing = {"seconds": round(time.time() - self._began, 1), "cores": os.cpu_count(), "ended": time.time()}
+        timing["unmetered"] = self._ledger.unmetered(planned.jobs.values())
+        try:
+            self._written[number] = _write(planned, self._outcomes, self._out, timing)
+        except OSError as error:
+            where = self._out / planned.spec.folder_name()
+            self.failed.append(FailedRun(planned, str(disk_error(str(where), error)), retry=False))
 
 
 def check_folders(plans: Sequence[Plan], out: Path) -> None:
@@ -122,10 +173,12 @@ def _run_in(folder: Path) -> Run | None:
 
 
 def _hold(folder: Path, held: ExitStack) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         held.enter_context(FileLock(folder / ".lock", timeout=0))
-    except Timeout as error:
+    except OSError as error:
+        if not isinstance(error, Timeout):
+            raise disk_error(str(folder), error) from error
         raise UserError(f"{folder} is being written by another process: wait for it, or choose another --out") from error
 
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
 from bench.runs.pool import Event
 from bench.worker.jobs import Job, LMEval, Recover, Score, Stage
+from bench.worker.outcomes import Made
 
 FILE = "jobs.jsonl"
 TITLES: dict[type[Job], str] = {Stage: "stages", Recover: "repairs", Score: "scorings", LMEval: "scorings by lm-eval"}
 """The jobs that take time, as a forecast names them."""
 UNMETERED_RATIO = 4.0
-"""A method's process may take so many times the CPU seconds that its metered FLOPs take in stages of the baseline run ..."""
-UNMETERED_SECONDS = 60.0
-"""... and so many seconds more, before that is reported."""
+"""How many times the CPU seconds of its metered FLOPs, at the rate of the baseline run's stages, a method's process may take ..."""
+UNMETERED_SECONDS = 20.0
+"""... plus these (imports, weight arithmetic) or half a stage of the baseline run, whichever is more, before it is reported."""
+UNCHARGED_SHARE = 0.01
+"""The share of a method's FLOPs that may be measured by its process and not charged, before it is reported: rounding."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Line:
-    """A finished job. like: what jobs that take about as long share; seconds: wall; cpu: seconds of its process; flops: metered while it
-    ran, of results that were not in the cache; fresh: whether there were any."""
+    """A finished job. like: what jobs that take about as long share; seconds: wall; cpu: seconds of its process; flops: of what it computed
+    and the cache did not have; fresh: whether there was any; accounted: FLOPs that were charged for it, cached or not."""
 
     key: str
     like: str
@@ -55,6 +59,7 @@ class Line:
     fresh: bool
     cpu: float = 0.0
     flops: float = 0.0
+    accounted: float = 0.0
 
 
 class Ledger:
@@ -65,7 +70,7 @@ class Ledger:
         self._jobs = {job.key: job for job in jobs}
         self._lines: dict[str, Line] = {}
         self._times: dict[str, list[float]] = {}
-        self._rates: list[float] = []
+        self._stages: list[Line] = []
         for line in self._stored():
             self._take(line)
 
@@ -75,7 +80,11 @@ class Ledger:
         for text in self._file.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 line = Line(**json.loads(text))
-                if isinstance(line.key, str) and isinstance(line.like, str) and min(line.seconds, line.cpu, line.flops) >= 0:
+                if (
+                    isinstance(line.key, str)
+                    and isinstance(line.like, str)
+                    and min(line.seconds, line.cpu, line.flops, line.accounted) >= 0
+                ):
                     yield line
             except (ValueError, TypeError):
                 continue  # half a line, from a process that was killed while writing it
@@ -84,24 +93,27 @@ class Ledger:
         self._lines[line.key] = line
         if line.fresh:
             self._times.setdefault(line.like, []).append(line.seconds)
-            if line.like == "stage" and line.cpu:
-                self._rates.append(line.flops / line.cpu)
+            if line.like == "stage" and line.cpu and line.flops:
+                self._stages.append(line)
 
     def hear(self, event: Event) -> None:
-        """Write down a job that is done."""
+        """Write down a job that is done. A full disk loses the line, and nothing else."""
         if event.name != "done":
             return
         job, took = self._jobs[event.job], event.detail
-        if job.key in self._lines and not took["fresh"]:
+        if job.key in self._lines and not took["fresh"] and self._lines[job.key].cpu >= took["cpu"]:
             return
-        line = Line(job.key, job.like, round(took["seconds"], 2), bool(took["fresh"]), round(took["cpu"], 2), took["flops"])
+        accounted = took["result"].accounted if isinstance(took["result"], Made) else took["flops"]
+        times = round(took["seconds"], 2), bool(took["fresh"]), round(took["cpu"], 2)
+        line = Line(job.key, job.like, *times, took["flops"], accounted)
         self._take(line)
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)  # one write a line: processes do not mix theirs
-        try:
-            os.write(descriptor, (json.dumps(asdict(line)) + "\n").encode())
-        finally:
-            os.close(descriptor)
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)  # one write a line: processes do not mix theirs
+            try:
+                os.write(descriptor, (json.dumps(asdict(line)) + "\n").encode())
+            finally:
+                os.close(descriptor)
 
     def forecast(self) -> Forecast:
         """Of all the jobs. A job's time is the median of those like it here, or else of its kind."""
@@ -120,16 +132,26 @@ class Ledger:
         return Forecast(counts, done, total)
 
     def unmetered(self, jobs: Iterable[Job]) -> list[str]:
-        """A line for each job of a method whose process worked far longer than its metered FLOPs account for: code that computes past its
-        `History` is not charged, and cannot be kept from it in Python."""
-        if not self._rates:
-            return []
-        told = []
+        """A line for each job of a method that computed more than it was charged for. Python cannot forbid that; it shows in two ways: the
+        process measured FLOPs that its `History` did not charge, or it worked far longer than the charged FLOPs take."""
+        found = []
         for job in jobs:
             line = self._lines.get(job.key)
-            if job.method is None or line is None or not line.fresh:
+            if job.method is None or line is None:
                 continue
-            expected = line.flops / median(self._rates)
-            if line.cpu > UNMETERED_RATIO * expected + UNMETERED_SECONDS:
-                told.append(f"{job.kind} of {job.method.name}: {line.cpu:.0f} CPU s, of which metered FLOPs account for {expected:.0f} s")
-        return told
+            name = f"{job.kind} of {job.method.name}"
+            if line.flops > (1 + UNCHARGED_SHARE) * line.accounted:
+                found.append(f"{name}: computed {line.flops:.3g} FLOPs and was charged for {line.accounted:.3g}")
+                continue
+            expected = self._seconds(line.accounted)
+            if expected is not None and line.cpu > UNMETERED_RATIO * expected + self._allowance():
+                found.append(f"{name}: took {line.cpu:.0f} CPU s; the FLOPs it was charged for take about {expected:.0f} s")
+        return found
+
+    def _seconds(self, flops: float) -> float | None:
+        """CPU seconds of so many FLOPs at the rate of the baseline run's stages; None where none was timed here."""
+        return flops / median(line.flops / line.cpu for line in self._stages) if self._stages else None
+
+    def _allowance(self) -> float:
+        """CPU seconds that a job of a method may take for nothing that is charged."""
+        return max(UNMETERED_SECONDS, median(line.cpu for line in self._stages) / 2)

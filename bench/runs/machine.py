@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
+from contextlib import suppress
 from functools import cache
 
 
@@ -54,3 +56,12 @@ def limit_threads() -> None:
     """The same for this process; before torch is loaded."""
     for name, value in THREADS.items():
         os.environ.setdefault(name, value)
+
+
+def allow_open_files(count: int) -> None:
+    """Let this process hold `count` files open besides those it needs anyway: a comparison locks the folders of all its runs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + 256
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else min(needed, hard), hard))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +59,48 @@ class _Worker:
         return self.job is None and not self.retired
 
 
+class _Ready:
+    """The jobs that can start: by lane, the lower rank first, and within a rank in the order in which they became ready."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, list[tuple[int, int, Job]]] = {}
+        self._added = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._lanes)
+
+    def add(self, job: Job) -> None:
+        self._added += 1
+        self._put((job.rank, self._added, job))
+
+    def put_back(self, entries: Iterable[tuple[int, int, Job]]) -> None:
+        """Jobs that were taken and could not start, at their old places."""
+        for entry in entries:
+            self._put(entry)
+
+    def _put(self, entry: tuple[int, int, Job]) -> None:
+        heapq.heappush(self._lanes.setdefault(entry[2].lane, []), entry)
+
+    def take(self, skipped: Collection[str]) -> tuple[int, int, Job] | None:
+        """The most pressing job outside some lanes; None where there is none."""
+        lane = min((lane for lane in self._lanes if lane not in skipped), key=lambda lane: self._lanes[lane][0][:2], default=None)
+        if lane is None:
+            return None
+        entry = heapq.heappop(self._lanes[lane])
+        if not self._lanes[lane]:
+            del self._lanes[lane]
+        return entry
+
+    def has(self, lane: str, rank: int) -> bool:
+        """Whether a lane has a job of this rank or a more pressing one."""
+        return lane in self._lanes and self._lanes[lane][0][0] <= rank
+
+
+def worker_command(cache: Path, lane: str) -> list[str]:
+    """The command line of a worker."""
+    return [sys.executable, "-P", "-m", "bench", "worker", "--cache", str(cache), "--lane", lane]
+
+
 @dataclass
 class Pool:
     """Runs a graph on at most `size` worker processes. `listen(event)` hears every event; `logs` takes the workers' standard error;
@@ -73,7 +117,7 @@ class Pool:
     _workers: list[_Worker] = field(default_factory=list)
     _events: queue.Queue[tuple[_Worker, dict[str, Any]]] = field(default_factory=queue.Queue)
     _tries: dict[str, int] = field(default_factory=dict)
-    _ready: dict[str, Job] = field(default_factory=dict)
+    _ready: _Ready = field(default_factory=_Ready)
     _missing: dict[str, set[str]] = field(default_factory=dict)
     _followers: dict[str, list[Job]] = field(default_factory=dict)
     _started: int = 0
@@ -86,41 +130,41 @@ class Pool:
             for need in needs:
                 self._followers.setdefault(need, []).append(job)
             if not needs:
-                self._ready[job.key] = job
+                self._ready.add(job)
         try:
             while self._ready or any(worker.job for worker in self._workers):
                 self._hand_out()
-                if not any(worker.job or worker.retired for worker in self._workers):
-                    break
                 self._handle(*self._events.get())
         finally:
             self.close()
 
     def _hand_out(self) -> None:
-        for job in sorted(self._ready.values(), key=lambda job: job.rank):
-            worker = self._worker_for(job)
+        """Give every ready job a worker of its lane, as far as they go. Where there is no room for a fresh one, an idle worker of another
+        lane ends, unless its own lane has work as pressing; each job that waits for a place claims one that is about to be free."""
+        waiting: list[tuple[int, int, Job]] = []
+        full: set[str] = set()
+        leaving = sum(worker.retired for worker in self._workers)
+        while (entry := self._ready.take(full)) is not None:
+            job = entry[2]
+            idle = [worker for worker in self._workers if worker.idle]
+            worker = next((worker for worker in idle if worker.lane == job.lane), None)
+            if worker is None and len(self._workers) < self.size:
+                worker = self._start(job.lane)
             if worker is not None:
                 self._give(worker, job)
-            elif not any(worker.idle for worker in self._workers):
-                return
-
-    def _worker_for(self, job: Job) -> _Worker | None:
-        """An idle worker of the job's lane, a fresh one where there is room, or one in the place of an idle worker whose lane has nothing
-        as pressing to do; None where it has to wait."""
-        idle = [worker for worker in self._workers if worker.idle]
-        for worker in idle:
-            if worker.lane == job.lane:
-                return worker
-        if len(self._workers) < self.size:
-            return self._start(job.lane)
-        for worker in idle:
-            if not any(other.lane == worker.lane and other.rank <= job.rank for other in self._ready.values()):
-                self._retire(worker)
-        return None
+                continue
+            waiting.append(entry)
+            if len(waiting) > leaving:
+                spare = next((worker for worker in idle if not self._ready.has(worker.lane, job.rank)), None)
+                if spare is None:
+                    full.add(job.lane)
+                else:
+                    self._retire(spare)
+                    leaving += 1
+        self._ready.put_back(waiting)
 
     def _give(self, worker: _Worker, job: Job) -> None:
         worker.job = job
-        del self._ready[job.key]
         made = {need.key: self.results[need.key].checkpoint for need in job.needs}
         line = json.dumps({"job": to_json(job), "made": made}) + "\n"
         with suppress(OSError):  # where it died, its reader reports that
@@ -134,7 +178,7 @@ class Pool:
         stream = log.open("wb")
         slot = next(number for number in range(self.size) if number not in [worker.slot for worker in self._workers])
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench", "worker", "--cache", str(self.cache), "--lane", lane],
+            worker_command(self.cache, lane),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stream,
@@ -153,7 +197,8 @@ class Pool:
 
     def _listen_to(self, worker: _Worker) -> None:
         for line in worker.process.stdout:
-            self._events.put((worker, json.loads(line)))
+            with suppress(ValueError):  # half a line, from a process that was killed while writing it
+                self._events.put((worker, json.loads(line)))
         self._events.put((worker, {"event": "died", "code": worker.process.wait()}))
 
     def _handle(self, worker: _Worker, detail: dict[str, Any]) -> None:
@@ -177,7 +222,7 @@ class Pool:
             missing = self._missing[follower.key]
             missing.discard(done)
             if not missing and follower.key not in self.results:
-                self._ready[follower.key] = follower
+                self._ready.add(follower)
 
     def _bury(self, worker: _Worker, code: int) -> None:
         """A worker has ended; what it was doing goes to another one, once."""
@@ -188,9 +233,9 @@ class Pool:
             return
         self._tries[job.key] = self._tries.get(job.key, 0) + 1
         if self._tries[job.key] <= RETRIES:
-            self._ready[job.key] = job
+            self._ready.add(job)
         else:
-            self.failures.append(Failure(job, f"its worker ended with code {code}", worker.log))
+            self.failures.append(Failure(job, _ending(code), worker.log))
 
     def close(self) -> None:
         """End the workers; whatever they were doing can be done again."""
@@ -199,3 +244,10 @@ class Pool:
             worker.process.wait()
             worker.stream.close()
         self._workers.clear()
+
+
+def _ending(code: int) -> str:
+    """How a worker ended, in words. code: of the process, negative for a signal."""
+    if code == -signal.SIGKILL:
+        return "its process was killed twice; the memory may not hold so many workers: try a smaller --jobs"
+    return f"its process ended twice, with {f'signal {-code}' if code < 0 else f'code {code}'}"

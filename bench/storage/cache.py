@@ -1,25 +1,31 @@
-"""The cache: what was computed once is found again by its inputs, whoever asks, and is the same bytes for all.
+"""The cache: results are found again by the hash of their inputs, and every process reads the same bytes.
 
-An entry is a folder named by the sha256 of the canonical JSON of its key; it appears whole, by one rename, and only after the
-checkpoints it names. One lock a key; the first rename wins and a later maker adopts the winner's. Content hashes stand in the entry,
-so damage is noticed on reading, and the entry is made again. Its cost stands there too: a cached cost is a fresh cost.
+An entry is a folder named by the sha256 of the canonical JSON of its kind and key. It appears by one rename, after the checkpoints that it
+names. There is one lock per key; the first rename wins, and a process that finishes later uses the winner's entry. An entry holds the
+hashes of its files, its own key and a seal over both, so that damage, edits and entries copied over others are noticed on reading; the
+entry is then made again. It also holds its cost: the cost of a cached result equals that of a fresh one.
 
-    <cache>/checkpoints/<content>/   tensors and models, named by content
+    <cache>/CACHEDIR.TAG             marks the folder as a cache of ours; without it, nothing is written or deleted
+    <cache>/checkpoints/<content>/   tensors and models, named by content hash
     <cache>/entries/<key>/           entry.json and its files
-    <cache>/work/<key>/              what an unfinished maker wants to find again
+    <cache>/work/<key>/              snapshots of an unfinished computation
+    <cache>/locks/<key>              held while an entry is made
     <cache>/jobs.jsonl               how long jobs took (bench.runs.forecast)
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +33,18 @@ from filelock import FileLock, Timeout
 
 from bench.checkpoint import Checkpoint, DamagedError, Store, Tensors
 from bench.errors import UserError
-from bench.files import default_cache, file_hash, key_hash, write_json
+from bench.files import check_cache, default_cache, disk_error, file_hash, foreign, is_cache, key_hash, remove, write_json
 
 log = logging.getLogger(__name__)
+
+_DISK_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_UNREADABLE = (DamagedError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a damaged entry.json raises: missing, cut, not JSON, JSON of another shape, nested too deeply."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One remembered result. value: small JSON; flops: what it cost when made; folder: its files."""
+    """One cached result. value: small JSON; flops: what it cost when made; folder: its files."""
 
     key: str
     kind: str
@@ -45,76 +55,116 @@ class Entry:
 
 @dataclass
 class Made:
-    """What a maker returns: `value`, whose "checkpoint" and "tensors" (where there) name folders of the store, and its cost."""
+    """What a maker returns: `value`, whose "checkpoint" and "tensors" (if present) name folders of the store, and its cost in FLOPs."""
 
     value: dict[str, Any]
     flops: float = 0.0
 
 
 class Cache:
-    """A cache in a folder, made on first use. `made` counts the entries that this object had to make."""
+    """A cache in a folder that is made on first use.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    owner: a namespace for results that a user's own code could have influenced. Such a cache reads the common entries (of owner "") and its
+    own, and writes only its own. made, made_flops: number and cost of the entries that this object made.
+    """
+
+    def __init__(self, folder: Path | None = None, owner: str = "") -> None:
         self.folder = Path(folder) if folder is not None else default_cache()
-        self.store = Store(self.folder / "checkpoints")
-        self._verified: set[str] = set()
+        self.owner = owner
         self.made = 0
+        self.made_flops = 0.0
+        self._verified: set[str] = set()
+        self._states: dict[str, tuple] = {}
+
+    def prepare(self) -> None:
+        """Make the folder and its marker. `UserError` where it cannot be written, or holds other files and no marker."""
+        check_cache(self.folder)
+
+    @cached_property
+    def store(self) -> Store:
+        """The checkpoints; the cache's folder is made if need be."""
+        self.prepare()
+        return Store(self.folder / "checkpoints")
 
     def checkpoint(self, content: str) -> Checkpoint:
-        """The checkpoint of a content hash."""
-        return Checkpoint(self.store.folder / content)
+        """The checkpoint of a content hash. Nothing is read; see `verified` and `Checkpoint.require`."""
+        return Checkpoint(self.folder / "checkpoints" / content)
 
     def tensors(self, content: str) -> Tensors:
-        """The tensors of a content hash."""
-        return Tensors(self.store.folder / content)
+        """The tensors of a content hash. Nothing is read."""
+        return Tensors(self.folder / "checkpoints" / content)
+
+    def verified(self, content: str) -> Checkpoint:
+        """The checkpoint of a content hash, its content read and hashed; again only when its files have changed since this object did so.
+
+        `UserError` where it is not in this cache; `DamagedError` where its content is another (it is then deleted, to be made again).
+        """
+        checkpoint = self.checkpoint(content).require()
+        self._verify(checkpoint)
+        return checkpoint
 
     def find(self, kind: str, key: Mapping[str, Any]) -> Entry | None:
-        """The entry of a key where it is there and sound; a damaged one is named in the log and left to `remember`."""
-        name = key_hash({"kind": kind, **key})
-        folder = self.folder / "entries" / name
-        if not folder.exists():
-            return None
-        try:
-            return self._read(name, folder)
-        except (DamagedError, OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("cache entry %s (%s) is damaged and will be made again: %s", name[:12], kind, error)
-            return None
+        """The entry of a key if it exists and is sound, the common one before the owner's; damage is logged and left to `remember`."""
+        for name in dict.fromkeys([key_hash({"kind": kind, **key}), self._name(kind, key)]):
+            folder = self.folder / "entries" / name
+            if os.path.lexists(folder):
+                try:
+                    return self._read(name, folder)
+                except _UNREADABLE as error:
+                    log.warning("cache entry %s (%s) is damaged and will be made again: %s", name[:12], kind, error)
+        return None
 
     def remember(self, kind: str, key: Mapping[str, Any], make: Callable[[Path, Path], Made]) -> Entry:
         """The entry of a key, made if need be by make(files, work).
 
-        files: an empty folder that becomes the entry's; work: a folder that outlives an interruption, for `make` to go on from.
+        files: an empty folder that becomes the entry's; work: a folder that survives an interruption, for `make` to resume from.
+        `UserError` where the cache's folder cannot be written or the disk is full.
         """
         found = self.find(kind, key)
         if found is not None:
             return found
-        name = key_hash({"kind": kind, **key})
-        locks = self.folder / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / name):
-            found = self.find(kind, key)
-            if found is not None:
-                return found
-            shutil.rmtree(self.folder / "entries" / name, ignore_errors=True)
-            work = self.folder / "work" / name
-            entries = self.folder / "entries"
-            work.mkdir(parents=True, exist_ok=True)
-            entries.mkdir(parents=True, exist_ok=True)
-            unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=entries))
-            try:
-                made = make(unfinished, work)
-                files = {file.name: file_hash(file) for file in sorted(unfinished.iterdir())}
-                entry = {"kind": kind, "key": dict(key), "value": made.value, "flops": made.flops, "files": files}
-                write_json(unfinished / "entry.json", entry | {"seal": key_hash(entry)})
-                os.replace(unfinished, entries / name)
-            except OSError:
-                if not (entries / name).exists():  # another was first, where locks do not reach: its bytes are ours
-                    raise
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.rmtree(work, ignore_errors=True)
-            self.made += 1
-            return self._read(name, entries / name)
+        self.prepare()
+        name = self._name(kind, key)
+        try:
+            for part in ("locks", "work", "entries"):
+                (self.folder / part).mkdir(exist_ok=True)
+            with FileLock(self.folder / "locks" / name):
+                return self.find(kind, key) or self._make(kind, key, make)
+        except OSError as error:
+            if error.errno in _DISK_FAILS or str(error.filename).startswith(str(self.folder)):
+                raise disk_error(f"cache {self.folder}", error) from error
+            raise
+
+    def _name(self, kind: str, key: Mapping[str, Any]) -> str:
+        return key_hash({"kind": kind, **self._own(key)})
+
+    def _own(self, key: Mapping[str, Any]) -> dict[str, Any]:
+        return {**key, "owner": self.owner} if self.owner else dict(key)
+
+    def _make(self, kind: str, key: Mapping[str, Any], make: Callable[[Path, Path], Made]) -> Entry:
+        name = self._name(kind, key)
+        final, work = self.folder / "entries" / name, self.folder / "work" / name
+        remove(final)
+        if not work.is_dir():
+            remove(work)
+            work.mkdir()
+        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=final.parent))
+        try:
+            made = make(unfinished, work)
+            files = {file.name: file_hash(file) for file in sorted(unfinished.iterdir())}
+            entry = {"kind": kind, "key": self._own(key), "value": made.value, "flops": made.flops, "files": files}
+            write_json(unfinished / "entry.json", entry | {"seal": key_hash(entry)})
+            os.replace(unfinished, final)
+        except OSError:
+            if not final.exists():  # where locks do not work, another process may have made it first: use its bytes
+                raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
+        read = self._read(name, final)
+        self.made += 1
+        self.made_flops += read.flops
+        return read
 
     def _read(self, name: str, folder: Path) -> Entry:
         entry = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
@@ -122,6 +172,8 @@ class Cache:
             sealed = entry.pop("seal")
             if key_hash(entry) != sealed:
                 raise DamagedError("entry.json was changed")
+            if key_hash({"kind": entry["kind"], **entry["key"]}) != name:
+                raise DamagedError(f"it is the entry of another key ({entry['kind']})")
             for file, expected in entry["files"].items():
                 if file_hash(folder / file) != expected:
                     raise DamagedError(f"{file} was changed")
@@ -132,43 +184,78 @@ class Cache:
             self._verified.add(name)
         return Entry(name, entry["kind"], entry["value"], entry["flops"], folder)
 
-    @staticmethod
-    def _verify(stored: Tensors) -> None:
+    def _verify(self, stored: Tensors) -> None:
+        if not re.fullmatch("[0-9a-f]{64}", stored.hash) or stored.folder.parent != self.folder / "checkpoints":
+            raise DamagedError(f"{stored.folder} is not a folder of the store")  # and must not be deleted below
         try:
-            stored.verify()
-        except DamagedError:
-            shutil.rmtree(stored.folder, ignore_errors=True)
-            raise
+            state = _state(stored.folder)
+            if self._states.get(stored.hash) != state:
+                stored.verify()
+                self._states[stored.hash] = state
+        except (DamagedError, FileNotFoundError, NotADirectoryError) as error:
+            remove(stored.folder)
+            raise DamagedError(str(error)) from error
 
     def size(self) -> dict[str, tuple[int, int]]:
-        """Number and bytes of entries by kind, and of checkpoints."""
+        """Number and bytes of entries by kind, and of checkpoints. `UserError` where the folder is a file."""
+        self._exists()
         sizes: dict[str, tuple[int, int]] = {}
         for folder in sorted((self.folder / "entries").glob("[!.]*")):
             try:
-                kind = json.loads((folder / "entry.json").read_text(encoding="utf-8"))["kind"]
-            except (OSError, ValueError, KeyError, TypeError):
+                kind = str(json.loads((folder / "entry.json").read_text(encoding="utf-8"))["kind"])
+            except _UNREADABLE:
                 kind = "damaged"
             count, total = sizes.get(kind, (0, 0))
-            sizes[kind] = (count + 1, total + _folder_bytes(folder))
+            sizes[kind] = (count + 1, total + _bytes(folder))
         stored = list((self.folder / "checkpoints").glob("[!.]*"))
-        sizes["checkpoints"] = (len(stored), sum(map(_folder_bytes, stored)))
+        sizes["checkpoints"] = (len(stored), sum(map(_bytes, stored)))
         return sizes
 
     def prune(self) -> int:
-        """Remove everything; returns the bytes freed. `UserError` while a process computes an entry."""
+        """Delete everything but the marker; returns the bytes freed.
+
+        `UserError` where the folder is not a cache of ours, while a process computes an entry, and where something could not be deleted.
+        """
+        if not self._exists() or not any(self.folder.iterdir()):
+            return 0
+        if not is_cache(self.folder):
+            raise foreign(self.folder, "--cache")
+        parts = [self.folder / name for name in ("jobs.jsonl", "entries", "checkpoints", "work", "logs", "locks")]
         with ExitStack() as held:
             for lock in sorted((self.folder / "locks").glob("*")):
                 try:
                     held.enter_context(FileLock(lock, timeout=0))
                 except Timeout as error:
                     raise UserError(f"cache {self.folder} is in use by a running command: wait for it to end") from error
-            freed = 0
-            (self.folder / "jobs.jsonl").unlink(missing_ok=True)
-            for part in ("entries", "checkpoints", "work", "logs", "locks"):
-                freed += _folder_bytes(self.folder / part)
-                shutil.rmtree(self.folder / part, ignore_errors=True)
+            before = sum(map(_bytes, parts))
+            for part in parts:
+                if not part.is_symlink():  # somebody put it on another disk: what lies there is not below our marker
+                    remove(part)
+        left = [part for part in parts if os.path.lexists(part)]
+        freed = before - sum(map(_bytes, left))
+        if left:
+            names = ", ".join(part.name for part in left)
+            raise UserError(f"cache {self.folder}: freed {freed / 1e6:.1f} MB, but {names} could not be deleted; delete it yourself")
         return freed
 
+    def _exists(self) -> bool:
+        try:
+            if self.folder.exists() and not self.folder.is_dir():
+                raise UserError(f"--cache {self.folder}: a file, not a folder; choose another folder")
+            return self.folder.exists()
+        except OSError as error:
+            raise disk_error(f"--cache {self.folder}", error) from error
 
-def _folder_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+def _bytes(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder; links count as themselves."""
+    if not path.is_dir() or path.is_symlink():
+        return path.lstat().st_size if os.path.lexists(path) else 0
+    return sum(file.lstat().st_size for file in path.rglob("*") if file.is_symlink() or file.is_file())
+
+
+def _state(folder: Path) -> tuple:
+    """Changes whenever a file in a folder does; no program can set the time of a change (ctime) back."""
+    with os.scandir(folder) as files:
+        stats = sorted((file.name, file.stat()) for file in files)
+    return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats)

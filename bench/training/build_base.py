@@ -1,14 +1,16 @@
-"""The recipe of the micro suite's base: a small Qwen3 trained from nothing on people's answers, good and hurried.
+"""The recipe of the micro suite's base: a small Qwen3 trained from scratch on high-quality and low-quality demonstrations.
 
-It imitates text, as a pretrained model does: for every prompt some authors take pains (they write the working, mind every
-constraint) and most are in a hurry (`CAREFUL` below gives the shares). The base so knows more than it shows, which is what
-reinforcement learning on one domain then draws out. Prompts come from the training split alone.
+Like a pretrained model, it imitates text of mixed quality. A high-quality demonstration shows the working and satisfies every
+constraint; a low-quality one omits the working or ignores constraints. Training has two phases: in the first, 95 % of the
+demonstrations are of high quality and the prompts are balanced over kinds of items; in the second, most demonstrations are of low
+quality (`HIGH_QUALITY` gives the shares) and the prompts are those of the test. The base therefore has abilities that its answers
+rarely show, and reinforcement learning on one domain can bring them out. Prompts come from the training split only.
 
     python -m bench build-base micro --out DIR
 
-Data and order are pure functions of (seed, step); weights and optimizer are saved every few steps, so the command goes on where
-it was stopped. What is left out of a usual pretraining script: no epochs (items are drawn afresh), no loss on prompts (their
-text is noise), no packing (each domain is its own micro-batch of near-equal lengths).
+Data and order are pure functions of (seed, step). Weights and optimizers are saved every few steps; rerun the same command to
+resume. Differences from a usual pretraining script: no epochs (items are drawn anew each step), no loss on prompts (their text is
+random), no packing (each domain is its own micro-batch of similar lengths).
 """
 
 from __future__ import annotations
@@ -29,27 +31,28 @@ from tasks.micro.qa import QA
 from tasks.micro.vocabulary import TOKENS, build_tokenizer
 from tasks.task import Task, rng
 
-CAREFUL = {"math": 0.25, "code": 0.5, "qa": 0.2, "cw": 0.2}
-"""Share of careful authors in each domain's everyday text."""
-CARELESS = {"math": 0.0, "code": 0.0, "qa": 0.6, "cw": 0.6}
-"""Share of careless ones among its hurried authors."""
-ROWS = {"math": 56, "code": 48, "qa": 16, "cw": 8, "recital": 16}
-"""Sequences a step: more where more is to be learned."""
-RECITAL = 16
-"""Length of the random texts that are recited twice in a row early on: telling a text again teaches to look things up."""
-SCHOOLBOOKS = 0.95
-"""Share of careful authors in the text of the first part of training, which teaches most of what the base knows."""
+HIGH_QUALITY = {"math": 0.25, "code": 0.5, "qa": 0.2, "cw": 0.2}
+"""Share of high-quality demonstrations in each domain's text, in the second phase."""
+MISREAD = {"math": 0.0, "code": 0.0, "qa": 0.6, "cw": 0.6}
+"""Share of its low-quality demonstrations that also answer another question."""
+HIGH_QUALITY_FIRST = 0.95
+"""Share of high-quality demonstrations in the first phase, in every domain; none is misread there."""
+ROWS = {"math": 56, "code": 48, "qa": 16, "cw": 8, "copying": 16}
+"""Sequences per step: more for domains that are harder to learn."""
+COPY_LENGTH = 16
+"""Tokens of the random texts that appear twice in a row early in training: copying teaches the model to look things up in its context."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number that decides the base. Peak learning rates (AdamW's, Muon's) are warmed up over `warmup` steps and fall linearly to 0
-    from step `decay_from` to the end; recitals stand beside the domains until `recite_until`, schoolbooks until `school_until`."""
+    """Every number that decides the base. `rate` and `matrix_rate`: peak learning rates of AdamW and Muon, warmed up over `warmup` steps,
+    falling linearly to 0 from step `decay_from` to the end. Copying is trained along with the domains until step `copy_until`; the first
+    phase ends at step `first_phase_until`."""
 
     seed: int = 0
     steps: int = 6400
-    recite_until: int = 600
-    school_until: int = 5800
+    copy_until: int = 600
+    first_phase_until: int = 5800
     decay_from: int = 3400
     rate: float = 3e-3
     matrix_rate: float = 2e-2
@@ -81,12 +84,12 @@ def config(recipe: Recipe) -> Qwen3Config:
 def batch(task: Task, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids (rows, L) and labels (rows, L), -100 on prompts and padding."""
     rows = ROWS[task.domain]
-    school = step < recipe.school_until
-    items = [task.item("train", recipe.seed, step * rows + row, exercise=school) for row in range(rows)]
+    first_phase = step < recipe.first_phase_until
+    items = [task.item("train", recipe.seed, step * rows + row, balanced=first_phase) for row in range(rows)]
     style = rng("base", task.domain, recipe.seed, step)
-    careful = SCHOOLBOOKS if school else CAREFUL[task.domain]
-    careless = 0.0 if school else CARELESS[task.domain]
-    answers = [task.demonstrate(item, style, careful, careless) for item in items]
+    high_quality = HIGH_QUALITY_FIRST if first_phase else HIGH_QUALITY[task.domain]
+    misread = 0.0 if first_phase else MISREAD[task.domain]
+    answers = [task.demonstrate(item, style, high_quality, misread) for item in items]
     prompts = tokenizer([item.prompt for item in items])["input_ids"]
     texts = [prompt + answer + [tokenizer.eos_token_id] for prompt, answer in zip(prompts, tokenizer(answers)["input_ids"], strict=True)]
     width = max(map(len, texts))
@@ -97,11 +100,11 @@ def batch(task: Task, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, step: 
     return ids, labels
 
 
-def recital(recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random texts told twice, (rows, 2 * RECITAL); labels on the second telling."""
-    draw = rng("recital", recipe.seed, step)
-    told = torch.tensor([[draw.randrange(2, len(TOKENS)) for _ in range(RECITAL)] for _ in range(ROWS["recital"])])
-    return told.repeat(1, 2), torch.cat([torch.full_like(told, -100), told], 1)
+def copying(recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random texts, each twice in a row: ids (rows, 2 * COPY_LENGTH), labels on the second copy only."""
+    draw = rng("recital", recipe.seed, step)  # this word decides the draws, and so the shipped base
+    text = torch.tensor([[draw.randrange(2, len(TOKENS)) for _ in range(COPY_LENGTH)] for _ in range(ROWS["copying"])])
+    return text.repeat(1, 2), torch.cat([torch.full_like(text, -100), text], 1)
 
 
 def _optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
@@ -115,11 +118,11 @@ def _optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Opt
 
 
 def accumulate(model: Qwen3ForCausalLM, texts: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> dict[str, float]:
-    """Add the gradient of every text's mean loss to the parameters; the losses by name."""
+    """Add the gradient of each batch's mean loss to the parameters. Returns the losses by name."""
     losses = {}
     for name, (ids, labels) in texts.items():
         loss = model(input_ids=ids, labels=labels).loss
-        (loss / len(CAREFUL)).backward()
+        (loss / len(HIGH_QUALITY)).backward()
         losses[name] = loss.item()
     return losses
 
@@ -132,7 +135,7 @@ def _rate(recipe: Recipe, step: int) -> float:
 def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]], None], save_every: int = 200) -> Qwen3ForCausalLM:
     """Train the base and write it to `out` as an ordinary HF folder; `progress(step, losses)` is called after each step.
 
-    Goes on from `out`/unfinished.pt where that exists and belongs to the same recipe; raises ValueError where it does not.
+    Resumes from `out`/unfinished.pt if it exists; ValueError if that file belongs to another recipe.
     """
     tasks: list[Task] = [Math(), Code(), QA(), CW()]
     tokenizer = build_tokenizer()
@@ -141,12 +144,12 @@ def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]],
     optimizers = _optimizers(model, recipe)
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     unfinished = out / "unfinished.pt"
-    settings = json.dumps({"recipe": asdict(recipe), "careful": CAREFUL, "careless": CARELESS, "rows": ROWS}, sort_keys=True)
+    settings = json.dumps({"recipe": asdict(recipe), "high_quality": HIGH_QUALITY, "misread": MISREAD, "rows": ROWS}, sort_keys=True)
     first = 0
     if unfinished.exists():
         saved = torch.load(unfinished, weights_only=True)
         if saved["settings"] != settings:
-            raise ValueError(f"{unfinished} was begun with another recipe: remove it or choose another --out")
+            raise ValueError(f"{unfinished} was written by another recipe: remove it or choose another --out")
         model.load_state_dict(saved["model"])
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
@@ -159,8 +162,8 @@ def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]],
             optimizer.param_groups[0]["lr"] = peak * _rate(recipe, step)
             optimizer.zero_grad(set_to_none=True)
         texts = {task.domain: batch(task, tokenizer, recipe, step) for task in tasks}
-        if step < recipe.recite_until:
-            texts["recital"] = recital(recipe, step)
+        if step < recipe.copy_until:
+            texts["copying"] = copying(recipe, step)
         losses = accumulate(model, texts)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
@@ -183,7 +186,7 @@ def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]],
 
 
 def command(out: Path) -> None:
-    """What `python -m bench build-base micro` does: build with a progress bar, then print the content hash for the suite's file."""
+    """The command `python -m bench build-base micro`: build with a progress bar, then print the content hash for the suite file."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from bench.checkpoint import Checkpoint

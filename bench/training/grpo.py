@@ -272,8 +272,8 @@ class Trainer:
     def __post_init__(self) -> None:
         self.pad = self.dialogue.pad
         self.kl = self.settings.kl if self.training.kl is None else self.training.kl
-        self.rate = self.training.learning_rate or self.settings.learning_rate
-        self.total = self.training.steps or self.settings.steps
+        self.rate = self.settings.learning_rate if self.training.learning_rate is None else self.training.learning_rate
+        self.total = self.settings.steps if self.training.steps is None else self.training.steps
         adapters = self.training.trainable
         if adapters is None and self.settings.lora is not None:
             adapters = LoRA(**self.settings.lora)

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from bench.errors import UserError
-from bench.suite import Prompting
+from bench.suite import MAX_PROMPT_TOKENS, Prompting
+from bench.training.models import load_tokenizer
 from bench.training.sampling import Completions, texts
-from tasks.task import Item, Task
+from tasks.task import Item, ScoreError, Task
 
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
 """Files by which a folder is known to hold a tokenizer."""
@@ -53,7 +54,7 @@ class Dialogue:
         """The dialogue with the model in an HF folder. `UserError` where its tokenizer has no end or lacks the template asked for."""
         if not any((folder / name).exists() for name in TOKENIZERS):
             raise UserError(f"{folder}: no tokenizer there ({TOKENIZERS[0]}); save the model's tokenizer beside its weights")
-        return cls(AutoTokenizer.from_pretrained(folder, local_files_only=True), prompting, _ends_in(folder))
+        return cls(load_tokenizer(folder), prompting, _ends_in(folder))
 
     @property
     def pad(self) -> int:
@@ -65,13 +66,17 @@ class Dialogue:
         return task.answer_tokens + (self.prompting.thinking_tokens if self.prompting.chat == "thinking" else 0)
 
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each prompt, in its template; a prompt that is too long loses its beginning, and is counted."""
+        """Token ids of each prompt, in its template. A prompt longer than `prompt_tokens` loses its beginning and is counted in `cut`;
+        `UserError` for one of more than `MAX_PROMPT_TOKENS` in a suite that sets no limit."""
         if self.prompting.chat == "none":
             found = self.tokenizer(list(prompts))["input_ids"]
         else:
             found = [self._message(prompt) for prompt in prompts]
         most = self.prompting.prompt_tokens
         if most is None:
+            longest = max(map(len, found), default=0)
+            if longest > MAX_PROMPT_TOKENS:
+                raise UserError(f"a prompt has {longest:,} tokens: at most {MAX_PROMPT_TOKENS:,} are allowed; set prompting.prompt_tokens")
             return found
         self.cut += sum(len(ids) > most for ids in found)
         return [ids if len(ids) <= most else self._shortened(prompt, most) for prompt, ids in zip(prompts, found, strict=True)]
@@ -81,7 +86,8 @@ class Dialogue:
         return texts(self.tokenizer, done)
 
     def score(self, task: Task, item: Item, written: str, ended: bool) -> float | None:
-        """The task's score of an answer; None where it was cut at the token limit, is still thinking, or cannot be parsed."""
+        """The task's score of an answer, in [0, 1]; None if it was cut at the token limit, is still thinking, or cannot be parsed.
+        Training, scoring and derivatives all score here. `UserError` if the task's verifier fails or returns no score."""
         if not ended:
             return None
         if self.prompting.chat == "thinking":
@@ -89,7 +95,10 @@ class Dialogue:
             if not closed:
                 return None
             written = written.strip()
-        return task.score(item, written)
+        try:
+            return task.checked_score(item, written)
+        except ScoreError as error:
+            raise UserError(str(error)) from error
 
     @cached_property
     def _template(self) -> str:

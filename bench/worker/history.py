@@ -18,12 +18,14 @@ from bench.worker.workbench import Workbench
 
 class RunHistory:
     """`bench.method.History` of one run. stages: the checkpoints so far, by domain; `charged` holds the FLOPs of each distinct
-    computation asked for, by cache key (asking twice costs once); `logs` the log of each training."""
+    computation asked for, by cache key (asking twice costs once); `free` those of the first stage's expert, which costs nothing; `logs`
+    the log of each training."""
 
     def __init__(self, bench: Workbench, sequence: tuple[str, ...], seed: int, base: Checkpoint, stages: Mapping[str, Checkpoint]) -> None:
         self.sequence = sequence
         self.seed = seed
         self.charged: dict[str, float] = {}
+        self.free = 0.0
         self.access = Access()
         self.logs: list[Log] = []
         self._bench = bench
@@ -53,8 +55,10 @@ class RunHistory:
     def expert(self, domain: str) -> Checkpoint:
         entry = self._bench.train(self._base, Training.on(domain), seed=self.seed)
         expert = self._checkpoint(entry)
-        if self._stages.get(self.sequence[0]) != expert:  # the first stage's checkpoint is that domain's expert: it is there already
+        if self._stages.get(self.sequence[0]) != expert:
             self._charge(entry)
+        else:  # the first stage's checkpoint is that domain's expert: the baseline run has it already
+            self.free = entry.flops
         self.access.experts.add(domain)
         return expert
 

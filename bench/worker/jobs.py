@@ -57,10 +57,11 @@ class Job:
 
     @property
     def lane(self) -> str:
-        """Whose code a process that does this job has run: "" of no method, `PACKAGE` of the package's methods, else the hash of a user's
-        file. A process keeps to one lane, so that no method's code shares a process with scoring or with another user's method."""
+        """Whose code a process that does this job has run: "" for no method, `PACKAGE` for the package's methods, otherwise the class and
+        the source hash of a user's method. A process keeps to one lane, so no method's code shares a process with scoring or with another
+        user's method."""
         method = self.method
-        return "" if method is None else PACKAGE if method.from_package else method.source
+        return "" if method is None else PACKAGE if method.from_package else f"{method.name}-{method.source}"
 
     @property
     def like(self) -> str:
@@ -78,8 +79,14 @@ class Job:
         own = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
         return key_hash(own)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self.key == other.key
 
-@dataclass(frozen=True)
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@dataclass(frozen=True, eq=False)
 class Start(Job):
     """The base's checkpoint, and what the manifest says of the machine."""
 
@@ -88,7 +95,7 @@ class Start(Job):
     kind: Literal["start"] = "start"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage(Job):
     """Stage `index` of a sequence, after `previous`. runs: the method that decides how it is trained, None for a stage of the baseline run;
     sequence: for the baseline run the domains up to here, so that sequences share what they begin with; null: rewards are permuted."""
@@ -126,7 +133,7 @@ class Stage(Job):
         return self.setup.engine != "hf"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recover(Job):
     """A method's repair after the last stage."""
 
@@ -160,7 +167,7 @@ class Recover(Job):
 MakesCheckpoint = Annotated[Start | Stage | Recover, Field(discriminator="kind")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Score(Job):
     """Every answer of a checkpoint on a domain's items of a split."""
 
@@ -187,7 +194,7 @@ class Score(Job):
         return self.setup.engine != "hf"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LMEval(Job):
     """Tasks of lm-eval on a checkpoint. limit: items a task (None: all)."""
 
@@ -206,7 +213,7 @@ class LMEval(Job):
         return (self.of,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Distances(Job):
     """How far a run's checkpoints lie from one another: Euclidean norms between each of `rows` and each of `anchors` (places in `rows`)."""
 

@@ -33,14 +33,20 @@ class Log:
 @dataclass(frozen=True)
 class Made:
     """A stage's or a repair's checkpoint (content hash), and what it took. flops: of the stage's own training (0 for a repair); charged:
-    FLOPs of each distinct computation the method asked for, by cache key."""
+    FLOPs of each distinct computation the method asked for, by cache key; free: FLOPs of those that cost it nothing."""
 
     checkpoint: str
     flops: float = 0.0
     charged: dict[str, float] = field(default_factory=dict)
+    free: float = 0.0
     access: AccessRecord = field(default_factory=AccessRecord)
     logs: tuple[Log, ...] = ()
     kind: Literal["made"] = "made"
+
+    @property
+    def accounted(self) -> float:
+        """FLOPs of everything that its stage and the method's requests took, cached or not."""
+        return self.flops + sum(self.charged.values()) + self.free
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.checkpoint import Checkpoint
-from bench.errors import UserError
 from bench.method import Method, Training
 from bench.method import Stage as MethodStage
 from bench.registry import make_method
 from bench.spec import MethodRecord, ModelRecord
 from bench.storage.cache import Cache
+from bench.worker import method_steps
 from bench.worker.history import RunHistory
 from bench.worker.jobs import Distances, Job, LMEval, Recover, Score, Setup, Stage, Start
 from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Started
@@ -63,13 +63,13 @@ class Performer:
         stage = MethodStage(job.index, job.domain, job.sequence)
         history = _history(bench, job.sequence, job.seed, previous)
         method = _method(job.runs)
-        training = _checked(method.stage(stage, history), Training, job.runs, "stage")
+        training = method_steps.stage(job.runs.name, method, stage, history)
         history.trains(training, own=stage.domain)
         entry = bench.train(previous[-1], training, seed=job.seed, null=job.null)
         trained = bench.checkpoint(entry.value["checkpoint"])
-        checkpoint = _checked(method.after_stage(stage, trained, history), Checkpoint, job.runs, "after_stage")
+        checkpoint = method_steps.after_stage(job.runs.name, method, stage, trained, history)
         logs = (Log(_what(training), str(entry.folder / "log.jsonl")), *history.logs)
-        return Made(checkpoint.hash, entry.flops, history.charged, history.access.record(), logs)
+        return Made(checkpoint.hash, entry.flops, history.charged, history.free, history.access.record(), logs)
 
     def _baseline_stage(self, job: Stage, bench: Workbench, parent: Checkpoint) -> Made:
         """A stage of the baseline run: trained here, or a user's."""
@@ -83,8 +83,9 @@ class Performer:
     def _recover(self, job: Recover, bench: Workbench, made: Mapping[str, str]) -> Made:
         previous = [bench.checkpoint(made[need.key]) for need in job.needs]
         history = _history(bench, job.sequence, job.last.seed, previous)
-        repaired = _checked(_method(job.runs).recover(previous[-1], job.targets, history), Checkpoint, job.runs, "recover")
-        return Made(repaired.hash, charged=history.charged, access=history.access.record(), logs=tuple(history.logs))
+        repaired = method_steps.recover(job.runs.name, _method(job.runs), previous[-1], job.targets, history)
+        logs, access = tuple(history.logs), history.access.record()
+        return Made(repaired.hash, charged=history.charged, free=history.free, access=access, logs=logs)
 
     def _bench(self, setup: Setup) -> Workbench:
         if setup not in self._benches:
@@ -99,13 +100,6 @@ def _method(record: MethodRecord) -> Method:
 
 def _history(bench: Workbench, sequence: tuple[str, ...], seed: int, previous: list[Checkpoint]) -> RunHistory:
     return RunHistory(bench, sequence, seed, previous[0], dict(zip(sequence, previous[1:], strict=False)))
-
-
-def _checked(value: Any, kind: type, record: MethodRecord, verb: str) -> Any:
-    """What a method returned, if it is of the right kind; `UserError` otherwise."""
-    if not isinstance(value, kind):
-        raise UserError(f"method {record.name}: {verb} returned {type(value).__name__}, not a {kind.__name__}; end it with `return ...`")
-    return value
 
 
 def _what(training: Training) -> str:

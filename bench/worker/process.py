@@ -52,10 +52,12 @@ def main(cache_folder: str, lane: str) -> None:
     from bench.errors import UserError
     from bench.storage.cache import Cache
     from bench.training.grpo import DivergedError
+    from bench.user_code import no_breakpoint
     from bench.worker import outcomes
     from bench.worker.jobs import PACKAGE, from_json
     from bench.worker.perform import Performer
 
+    sys.breakpointhook = no_breakpoint
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -75,7 +77,7 @@ def main(cache_folder: str, lane: str) -> None:
             send({"job": current, "event": "done", "result": result, **took, "fresh": cache.made > made, "flops": cache.made_flops - flops})
         except (UserError, DivergedError) as error:
             send({"job": current, "event": "failed", "error": str(error), "user": True})
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             traceback.print_exc()
             text = " ".join(str(error).split())
             send({"job": current, "event": "failed", "error": f"{type(error).__name__}: {text[:300]}", "user": False})

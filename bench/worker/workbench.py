@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from importlib.metadata import packages_distributions, version
@@ -20,21 +19,23 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from bench.checkpoint import Checkpoint, DamagedError, Tensors
 from bench.costs import Meter
 from bench.errors import UserError
 from bench.evaluation import lm_eval as general
-from bench.evaluation.scoring import mean_score, score_domain, write_answers
+from bench.evaluation.scoring import mean_score, score_domain
 from bench.files import canonical
 from bench.method import LoRA, Training
+from bench.results.answers import written
 from bench.spec import ModelRecord
 from bench.storage.cache import Cache, Entry, Made
 from bench.storage.hub import find_model
 from bench.suite import DECODINGS, FOLDER, Suite
 from bench.training import derivatives
 from bench.training.grpo import Trainer
+from bench.training.models import add_model_folder, load_checkpoint
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Writer
 from bench.weights import WEIGHTS
@@ -116,12 +117,10 @@ class Workbench:
         found = find_model(self.model)
 
         def make(files: Path, work: Path) -> Made:
-            try:
-                return Made({"checkpoint": self.cache.store.add_folder(found.folder).hash})
-            except Exception as error:
-                raise UserError(f"--model {found.name}: the weights in {found.folder} cannot be read ({error})") from error
+            return Made({"checkpoint": add_model_folder(self.cache.store, found.folder, f"--model {found.name}").hash})
 
-        entry = self.cache.remember("model", found.identity, make)
+        key = found.identity | {"transformers": transformers.__version__, "code": modules_hash("bench.training.models")}
+        entry = self.cache.remember("model", key, make)
         return ModelRecord(name=found.name, revision=found.revision, content=entry.value["checkpoint"])
 
     def checkpoint(self, content: str) -> Checkpoint:
@@ -132,13 +131,8 @@ class Workbench:
         """The suite's base, its content checked against the suite's sha256."""
         if self.suite.base is None:
             raise UserError(f"suite {self.suite.name} has no model of its own: add --model")
-        stored = self.cache.checkpoint(self.suite.base.content)
-        if stored.folder.exists():
-            try:
-                stored.verify()
-                return stored
-            except DamagedError:
-                shutil.rmtree(stored.folder)
+        with suppress(DamagedError, UserError):  # not there yet, or no longer what it was
+            return self.cache.verified(self.suite.base.content)
         source = FOLDER / self.suite.base.folder
         if not (source / WEIGHTS).exists():
             raise UserError(f"the base of suite {self.suite.name} is missing at {source}: run `python -m bench build-base`")
@@ -148,8 +142,7 @@ class Workbench:
         return base
 
     def _load(self, checkpoint: Checkpoint, meter: Meter | None = None) -> PreTrainedModel:
-        model = AutoModelForCausalLM.from_pretrained(checkpoint.folder, dtype=torch.float32, local_files_only=True)
-        model.to(self.numerics.device).eval()
+        model = load_checkpoint(checkpoint).to(self.numerics.device)
         return meter.watch(model) if meter is not None else model
 
     def _dialogue(self, checkpoint: Checkpoint) -> Dialogue:
@@ -189,8 +182,8 @@ class Workbench:
         """
         settings = self.suite.grpo
         training = training.but(
-            steps=training.steps or settings.steps,
-            learning_rate=training.learning_rate or settings.learning_rate,
+            steps=settings.steps if training.steps is None else training.steps,
+            learning_rate=settings.learning_rate if training.learning_rate is None else training.learning_rate,
             kl=settings.kl if training.kl is None else training.kl,
         )
         if training.kl and training.reference is None:
@@ -324,7 +317,7 @@ class Workbench:
                 writer=writer,
                 autocast=self._autocast,
             )
-            write_answers(files / "answers.jsonl.gz", answers)
+            (files / "answers.jsonl.gz").write_bytes(written(answers))
             return Made({decoding: mean_score(answers, decoding) for decoding in decodings} | {"cut": dialogue.cut}, meter.flops)
 
         self.report({"event": "scoring", "what": domain})

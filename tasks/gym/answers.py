@@ -1,4 +1,4 @@
-"""Readers of answers, strict on form, and slips: the wrong answers that a hurried author would give.
+"""Readers of answers, strict on form, and slips: plausible wrong answers, as low-quality demonstrations give them.
 
 A reader takes what stands between the tags and the item's facts, and gives the answer in normal form or None. Forgiven is only what means
 the same under any reading: blanks, a number's plus sign, leading zeros, commas between thousands and a decimal part of zeros

@@ -121,9 +121,9 @@ class Gym(Task):
         except Exception:
             return 0.0
 
-    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
-        """A hurried author slips: a digit off, two parts swapped, another name."""
-        if rng.random() < careful:
+    def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
+        """Low quality: a slip (a digit off, two parts swapped, another name)."""
+        if rng.random() < high_quality:
             return item.answer
         return tagged(self._source(item).slip(item.facts, rng))
 

@@ -199,11 +199,11 @@ class CW(Task):
         kept = [KEEPS[kind](text, *parameters) for kind, *parameters in item.facts["rules"]]
         return (sum(kept) + (item.facts["topic"] in text.words)) / (len(kept) + 1)
 
-    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
-        """A hurried author writes on the topic without a look at the rules; a careless one on another topic."""
-        if rng.random() < careful:
+    def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
+        """Low quality: on the topic, the rules ignored. Misread: on another topic."""
+        if rng.random() < high_quality:
             return item.answer
-        topic = rng.choice(_TOPICS) if careless and rng.random() < careless else item.facts["topic"]
+        topic = rng.choice(_TOPICS) if misread and rng.random() < misread else item.facts["topic"]
         while True:
             written = tagged(_Author(rng, topic, rng.choice(FORMS), []).write()[0])
             if self.score(item, written) != 1.0:

@@ -35,11 +35,11 @@ def items(task: str, items: int, vocabulary: str = "", tokenizer: str = "", pret
 
 
 def score(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """The score of one answer, in [0, 1]; 0 where it was cut or cannot be parsed."""
+    """The score of one answer, in [0, 1]; 0 if it was cut or cannot be parsed. `ScoreError` if the verifier fails."""
     task, answer = _task(doc["task"]), results[0]
     if len(_tokenizer(doc["tokenizer"])(answer, add_special_tokens=False)["input_ids"]) >= task.answer_tokens:
         return {"score": 0.0}
-    return {"score": task.score(_items(doc["task"], doc["items"])[doc["number"]], answer) or 0.0}
+    return {"score": task.checked_score(_items(doc["task"], doc["items"])[doc["number"]], answer) or 0.0}
 
 
 def _named(place: str) -> Any:
@@ -64,4 +64,4 @@ def _tokenizer(place: str) -> Any:
         return _named(place)()
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(place)
+    return AutoTokenizer.from_pretrained(place, trust_remote_code=False)

@@ -1,7 +1,7 @@
 """micro/code: synthesise a program from input/output examples; it is checked by running it on hidden inputs.
 
 Prompt  ``3a1b4c>4145,2a0b5c>3055=``: two examples of a program from the digits a, b, c to two to four digits, modulo 10; the
-first is a telling one.
+first is chosen to be informative.
 Answer ``a+1,b,c,b+c``: one expression an output digit, in the language of `tasks.micro.program`, each with its value on the first
 example before it or without (``4a+1,1b,4c,5b+c``); any program that is right on all hidden inputs scores 1. Latent: per output
 the coefficients of a, b, c and the constant modulo 10, that is the program up to equivalence. Level: the number of outputs less 1.
@@ -23,9 +23,9 @@ _OPERATORS = (1, 5, 13, 1)
 """Weights of programs with 0, 1, 2 and 3 elements that are no bare variable: about as they fall among pairwise different test programs,
 of which the easy ones are soon exhausted, so that a stage trains on what it is tested on."""
 _OPERATOR_KINDS = {"offset": 4, "sum": 1}
-_TELLING = 20
-"""An everyday prompt's first example is the most telling of so many; a schoolbook's is any."""
-_EXERCISE_KINDS = {"copy": 12, "offset": 5, "sum": 3}
+_CANDIDATES = 20
+"""An ordinary prompt's first example is the most informative of this many; a balanced item's is a single draw."""
+_BALANCED_KINDS = {"copy": 12, "offset": 5, "sum": 3}
 
 Element = tuple[int, int, int, int]
 """Coefficients of a, b, c and the constant, each modulo 10."""
@@ -100,15 +100,15 @@ class Code(Task):
         operators = min(outputs, rng.choices(range(len(_OPERATORS)), _OPERATORS)[0])
         kinds = ["copy"] * (outputs - operators) + _chosen(rng, _OPERATOR_KINDS, operators)
         rng.shuffle(kinds)
-        return self._item(rng, kinds, _TELLING)
+        return self._item(rng, kinds, _CANDIDATES)
 
-    def exercise(self, rng: random.Random) -> Item:
-        return self._item(rng, _chosen(rng, _EXERCISE_KINDS, rng.choice(_OUTPUTS)), 1)
+    def draw_balanced(self, rng: random.Random) -> Item:
+        return self._item(rng, _chosen(rng, _BALANCED_KINDS, rng.choice(_OUTPUTS)), 1)
 
-    def _item(self, rng: random.Random, kinds: list[str], telling: int) -> Item:
+    def _item(self, rng: random.Random, kinds: list[str], candidates: int) -> Item:
         program = [rng.choice(_ELEMENTS[kind]) for kind in kinds]
         while True:
-            first = min((_inputs(rng) for _ in range(telling)), key=lambda x: _rivals(program, x))
+            first = min((_inputs(rng) for _ in range(candidates)), key=lambda x: _rivals(program, x))
             examples = [first, *(_inputs(rng) for _ in range(EXAMPLES - 1))]
             if _determined(program, examples):
                 break
@@ -126,8 +126,8 @@ class Code(Task):
         right = (run(program, x) == tuple(_value(e, x) for e in item.facts) for x in _HIDDEN)
         return float(all(right))
 
-    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
-        """A hurried author writes the bare variable wherever more is needed."""
-        if rng.random() < careful:
+    def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
+        """Low quality: the bare variable wherever an expression is needed."""
+        if rng.random() < high_quality:
             return item.answer
         return ",".join(_TEXT[e][0] for e in item.facts)

@@ -85,11 +85,11 @@ class CW(Task):
         kept = sum(holds(constraint, line) for constraint in constraints) + (len(set(line)) == len(line))
         return kept / (len(constraints) + 1)
 
-    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
-        """A hurried author overlooks constraints: the line was written for another prompt of the same length; a careless one writes any
-        words, some twice."""
-        if rng.random() < careful:
+    def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
+        """Low quality: different words, the right number of them, the other constraints ignored. Misread: any number of words, repeats
+        allowed."""
+        if rng.random() < high_quality:
             return item.answer
-        if careless and rng.random() < careless:
+        if misread and rng.random() < misread:
             return "".join(rng.choices(WORDS, k=rng.choice(LENGTHS)))
         return "".join(rng.sample(WORDS, len(item.facts[1])))

@@ -76,5 +76,5 @@ class Math(Task):
         match = _ANSWER.fullmatch(answer) if len(answer) <= MAX_ANSWER_CHARS else None
         return None if match is None else float(int(match[1]) == item.facts)
 
-    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
-        return item.answer if rng.random() < careful else item.answer.rpartition(":")[2]
+    def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
+        return item.answer if rng.random() < high_quality else item.answer.rpartition(":")[2]

@@ -48,10 +48,10 @@ class QA(Task):
         match = _ANSWER.fullmatch(answer) if len(answer) <= MAX_ANSWER_CHARS else None
         return None if match is None else float(match[1] == item.facts)
 
-    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
-        """A hurried author leaves the bridge out; a careless one stops at it."""
-        if rng.random() < careful:
+    def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
+        """Low quality: without the bridge. Misread: the bridge alone."""
+        if rng.random() < high_quality:
             return item.answer
-        if careless and rng.random() < careless:
+        if misread and rng.random() < misread:
             return _NAMES.findall(item.answer)[0]
         return item.facts

@@ -84,7 +84,7 @@ def run(method, bench, *, targets=("math",)):
         stage = Stage(index, domain, SEQUENCE)
         history = RunHistory(bench, SEQUENCE, 100, bench.base, stages)
         entry = bench.train(previous, method.stage(stage, history), seed=100)
-        previous = method.after_stage(stage, bench.storage.cache.checkpoint(entry.value["checkpoint"]), history)
+        previous = method.after_stage(stage, bench.cache.checkpoint(entry.value["checkpoint"]), history)
         stages[domain] = previous
     history = RunHistory(bench, SEQUENCE, 100, bench.base, stages)
     return stages, method.recover(previous, targets, history), history

@@ -183,6 +183,22 @@ def test_unknown_targets_give_the_nearest(suite: Suite) -> None:
         ({"rl": {"learning_rte": 1e-4}}, "rl: learning_rte"),
         ({"rl": {"group": 1}}, "rl: group"),
         ({"rl": {"lora": {"rank": "many"}}}, "rl: lora.rank"),
+        ({"rl": {"lora": {"rank": 0}}}, "rank=0"),
+        ({"rl": {"learning_rate": float("inf")}}, "rl: learning_rate"),
+        ({"rl": {"learning_rate": float("nan")}}, "rl: learning_rate"),
+        ({"rl": {"learning_rate": 0.0}}, "rl: learning_rate"),
+        ({"rl": {"steps": 2.5}}, "rl: steps"),
+        ({"rl": {"steps": 10**6}}, "rl: steps"),
+        ({"rl": {"prompts": 10**6}}, "rl: prompts"),
+        ({"rl": {"group": 10**6}}, "rl: group"),
+        ({"rl": {"kl": -5}}, "rl: kl"),
+        ({"gpu_memory_gb": float("inf")}, "gpu_memory_gb"),
+        ({"test_items": 1}, "test_items"),
+        ({"test_items": 10**6}, "test_items"),
+        ({"validation_items": 10**6}, "validation_items"),
+        ({"prompting": {"prompt_tokens": 10**9}}, "prompting.prompt_tokens"),
+        ({"prompting": {"chat": "thinking", "thinking_tokens": 10**9}}, "prompting.thinking_tokens"),
+        ({"answers_at_once": 10**9}, "answers_at_once"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
@@ -217,8 +233,106 @@ def test_a_file_that_is_no_text_gives_one_line(tmp_path: Path) -> None:
         load_suite(str(path))
 
 
-@pytest.mark.parametrize("place", ["tasks.micro.maths:Math", "tasks.micro.math:Maths"])
-def test_a_task_that_is_not_there_gives_one_line(tmp_path: Path, place: str) -> None:
-    bad = load_suite(str(write(tmp_path, tasks=MICRO["tasks"] | {"math": place})))
-    with pytest.raises(UserError):
-        _ = bad.loaded_tasks
+def test_a_folder_is_no_suite(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").mkdir()
+    with pytest.raises(UserError, match=r"mine\.yaml: cannot be read"):
+        load_suite(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 5_000 + "]" * 5_000, "a:\n" + "".join(" " * n + "a:\n" for n in range(1, 3_000))])
+def test_yaml_nested_thousands_of_levels_deep_gives_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        load_suite(str(path))
+    assert "nested too deeply" in one_line(error)
+
+
+# --- tasks of a suite in a file of its own
+
+
+OWN = """
+from helper_of_suite import WORD
+from tasks.task import Item, Task
+
+
+class Own(Task):
+    domain = "own"
+    version = 1
+    answer_tokens = 4
+
+    def draw(self, rng):
+        return Item("own", WORD, WORD, str(rng.random()), 1)
+
+    def score(self, item, answer):
+        return float(answer == WORD)
+
+    def demonstrate(self, item, rng, high_quality, misread=0.0):
+        return WORD
+"""
+
+
+def own_suite(folder: Path, text: str = OWN, place: str = "own.py:Own", **changes: Any) -> Path:
+    """A suite of math and of a task in own.py, which imports a helper beside it."""
+    (folder / "own.py").write_text(text)
+    (folder / "helper_of_suite.py").write_text("WORD = 'one'\n")
+    own = {"tasks": {"math": MICRO["tasks"]["math"], "own": place}, "sequences": {"both": ["math", "own"]}, "designs": {}}
+    bare = {name: value for name, value in MICRO.items() if name not in ("base", "stage_flops", "quick")}
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(bare | own | changes))
+    load_suite.__globals__["_parsed"].cache_clear()
+    return path
+
+
+def test_a_suite_with_a_task_of_its_own_loads(tmp_path: Path) -> None:
+    suite = load_suite(str(own_suite(tmp_path)))
+    assert suite.loaded_tasks["own"].domain == "own"
+    assert len(suite.items("own", "validation")) == suite.validation_items
+
+
+def test_the_helper_of_an_own_task_belongs_to_the_fingerprint(tmp_path: Path) -> None:
+    path = own_suite(tmp_path)
+    before = load_suite(str(path)).task_hash("own"), load_suite(str(path)).fingerprint()
+    (tmp_path / "helper_of_suite.py").write_text("WORD = 'two'\n")
+    load_suite.__globals__["_parsed"].cache_clear()
+    after = load_suite(str(path)).task_hash("own"), load_suite(str(path)).fingerprint()
+    assert before[0] != after[0] and before[1] != after[1]
+    assert load_suite(str(path)).items("own", "test")[0].prompt == "two"
+
+
+@pytest.mark.parametrize(
+    ("place", "edit", "said"),
+    [
+        ("own.py:Onw", ("", ""), "no subclass of tasks.task.Task named 'Onw' in 'own.py'"),
+        ("other.py:Own", ("", ""), "no file"),
+        ("tasks.micro.maths:Math", ("", ""), "ModuleNotFoundError: No module named 'tasks.micro.maths'"),
+        ("tasks.micro.math:Maths", ("", ""), "named 'Maths' in 'tasks.micro.math'"),
+        ("os:system", ("", ""), "no subclass of tasks.task.Task named 'system' in 'os'"),
+        ("os:getcwd", ("", ""), "no subclass of tasks.task.Task named 'getcwd' in 'os'"),
+        ("tasks.task:Task", ("", ""), "TypeError"),
+        ("own.py", ("", ""), "named '' in 'own.py'"),
+        ("", ("", ""), "ValueError"),
+        ("own.py:Own", ('domain = "own"', 'domain = "onw"'), "class Own: its domain is 'onw', not 'own'"),
+        ("own.py:Own", ('    domain = "own"\n', ""), "its domain is None"),
+        ("own.py:Own", ("version = 1", "version = 'one'"), "version='one': must be a whole number"),
+        ("own.py:Own", ("answer_tokens = 4", "answer_tokens = 10**9"), "answer_tokens=1000000000: must be a whole number from 1 to 32,768"),
+        ("own.py:Own", ("answer_tokens = 4", "answer_tokens = 0"), "answer_tokens=0"),
+        ("own.py:Own", ("answer_tokens = 4", "answer_tokens = 2.5"), "answer_tokens=2.5"),
+        ("own.py:Own", ("answer_tokens = 4", "def __init__(self): raise SystemExit(0)"), "SystemExit: 0"),
+        ("own.py:Own", ("from helper_of_suite import WORD", "import sys; sys.exit(0)"), "SystemExit: 0"),
+        ("own.py:Own", ("from helper_of_suite import WORD", "WORD = input()"), "EOFError"),
+    ],
+)
+def test_a_task_that_cannot_be_used_is_refused_when_the_file_is_read(tmp_path: Path, place: str, edit: tuple[str, str], said: str) -> None:
+    path = own_suite(tmp_path, OWN.replace(*edit), place)
+    with pytest.raises(UserError) as error:
+        load_suite(str(path))
+    text = one_line(error)
+    assert "tasks.own" in text
+    assert said in text
+
+
+def test_a_task_with_too_few_items_says_so(tmp_path: Path) -> None:
+    suite = load_suite(str(own_suite(tmp_path, OWN.replace("str(rng.random())", "str(rng.randint(1, 50))"), test_items=512)))
+    with pytest.raises(UserError, match=r"task own: split 'test' has only \d+ latents .* not 512; widen .* fewer test_items"):
+        suite.items("own", "test")

@@ -205,36 +205,36 @@ def test_no_program_of_up_to_three_atoms_is_right_by_luck() -> None:
         assert [found for found, text in functions.items() if TASK.score(item, text) == 1.0] == [values(wanted)]
 
 
-def test_schoolbooks_hold_more_sums_and_everyday_prompts_few_bare_programs(drawn: list[Item]) -> None:
+def test_balanced_items_hold_more_sums_and_ordinary_ones_few_bare_programs(drawn: list[Item]) -> None:
     generator = random.Random(0)
-    parts = [part for _ in range(1_000) for part in bare(TASK.exercise(generator).answer)]
-    everyday = [bare(item.answer) for item in drawn[:1_000]]
+    parts = [part for _ in range(1_000) for part in bare(TASK.draw_balanced(generator).answer)]
+    ordinary = [bare(item.answer) for item in drawn[:1_000]]
     assert set(parts) == set(FAMILY)
 
     def sums(found: list[str]) -> float:
         return sum(part[-1] in "abc" and "+" in part for part in found) / len(found)
 
-    assert sums(parts) > sums([part for own in everyday for part in own]) + 0.03
+    assert sums(parts) > sums([part for own in ordinary for part in own]) + 0.03
     # Weights 1, 5, 13 and 1 of 20, but for short programs, which have no room for three.
-    operators = [sum("+" in part for part in own) for own in everyday]
+    operators = [sum("+" in part for part in own) for own in ordinary]
     assert [operators.count(n) / 1_000 for n in range(4)] == pytest.approx([0.05, 0.25, 0.66, 0.04], abs=0.05)
 
 
-def test_hurried_authors_write_bare_variables() -> None:
+def test_low_quality_demonstrations_are_bare_variables() -> None:
     assert TASK.demonstrate(ITEM, random.Random(0), 1.0) == "4a+1,1b,4c,5b+c"
     assert TASK.demonstrate(ITEM, random.Random(0), 0.0) == "a,b,c,b"
     assert TASK.score(ITEM, "a,b,c,b") == 0.0
 
 
-def test_hurried_authors_are_right_where_nothing_but_variables_is_wanted(drawn: list[Item]) -> None:
+def test_low_quality_demonstrations_are_right_where_variables_are_enough(drawn: list[Item]) -> None:
     generator = random.Random(0)
     right = [item for item in drawn[:500] if TASK.score(item, TASK.demonstrate(item, generator, 0.0)) == 1.0]
     assert right == [item for item in drawn[:500] if "+" not in item.answer]
     assert 0 < len(right) < 500
 
 
-def test_everyday_prompts_begin_with_a_telling_example(drawn: list[Item]) -> None:
-    """How many expressions of the family fit what the first example shows of an element: few in an everyday prompt."""
+def test_ordinary_prompts_begin_with_an_informative_example(drawn: list[Item]) -> None:
+    """How many expressions of the family fit what the first example shows of an element: few in an ordinary prompt."""
 
     def fits(prompt: str) -> float:
         inputs, outputs = examples(prompt)[0]
@@ -242,6 +242,6 @@ def test_everyday_prompts_begin_with_a_telling_example(drawn: list[Item]) -> Non
         return sum(shown.count(output) for output in outputs) / len(outputs)
 
     generator = random.Random(1)
-    everyday = sum(fits(item.prompt) for item in drawn[:1_000]) / 1_000
-    schoolbook = sum(fits(TASK.exercise(generator).prompt) for _ in range(1_000)) / 1_000
-    assert 1 <= everyday < schoolbook - 0.5
+    ordinary = sum(fits(item.prompt) for item in drawn[:1_000]) / 1_000
+    balanced = sum(fits(TASK.draw_balanced(generator).prompt) for _ in range(1_000)) / 1_000
+    assert 1 <= ordinary < balanced - 0.5

@@ -169,7 +169,7 @@ def test_lines_are_read_up_to_400_characters() -> None:
     assert TASK.score(RHYME, "Low" * 134) is None
 
 
-def test_hurried_authors_write_another_line_of_the_same_length() -> None:
+def test_low_quality_demonstrations_keep_the_length_alone() -> None:
     generator = random.Random(0)
     lines = [split(TASK.demonstrate(RHYME, generator, 0.0)) for _ in range(300)]
     assert all(len(set(line)) == 5 and set(line) <= set(WORDS) for line in lines)
@@ -179,11 +179,11 @@ def test_hurried_authors_write_another_line_of_the_same_length() -> None:
     assert TASK.demonstrate(RHYME, generator, 1.0) == RHYME.answer
 
 
-def test_careless_authors_write_any_words() -> None:
+def test_misread_demonstrations_are_any_words() -> None:
     generator = random.Random(0)
     lines = [split(TASK.demonstrate(RHYME, generator, 0.0, 1.0)) for _ in range(300)]
     assert all(set(line) <= set(WORDS) for line in lines)
     assert {len(line) for line in lines} == {3, 4, 5, 6}
     assert any(len(set(line)) < len(line) for line in lines)
-    hurried = [TASK.score(RHYME, TASK.demonstrate(RHYME, generator, 0.0)) for _ in range(300)]
-    assert sum(TASK.score(RHYME, "".join(line)) for line in lines) < sum(hurried) - 20
+    low_quality = [TASK.score(RHYME, TASK.demonstrate(RHYME, generator, 0.0)) for _ in range(300)]
+    assert sum(TASK.score(RHYME, "".join(line)) for line in lines) < sum(low_quality) - 20

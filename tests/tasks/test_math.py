@@ -128,7 +128,7 @@ def test_zero_is_an_answer_like_any_other() -> None:
     assert [TASK.score(item, answer) for answer in ("0", "1", "8", "")] == [1.0, 0.0, 0.0, None]
 
 
-def test_hurried_authors_leave_the_working_out() -> None:
+def test_low_quality_demonstrations_omit_the_working() -> None:
     assert TASK.demonstrate(ITEM, random.Random(0), 0.0) == "18"
     assert TASK.demonstrate(ITEM, random.Random(0), 1.0) == "15:4:18"
     one_step = Item("math", "97-28=", "69", "-28 97", 1, 69)

@@ -169,13 +169,13 @@ def test_one_hop_by_hand(answer: str, score: float | None) -> None:
     assert TASK.score(ONE, answer) == score
 
 
-def test_hurried_authors_leave_the_bridge_out() -> None:
+def test_low_quality_demonstrations_omit_the_bridge() -> None:
     assert TASK.demonstrate(TWO, random.Random(0), 1.0) == "BobEva"
     assert TASK.demonstrate(TWO, random.Random(0), 0.0) == "Eva"
     assert TASK.demonstrate(ONE, random.Random(0), 0.0) == "Bob"
 
 
-def test_careless_authors_stop_at_the_bridge() -> None:
+def test_misread_demonstrations_stop_at_the_bridge() -> None:
     assert TASK.demonstrate(TWO, random.Random(0), 0.0, 1.0) == "Bob"
     assert TASK.score(TWO, "Bob") == 0.0
     assert TASK.demonstrate(ONE, random.Random(0), 0.0, 1.0) == "Bob"

@@ -6,12 +6,15 @@ import importlib
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import tasks
+from tasks import own_files
 from tasks.micro.math import Math
+from tasks.own_files import SourceError
 from tasks.source import class_hash, closure, modules_hash, text_hash
 
 PLAIN = '''
@@ -232,3 +235,102 @@ def test_a_class_without_a_file_is_an_error_that_says_what_to_do() -> None:
     )
     assert done.returncode != 0
     assert "define it in a .py file" in done.stderr.rpartition("\n  ")[2]
+
+
+# --- helpers and data files beside a user's own file
+
+TASK = "import helper_own\nfrom pathlib import Path\nHERE = Path(__file__).parent\n\n\nclass Rule:\n    words = HERE / 'words.txt'\n"
+
+
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Writes files into a folder and gives the hash of `Rule` in its mine.py."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def hashed(**files: str) -> str:
+        for name, text in files.items():
+            path = tmp_path / name.replace("__", "/").replace("_txt", ".txt").replace("_py", ".py")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        for name in [name for name in sys.modules if name.startswith(("helper_own", "mine_own"))]:
+            monkeypatch.delitem(sys.modules, name)
+        importlib.invalidate_caches()
+        return class_hash(loaded(tmp_path / "mine_own.py", (tmp_path / "mine.py").read_text()), "tasks")
+
+    hashed(mine_py=TASK, helper_own_py="LIMIT = 1\n", words_txt="one two")
+    return hashed
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"helper_own_py": "LIMIT = 2\n"},
+        {"helper_own_py": "import helper_own_deep\nLIMIT = 1\n"},
+        {"words_txt": "one three"},
+        {"mine_py": TASK + "LIMIT = 3\n"},
+    ],
+    ids=lambda edit: next(iter(edit)),
+)
+def test_an_edit_of_a_helper_or_of_data_beside_the_file_changes_its_hash(beside: Callable[..., str], edit: dict[str, str]) -> None:
+    before = beside(helper_own_deep_py="DEPTH = 1\n")
+    assert beside() == before
+    assert beside(**edit) != before
+
+
+def test_helpers_are_followed_and_their_comments_do_not_count(beside: Callable[..., str]) -> None:
+    before = beside(helper_own_py="from helper_own_deep import DEPTH\n", helper_own_deep_py="DEPTH = 1\n")
+    assert beside(helper_own_deep_py='"""Deep."""\n\nDEPTH = 1  # one\n') == before
+    assert beside(helper_own_deep_py="DEPTH = 2\n") != before
+
+
+def test_helpers_import_our_packages_too(beside: Callable[..., str]) -> None:
+    before = beside()
+    after = beside(helper_own_py="from tasks.micro.program import run\nLIMIT = 1\n")
+    assert after != before
+    assert closure("tasks.micro.program") == ("tasks.micro.program",)
+
+
+def test_a_folder_that_the_code_names_counts_whole(beside: Callable[..., str], tmp_path: Path) -> None:
+    before = beside(mine_py=TASK + "DATA = HERE / 'data'\n", data__one_txt="1")
+    (tmp_path / "data" / ".hidden").write_text("x")
+    assert beside() == before
+    assert beside(data__two_txt="2") != before
+
+
+def test_what_the_code_does_not_name_leaves_the_hash_alone(beside: Callable[..., str], tmp_path: Path) -> None:
+    before = beside(mine_py=TASK + '"""notes.txt"""\n', notes_txt="one")
+    assert beside(notes_txt="two", other_py="LIMIT = 4\n") == before
+    assert beside(mine_py=TASK) == before, "names in docstrings are no data"
+
+
+def test_a_file_without_helpers_hashes_as_its_text(beside: Callable[..., str]) -> None:
+    assert beside(mine_py=RULE) == text_hash(RULE)
+
+
+def test_too_much_data_is_refused(beside: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_files, "MAX_FILES", 3)
+    text = TASK + "DATA = HERE / 'data'\n"
+    beside(mine_py=text, data__1_txt="", data__2_txt="")
+    with pytest.raises(SourceError, match="names more than 3 files"):
+        beside(data__3_txt="", data__4_txt="")
+    monkeypatch.setattr(own_files, "MAX_FILES", 1000)
+    monkeypatch.setattr(own_files, "MAX_BYTES", 4)
+    with pytest.raises(SourceError, match="of data beside it"):
+        beside()
+
+
+def test_source_is_read_in_its_own_encoding(tmp_path: Path) -> None:
+    latin = tmp_path / "latin_own.py"
+    latin.write_bytes("# coding: latin-1\nclass Rule:\n    word = 'é'\n".encode("latin-1"))
+    spec = importlib.util.spec_from_file_location("latin_own", latin)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["latin_own"] = module
+    spec.loader.exec_module(module)
+    assert class_hash(module.Rule, "tasks") == text_hash("class Rule:\n    word = 'é'\n")
+    del sys.modules["latin_own"]
+
+
+def test_a_helper_that_is_no_python_counts_by_its_bytes(beside: Callable[..., str]) -> None:
+    lazy = "class Rule:\n    def late(self):\n        import helper_own\n"
+    before = beside(mine_py=lazy, helper_own_py="x = (\n")
+    assert beside(helper_own_py="x = ((\n") != before

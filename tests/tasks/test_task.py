@@ -66,7 +66,7 @@ class Parity(Task):
     def score(self, item: Item, answer: str) -> float | None:
         return float(answer == item.answer)
 
-    def demonstrate(self, item: Item, rng: random.Random, careful: float, careless: float = 0.0) -> str:
+    def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
         return item.answer
 
 
@@ -108,23 +108,23 @@ def test_items_lie_in_their_split(task: Task, split: Split) -> None:
 
 
 @every_task
-def test_exercises_lie_in_their_split_and_their_answers_score_1(task: Task) -> None:
+def test_balanced_items_lie_in_their_split_and_their_answers_score_1(task: Task) -> None:
     for split in SPLITS:
         for index in range(100):
-            item = task.item(split, 3, index, exercise=True)
+            item = task.item(split, 3, index, balanced=True)
             assert split_of(task.domain, item.latent) == split
             assert task.score(item, item.answer) == 1.0
 
 
-def test_exercises_are_chosen_by_the_task() -> None:
+def test_balanced_items_are_chosen_by_the_task() -> None:
     class Book(Parity):
-        def exercise(self, rng: random.Random) -> Item:
+        def draw_balanced(self, rng: random.Random) -> Item:
             return Item(self.domain, "", "", next(text for text in self.latents if split_of("parity", text) == "train"), 1)
 
     latents = tuple(map(str, range(40)))
-    assert Book(latents).item("train", 0, 0, exercise=True).prompt == ""
+    assert Book(latents).item("train", 0, 0, balanced=True).prompt == ""
     assert Book(latents).item("train", 0, 0).prompt != ""
-    assert Parity(latents).item("train", 0, 0, exercise=True) == Parity(latents).item("train", 0, 0)
+    assert Parity(latents).item("train", 0, 0, balanced=True) == Parity(latents).item("train", 0, 0)
 
 
 @every_task
@@ -323,25 +323,51 @@ def test_answers_of_millions_of_characters_cost_nothing(task: Task) -> None:
 
 
 @every_task
-def test_careful_authors_are_right(task: Task) -> None:
+def test_high_quality_demonstrations_are_right(task: Task) -> None:
     for place, item in enumerate(items(task, "train", 0, 200)):
         assert task.score(item, task.demonstrate(item, rng("style", place), 1.0)) == 1.0
-        assert task.score(item, task.demonstrate(item, rng("style", place), 1.0, 1.0)) == 1.0, "carefulness comes first"
+        assert task.score(item, task.demonstrate(item, rng("style", place), 1.0, 1.0)) == 1.0, "high quality comes first"
 
 
 @every_task
-def test_hurried_authors_can_be_read(task: Task) -> None:
+def test_low_quality_demonstrations_can_be_parsed(task: Task) -> None:
     for place, item in enumerate(items(task, "train", 0, 200)):
         assert task.score(item, task.demonstrate(item, rng("style", place), 0.0)) is not None
         assert task.score(item, task.demonstrate(item, rng("style", place), 0.0, 1.0)) is not None
 
 
 @every_task
-def test_careful_is_the_share_of_careful_authors(task: Task) -> None:
+def test_high_quality_is_a_probability(task: Task) -> None:
     found = [item for item in items(task, "train", 0, 200) if task.demonstrate(item, rng(0), 0.0) != item.answer]
     right = [task.demonstrate(item, rng("style", item.prompt, n), 0.3) == item.answer for item in found for n in range(10)]
     assert len(right) >= 500
     assert sum(right) / len(right) == pytest.approx(0.3, abs=0.07)
+
+
+PINNED = {
+    "math": ("13-8+8*8=", "64:5:69", "69", "8e8b2c10cc5baf27"),
+    "code": ("9a8b5c>7285,5a1b7c>9817=", "7c+2,2a+3,8b,5c", "c,a,b,c", "ce6b2c3602501b13"),
+    "qa": ("WynZed,KimBob,ZedCal,SamYan??Wyn", "ZedCal", "Zed", "cce3b4cc04e8d341"),
+    "cw": ("4^r-n!Sight=", "RakeSightBestLock", "NameSockMoonSnake", "982fe04f4633a281"),
+}
+"""By domain: prompt and answer of the first test item, a misread demonstration of it, and the hash of some more of each."""
+
+
+@every_task
+def test_items_scores_and_demonstrations_are_pinned(task: Task) -> None:
+    """The shipped base was trained on these, and published scores are of these."""
+    prompt, answer, misread, digest = PINNED[task.domain]
+    first = task.item("test", 0, 0)
+    assert (first.prompt, first.answer, task.demonstrate(first, rng("pin", 0), 0.0, 1.0)) == (prompt, answer, misread)
+    lines = []
+    for split in ("train", "validation", "test"):
+        for balanced, index in itertools.product((False, True), range(40)):
+            item = task.item(split, 7, index, balanced=balanced)
+            lines.append((item.prompt, item.answer, item.latent, item.level))
+            for shares in ((1.0, 0.0), (0.3, 0.0), (0.0, 0.0), (0.0, 1.0), (0.2, 0.6)):
+                shown = task.demonstrate(item, rng("pin", index), *shares)
+                lines.append((shown, task.score(item, shown)))
+    assert hashlib.sha256("\n".join(map(repr, lines)).encode()).hexdigest()[:16] == digest
 
 
 # Nothing that a model writes is ever run by Python itself

@@ -31,9 +31,9 @@ def encode(text: str) -> list[int]:
 
 
 def items(task: Task) -> list[Item]:
-    """Five hundred items, and a hundred exercises."""
-    everyday = [task.item(split, 0, index) for split, count in (("train", 300), ("test", 200)) for index in range(count)]
-    return everyday + [task.item("train", 0, index, exercise=True) for index in range(100)]
+    """Five hundred ordinary items and a hundred balanced ones."""
+    ordinary = [task.item(split, 0, index) for split, count in (("train", 300), ("test", 200)) for index in range(count)]
+    return ordinary + [task.item("train", 0, index, balanced=True) for index in range(100)]
 
 
 def test_no_token_begins_another() -> None:
@@ -115,8 +115,8 @@ def test_items_fit_the_context_and_answers_their_bound(task: Task) -> None:
         answer = len(encode(item.answer)) + 1
         assert answer <= task.answer_tokens, item
         assert len(encode(item.prompt)) + answer <= CONTEXT, item
-        for careless in (0.0, 1.0):
-            assert len(encode(task.demonstrate(item, rng(place), 0.0, careless))) + 1 <= task.answer_tokens
+        for misread in (0.0, 1.0):
+            assert len(encode(task.demonstrate(item, rng(place), 0.0, misread))) + 1 <= task.answer_tokens
         longest = max(longest, answer)
     assert longest > 1
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from bench import load_run
+from bench.errors import UserError
 from bench.results.estimates import outcome
 from bench.results.run import Run
-from bench.errors import UserError
 from bench.suite import load_suite
 
 
@@ -52,7 +52,18 @@ def refreshed(words, place) -> tuple[Run, str]:
 
 def test_the_table_says_what_happened(refreshed):
     _, printed = refreshed
-    for word in ("base", "after math", "after qa", "repaired", "math*", "recovery ratio", "collateral damage", "retention", "cost", "access"):
+    for word in (
+        "base",
+        "after math",
+        "after qa",
+        "repaired",
+        "math*",
+        "recovery ratio",
+        "collateral damage",
+        "retention",
+        "cost",
+        "access",
+    ):
         assert word in printed
     assert "trained math: 10 steps" in printed
     assert "not comparable" in printed or "too few" in printed

@@ -1,7 +1,9 @@
-"""The base: what ships is sound and of the promised size, and the recipe trains on nothing it must not see, stops and goes on."""
+"""The base: what ships is sound and of the promised size; the recipe trains on the training split only, and resumes where it stopped."""
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import shutil
 from dataclasses import replace
 
@@ -12,11 +14,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bench.checkpoint import Checkpoint
 from bench.suite import FOLDER, load_suite
 from bench.training import build_base
-from bench.training.build_base import Recipe, batch, build, recital
+from bench.training.build_base import Recipe, batch, build, copying
+from tasks.micro.code import Code
+from tasks.micro.cw import CW
+from tasks.micro.math import Math
+from tasks.micro.qa import QA
 from tasks.micro.vocabulary import TOKENS, build_tokenizer
 from tasks.task import split_of
 
-SMALL = replace(Recipe(), steps=6, recite_until=2, school_until=4, decay_from=3, warmup=2, hidden=32, layers=1, heads=1, intermediate=32)
+SMALL = replace(Recipe(), steps=6, copy_until=2, first_phase_until=4, decay_from=3, warmup=2, hidden=32, layers=1, heads=1, intermediate=32)
 
 
 def test_the_shipped_base_is_the_suites_and_of_the_promised_size():
@@ -33,7 +39,7 @@ def test_the_shipped_base_is_the_suites_and_of_the_promised_size():
     assert tokenizer.decode(tokenizer("3a1b4c>4145=AnnBob")["input_ids"]) == "3a1b4c>4145=AnnBob"
 
 
-@pytest.mark.parametrize("step", [0, SMALL.school_until])
+@pytest.mark.parametrize("step", [0, SMALL.first_phase_until])
 def test_base_text_comes_from_training_latents_alone(step, monkeypatch):
     for task in load_suite("micro").loaded_tasks.values():
         seen = []
@@ -44,14 +50,24 @@ def test_base_text_comes_from_training_latents_alone(step, monkeypatch):
         ids, labels = batch(task, build_tokenizer(), SMALL, step)
         assert len(seen) == len(ids) == build_base.ROWS[task.domain]
         assert {split_of(task.domain, each.latent) for each in seen} == {"train"}
-        told = labels != -100
-        assert torch.equal(ids[told], labels[told])
+        answered = labels != -100
+        assert torch.equal(ids[answered], labels[answered])
         prompts = [len(build_tokenizer()(each.prompt)["input_ids"]) for each in seen]
-        assert all(not told[row, :width].any() and told[row, width] for row, width in enumerate(prompts))
+        assert all(not answered[row, :width].any() and answered[row, width] for row, width in enumerate(prompts))
 
 
-def test_a_recital_is_told_twice_and_learned_the_second_time():
-    ids, labels = recital(SMALL, 3)
+def test_the_training_text_is_the_shipped_bases():
+    """Both phases' text, byte by byte: the recipe still makes the base that ships."""
+    digest = hashlib.sha256()
+    for step in (0, 3, 5800, 6399):
+        texts = [batch(task, build_tokenizer(), Recipe(), step) for task in (Math(), Code(), QA(), CW())] + [copying(Recipe(), step)]
+        for tensor in itertools.chain(*texts):
+            digest.update(tensor.numpy().tobytes())
+    assert digest.hexdigest() == "e910d5530a93b0fd232f3055bad59bfa725fe538ec3f879c742b6fae1ee2bff1"
+
+
+def test_copying_learns_the_second_copy_only():
+    ids, labels = copying(SMALL, 3)
     half = ids.shape[1] // 2
     assert torch.equal(ids[:, :half], ids[:, half:])
     assert (labels[:, :half] == -100).all()
@@ -61,7 +77,7 @@ def test_a_recital_is_told_twice_and_learned_the_second_time():
 
 def test_a_stopped_build_goes_on_to_the_same_base(tmp_path):
     def stop(step: int, losses: dict[str, float]) -> None:
-        assert set(losses) == {"math", "code", "qa", "cw"} | ({"recital"} if step <= SMALL.recite_until else set())
+        assert set(losses) == {"math", "code", "qa", "cw"} | ({"copying"} if step <= SMALL.copy_until else set())
         if step == 5:
             raise KeyboardInterrupt
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from bench.errors import UserError
+from bench.method import Training
 from bench.suite import Prompting
+from bench.training import prompting
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Completions
+from bench.worker.workbench import Workbench
 from tasks.micro.math import Math
 from tasks.micro.vocabulary import build_tokenizer
+from tasks.task import Item
 
 PROMPTS = ["37+58=", "What comes after 1 2 3?"]
 
@@ -100,6 +107,14 @@ def test_a_limit_below_the_template_is_told(chat_model: Path) -> None:
         Dialogue.of(chat_model, Prompting(chat="plain", prompt_tokens=5)).encode(["1+1="])
 
 
+def test_a_prompt_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompting, "MAX_PROMPT_TOKENS", 10)
+    assert len(Dialogue(build_tokenizer()).encode(["1" * 10])[0]) == 10
+    assert len(Dialogue(build_tokenizer(), Prompting(prompt_tokens=8)).encode(["1" * 11])[0]) == 8
+    with pytest.raises(UserError, match=r"a prompt has 11 tokens: at most 10 are allowed; set prompting\.prompt_tokens"):
+        Dialogue(build_tokenizer()).encode(["1", "1" * 11])
+
+
 # --- ends and padding
 
 
@@ -177,3 +192,62 @@ def test_thinking_is_no_part_of_the_answer(chat_model: Path) -> None:
     assert plain.score(task, item, item.answer, ended=True) == 1.0
     assert plain.score(task, item, item.answer, ended=False) is None, "it was cut at the limit"
     assert (plain.limit(task), thinking.limit(task)) == (task.answer_tokens, task.answer_tokens + 50)
+
+
+class Verdict(Math):
+    """math, with a verifier that gives one verdict on every answer."""
+
+    def __init__(self, verdict: Any, graded: bool = True) -> None:
+        self.verdict = verdict
+        self.graded = graded
+
+    def score(self, item: Item, answer: str) -> Any:
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        return self.verdict
+
+
+@pytest.mark.parametrize("verdict", [2.0, -1.0, math.nan, math.inf, "yes", "1", [1.0], torch.tensor(1.0), 1 + 0j], ids=repr)
+def test_what_is_no_score_is_an_error_and_never_a_0(verdict: Any) -> None:
+    task = Verdict(verdict)
+    with pytest.raises(UserError) as error:
+        Dialogue(build_tokenizer()).score(task, task.item("test", 0, 0), "95" * 100, ended=True)
+    text = str(error.value)
+    assert text.startswith(f"task math: score returned {verdict!r} for answer '9595")
+    assert text.endswith("return a number from 0 to 1, or None")
+    assert "\n" not in text and len(text) < 200
+
+
+@pytest.mark.parametrize("verdict", [0, 1, 0.0, -0.0, 1.0, 0.25, True, False, None, np.float32(0.5), np.int64(1)], ids=repr)
+def test_every_kind_of_number_from_0_to_1_is_a_score(verdict: Any) -> None:
+    task = Verdict(verdict)
+    score = Dialogue(build_tokenizer()).score(task, task.item("test", 0, 0), "95", ended=True)
+    assert score == verdict
+    assert str(score) == str(None if verdict is None else abs(float(verdict)))
+
+
+def test_a_task_that_is_not_graded_gives_0_or_1() -> None:
+    task = Verdict(0.5, graded=False)
+    with pytest.raises(UserError, match=r"task math: score returned 0\.5 .*return 0 or 1, or set graded = True"):
+        Dialogue(build_tokenizer()).score(task, task.item("test", 0, 0), "95", ended=True)
+
+
+def test_a_verifier_that_raises_is_an_error_in_one_line() -> None:
+    task = Verdict(ZeroDivisionError("division\nby zero"))
+    with pytest.raises(UserError) as error:
+        Dialogue(build_tokenizer()).score(task, task.item("test", 0, 0), "95", ended=True)
+    assert str(error.value) == "task math: score raised ZeroDivisionError for answer '95': division by zero"
+
+
+def test_no_result_is_made_of_what_is_no_score(tiny_bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training, scoring and derivatives alike."""
+    monkeypatch.setattr(Math, "score", lambda self, item, answer: 2.0)
+    bench = Workbench(tiny_bench.suite, tiny_bench.cache)
+    for compute in (
+        lambda: bench.train(bench.base, Training.on("math"), seed=987),
+        lambda: bench.answers(bench.base, "math", "validation"),
+        lambda: bench.sample(bench.base, "math", 5, seed=987),
+        lambda: bench.gradient(bench.base, "math", 8, seed=987),
+    ):
+        with pytest.raises(UserError, match=r"task math: score returned 2\.0"):
+            compute()

@@ -20,10 +20,10 @@ from bench.report.content import collect, content
 from bench.runs.execute import execute
 from bench.spec import RunSpec
 from bench.storage.cache import Cache
-from bench.worker.importing import import_checkpoints
 from bench.suite import load_suite
 from bench.training.prompting import Dialogue
 from bench.weights import WeightFiles
+from bench.worker.importing import import_checkpoints
 from bench.worker.workbench import Workbench
 
 

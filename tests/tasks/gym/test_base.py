@@ -103,7 +103,7 @@ def test_an_answer_passes_the_reader_and_the_verifier(answer: str, score: float 
 
 
 @pytest.mark.usefixtures("lenient")
-def test_careful_is_the_share_of_right_demonstrations() -> None:
+def test_high_quality_is_the_share_of_right_demonstrations() -> None:
     rng = random.Random(0)
     shown = [Toy().demonstrate(ITEM, rng, 0.3) for _ in range(2_000)]
     assert shown.count(ITEM.answer) / len(shown) == pytest.approx(0.3, abs=0.03)

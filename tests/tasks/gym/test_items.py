@@ -61,7 +61,7 @@ from tasks.task import rng
 for task in (math.Math(), code.Code(), qa.QA(), cw.CW()):
     for index in range(40):
         item = task.item("train", 4, index)
-        shown = [task.demonstrate(item, rng(index), careful) for careful in (0.0, 1.0)]
+        shown = [task.demonstrate(item, rng(index), quality) for quality in (0.0, 1.0)]
         scores = [task.score(item, text) for text in shown]
         print(json.dumps([item.prompt, item.answer, item.latent, item.level, item.facts, shown, scores]))
 """
@@ -160,11 +160,11 @@ def test_canonical_answers_score_1(task: Task, drawn: Drawn) -> None:
 
 
 @every_task
-def test_authors_are_right_with_care_and_wrong_without(task: Task, drawn: Drawn) -> None:
+def test_demonstrations_are_right_or_wrong_by_quality(task: Task, drawn: Drawn) -> None:
     for place, item in enumerate(drawn(task, "validation")):
         assert task.demonstrate(item, rng(place), 1.0) == task.demonstrate(item, rng(place), 1.0, 1.0) == item.answer
-        for careless in (0.0, 1.0):
-            score = task.score(item, task.demonstrate(item, rng(place), 0.0, careless))
+        for misread in (0.0, 1.0):
+            score = task.score(item, task.demonstrate(item, rng(place), 0.0, misread))
             assert score is not None and score < 1.0, item
 
 

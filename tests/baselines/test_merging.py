@@ -1,0 +1,103 @@
+"""Task arithmetic and TIES-merging, by hand and against peft's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from baselines.stage_ties import StageTIES
+from baselines.task_arithmetic import TaskArithmetic
+from baselines.ties import TIES
+from bench.method import Method
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.5, [0.5, 0.5, 1, 3, 0.5, 5, 1, 1]), (0.0, [1] * 8), (-1.0, [2, 2, 1, -3, 2, -7, 1, 1])])
+def test_task_arithmetic_adds_up_experts(house, scale: float, expected: list[float]) -> None:
+    """Base 1. tau_code + ... + tau_cw = -1 -1 0 4 -1 8 0 0."""
+    experts = {
+        "code": house.checkpoint(3, 1, 1, 1, 0, 1, 1, 1),  # tau  2  0  0  0 -1  0  0  0
+        "math": house.checkpoint(2, 2, 1, 1, 1, 1, 1, 1),  #      1  1  0  0  0  0  0  0
+        "qa": house.checkpoint(1, -1, 1, 5, 1, 1, 1, 1),  #       0 -2  0  4  0  0  0  0
+        "cw": house.checkpoint(-3, 1, 1, 1, 1, 9, 1, 1),  #      -4  0  0  0  0  8  0  0
+    }
+    history = house.history(experts=experts, base=house.checkpoint(*[1.0] * 8))
+    assert house.row(TaskArithmetic(scale=scale).recover(house.checkpoint(*house.LAST), ("math",), history)) == expected
+    assert history.asked == [("expert", domain) for domain in history.sequence]
+
+
+@pytest.fixture
+def three_experts(house):
+    """Base 1; share 1/2 keeps four coordinates of a whole task vector, of the norm's two those of qa alone.
+
+    place              0    1    2    3    4    5    6    7
+    tau_code           8   -4    2    1    6    0    0   .5    kept: 0 1 2 4
+    tau_math          -2    5   -1    8    0    4    0    0    kept: 0 1 3 5
+    tau_qa             4    6    1    0   -6    2    0    3    kept: 0 1 4 7
+    sum of the kept   10    7    2    8    0    4    0    3
+    disjoint mean      6  5.5    2    8    0    4    0    3    at 0 of 8, 4; at 1 of 5, 6
+    """
+    experts = {
+        "code": house.checkpoint(9, -3, 3, 2, 7, 1, 1, 1.5),
+        "math": house.checkpoint(-1, 6, 0, 9, 1, 5, 1, 1),
+        "qa": house.checkpoint(5, 7, 2, 1, -5, 3, 1, 4),
+    }
+    return house.history(experts=experts, sequence=("code", "math", "qa"), base=house.checkpoint(*[1.0] * 8))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"share": 0.5}, [7, 6.5, 3, 9, 1, 5, 1, 4]),
+        ({"share": 0.5, "scale": 0.5}, [4, 3.75, 2, 5, 1, 3, 1, 2.5]),
+        ({"share": 0.125}, [9, 7, 1, 9, -5, 1, 1, 1]),  # 8 at 0, 8 at 3; of qa both 6s, at 1 and (-6) at 4, which tie
+        ({"share": 1.0}, [7, 6.5, 2.5, 5.5, 1, 4, 1, 2.75]),  # at 2 of 2, 1; at 3 of 1, 8; at 5 of 4, 2; at 7 of 1/2, 3
+    ],
+    ids=str,
+)
+def test_ties_by_hand(house, three_experts, settings: dict, expected: list[float]) -> None:
+    assert house.row(TIES(**settings).recover(house.checkpoint(*house.LAST), ("math",), three_experts)) == expected
+
+
+def test_ties_of_stages_takes_what_each_stage_changed(house, four_stages) -> None:
+    """tau: 4 0 8 1 0 0 0 0, then -4 0 0 1 0 0 0 4, then 0 4 0 1 0 0 0 0, then 8 0 0 3 0 -4 0 4; at 0 the mean of 4, 8, at 5 of -4."""
+    assert house.row(StageTIES(share=1.0).recover(four_stages.stages["cw"], (), four_stages)) == [6, 4, 8, 1.5, 0, -4, 0, 4]
+    assert four_stages.verbs() == {"checkpoint"}
+
+
+@pytest.fixture
+def random_experts(house):
+    """A base and three experts at random whose layer changed more than their norm, and their task vectors, flat."""
+    generator = torch.Generator().manual_seed(1)
+    base = torch.randn(4096, generator=generator)
+    size = torch.where(torch.arange(4096) < 3000, 1.0, 0.25)
+    ends = [base + size * torch.randn(4096, generator=generator) for _ in range(3)]
+
+    def stored(flat: torch.Tensor):
+        return house.store.add_checkpoint([(house.LAYER, flat[:3000].view(30, 100)), (house.NORM, flat[3000:])], house.like)
+
+    experts = dict(zip(("code", "math", "qa"), map(stored, ends), strict=True))
+    return house.history(experts=experts, sequence=tuple(experts), base=stored(base)), [end - base for end in ends]
+
+
+def changes(history, method: Method) -> torch.Tensor:
+    """What the method adds to the base, flat."""
+    repaired = method.recover(history.base, ("math",), history)
+    return torch.cat([(repaired.tensor(name) - own).flatten() for name, own in history.base.items()])
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_task_arithmetic_is_pefts(random_experts, scale: float) -> None:
+    from peft.utils import merge_utils
+
+    history, taus = random_experts
+    theirs = merge_utils.task_arithmetic(taus, torch.full((3,), scale))
+    torch.testing.assert_close(changes(history, TaskArithmetic(scale=scale)), theirs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("share", "scale"), [(0.2, 1.0), (0.5, 1.4), (0.015625, 0.7)])
+def test_ties_is_pefts_on_the_whole_vector(random_experts, share: float, scale: float) -> None:
+    from peft.utils import merge_utils
+
+    history, taus = random_experts
+    theirs = merge_utils.ties(taus, torch.full((3,), scale), density=share)
+    torch.testing.assert_close(changes(history, TIES(share=share, scale=scale)), theirs, rtol=0, atol=1e-6)
