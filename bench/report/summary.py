@@ -52,11 +52,11 @@ def metrics_table(runs: Sequence[Run], *, all_metrics: bool = False) -> str:
     """Metrics with intervals under both decodings and what they mean: those that matter for the board, or all."""
     found = {decoding: measure(runs, decoding) for decoding in DECODINGS}
     elsewhere = {name for targets, own in ONLY_ON.items() if targets != runs[0].manifest.spec.targets for name in own}
-    names = [name for name in (found["greedy"] if all_metrics else IN_SHORT) if name in found["greedy"]]
+    names = [name for name in (MEANING if all_metrics else IN_SHORT) if name in found["greedy"]]
     lines = []
     for name in names if all_metrics else [name for name in names if name not in elsewhere]:
         cells = [textwrap.fill(shown(name, found[decoding][name]), 28) for decoding in DECODINGS]
-        lines.append([name, *cells, textwrap.fill(MEANING.get(name, "") if all_metrics else IN_SHORT[name], 60)])
+        lines.append([name, *cells, textwrap.fill((MEANING if all_metrics else IN_SHORT)[name], 60)])
     return tabulate(lines, ["metric", *(TITLES[d] for d in DECODINGS), "what it means"], tablefmt="simple", disable_numparse=True)
 
 

@@ -28,7 +28,7 @@ def shown(metric: str, value: Value | None) -> str:
     elif value.low is not None and value.high is not None:
         text += f" {_piece(value.low, value.high, digits)}"
     if value.cap_bias and float(rounded(value.cap_bias, digits)):
-        text += f" (caps lower it by about {rounded(value.cap_bias, digits)})"
+        text += f" (cap bias −{rounded(value.cap_bias, digits)})"
     return text
 
 

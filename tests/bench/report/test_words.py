@@ -22,7 +22,7 @@ INF = float("inf")
         ("net recovery", Value(0.9, None, None, 5, pieces=((-INF, -2.0), (0.4, INF))), "0.90 (−∞, -2.00] or [0.40, ∞)"),
         ("forgetting", Value(None, None, None, 2, "x", pieces=((-INF, -2.0), (4, INF))), "undefined: x; plausible: (−∞, -2.0] or [4.0, ∞)"),
         ("net recovery", Value(None, None, None, 2, "why", pieces=((-INF, INF),)), "undefined: why"),
-        ("retention", Value(0.94, 0.9, 1.0, 3, cap_bias=0.04), "0.94 [0.90, 1.00] (caps lower it by about 0.04)"),
+        ("retention", Value(0.94, 0.9, 1.0, 3, cap_bias=0.04), "0.94 [0.90, 1.00] (cap bias −0.04)"),
         ("retention", Value(0.94, 0.9, 1.0, 3, cap_bias=0.004), "0.94 [0.90, 1.00]"),
     ],
 )  # fmt: skip
