@@ -1,10 +1,10 @@
 """Control: spend the repair's steps on longer stages instead; each stage gets `steps` / number of stages more."""
 
-from bench.method import History, Method, Stage, Training
+from bench.method import MAX_STEPS, History, Method, Stage, Training
 
 
 class Longer(Method):
-    """steps: how many steps to share out over the stages, at least 0; by default those of `refresh`."""
+    """steps: how many steps to share out over the stages, from 0 to `MAX_STEPS`; by default those of `refresh`."""
 
     track = "during"
     controls = True
@@ -12,8 +12,8 @@ class Longer(Method):
     steps: int = 15
 
     def __post_init__(self) -> None:
-        if self.steps < 0:
-            raise ValueError(f"steps={self.steps}: must be at least 0")
+        if not 0 <= self.steps <= MAX_STEPS:
+            raise ValueError(f"steps={self.steps}: must be from 0 to {MAX_STEPS:,}")
 
     def stage(self, stage: Stage, history: History) -> Training:
         extra = round(self.steps * (stage.index + 1) / len(stage.sequence)) - round(self.steps * stage.index / len(stage.sequence))

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.method import History, Method, Training
+from bench.method import MAX_STEPS, History, Method, Training
 
 if TYPE_CHECKING:
     from bench.checkpoint import Checkpoint
 
 
 class Refresh(Method):
-    """steps: optimizer steps in all, at least 1, with the targets in equal shares."""
+    """steps: optimizer steps in all, from 1 to `MAX_STEPS`, with the targets in equal shares."""
 
     steps: int = 15
     search = {"steps": (2, 3, 5, 7, 10, 14, 17, 20)}  # the light track's 10 % is worth 24 average steps
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps={self.steps}: must be at least 1")
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise ValueError(f"steps={self.steps}: must be from 1 to {MAX_STEPS:,}")
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         return history.train(checkpoint, Training.on(*targets, steps=self.steps))

@@ -250,8 +250,11 @@ def report(
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Compare every two entries, corrected over all pairs.")] = False,
 ) -> None:
     """Compare finished runs: boards with intervals; with --out also a page to read, and files to compute with."""
+    from bench.files import check_folder
     from bench.report.content import collect, content, planned_pairs
 
+    if out is not None:
+        check_folder(out, "--out")
     found = content(*collect(folders), planned=planned_pairs(pair or []), all_pairs=all_pairs)
     if out is not None:
         from bench.report.page import write_report

@@ -50,18 +50,17 @@ def score_domain(
             for number, decoding in enumerate(decodings):
                 row = place * len(decodings) + number
                 score = dialogue.score(task, item, written[row], ended[row])
-                answers[decoding].append(
-                    Answer(
-                        domain=task.domain,
-                        decoding=decoding,
-                        item=start + place,
-                        prompt=item.prompt,
-                        answer=written[row],
-                        score=score or 0.0,
-                        parsed=score is not None,
-                        ended=ended[row],
-                    )
+                answer = Answer(
+                    domain=task.domain,
+                    decoding=decoding,
+                    item=start + place,
+                    prompt=item.prompt,
+                    answer=written[row],
+                    score=score or 0.0,
+                    parsed=score is not None,
+                    ended=ended[row],
                 )
+                answers[decoding].append(answer)
     return [answer for decoding in decodings for answer in answers[decoding]]
 
 

@@ -28,6 +28,7 @@ from bench.registry import make_method
         ("cpr", "low", 0.8),
         ("cpr", "high", 1.5),
         ("refresh", "steps", 0),
+        ("refresh", "steps", 100_001),
         ("relearn", "steps", -1),
         ("longer", "steps", -1),
         ("rollback", "share", 0.0),

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from bench.checkpoint import Checkpoint, DamagedError, Store, Tensors, content_hash, threshold_of_share
 from bench import weights as module
+from bench.checkpoint import Checkpoint, DamagedError, Store, Tensors, content_hash, threshold_of_share
 from bench.weights import INDEX, WEIGHTS, WeightFiles, write_weights
 
 WEIGHT = torch.tensor([[1.0, 2.0], [3.0, 4.0]])

@@ -76,3 +76,19 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert command in readme
     assert command in ci
     assert "pip install -e . && python -m bench run --method refresh" in readme
+
+
+LINK, OUTSIDE = re.compile(r"\]\(([^)\s]+)\)"), re.compile(r"[a-z]+:")
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_the_docs_leads_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = [target.partition("#")[0] for target in LINK.findall(text) if not OUTSIDE.match(target)]
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+def test_the_index_of_the_docs_lists_every_page():
+    listed = set(LINK.findall((ROOT / "docs" / "README.md").read_text(encoding="utf-8")))
+    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}

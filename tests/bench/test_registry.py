@@ -13,9 +13,9 @@ from bench.errors import UserError
 from bench.method import Method, Stage, Track, Training
 from bench.registry import make_method, method_class, method_identity, method_names
 
-CONTROLS = ["interpolate", "longer", "none", "random", "revert", "sharpen"]
+CONTROLS = ["interpolate", "longer", "none", "random", "relearn", "revert", "sharpen", "shrink"]
 STAGES = ["cpr", "ewc", "kl", "l2", "replay"]
-REPAIRS = ["mean_imm", "mode_imm", "refresh", "rollback", "stage_arithmetic", "stage_ties", "task_arithmetic", "ties"]
+REPAIRS = ["mean_imm", "mode_imm", "refresh", "rollback", "stage_ties", "task_arithmetic", "ties"]
 NAMES = ["joint", *CONTROLS, *STAGES, *REPAIRS]
 
 OWN = '''
@@ -76,7 +76,7 @@ def test_what_each_baseline_alters() -> None:
     altered = {name for name in NAMES if not method_class(name).plain_stages()}
     assert altered == {"joint", "longer", *STAGES}
     repairing = {name for name in NAMES if method_class(name).repairs()}
-    assert repairing == {"interpolate", "random", "revert", "sharpen", *REPAIRS}
+    assert repairing == {*CONTROLS, *REPAIRS} - {"none", "longer"}
 
 
 @pytest.mark.parametrize("name", [*STAGES, *REPAIRS])

@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 import bench.runs.machine
+from bench.errors import UserError
+from bench.registry import method_names, tuned_file, tuned_settings
+from bench.results.run import find_runs
 from bench.runs import compare
 from bench.runs.forecast import FILE, Ledger
-from bench.registry import method_names, tuned_file, tuned_settings
 from bench.runs.pool import Job
-from bench.results.run import find_runs
-from bench.errors import UserError
 from bench.suite import load_suite
 
 MICRO = load_suite("micro").id
@@ -45,7 +45,7 @@ def test_methods_are_split(text: str, found: list[tuple[str, list[str]]]) -> Non
 def test_all_and_controls_stand_for_many() -> None:
     assert [name for name, _ in compare.split_methods("all")] == method_names()
     controls = [name for name, _ in compare.split_methods("controls")]
-    assert {"none", "revert", "interpolate", "random", "sharpen", "longer"} == set(controls)
+    assert {"none", "revert", "shrink", "interpolate", "random", "sharpen", "longer", "relearn"} == set(controls)
 
 
 @pytest.mark.parametrize("text", ["refresh[steps=5", "refresh]", "[steps=5]", "all[steps=5]"])

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from bench import load_run
+from bench.errors import UserError
 from bench.results.estimates import outcome
 from bench.results.run import Run
-from bench.errors import UserError
 from bench.suite import load_suite
 
 

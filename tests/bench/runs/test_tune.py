@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.runs import tune as tuning
 from bench.errors import UserError
-from bench.suite import DEVELOPMENT_SEEDS, SCORED_SEEDS
+from bench.runs import tune as tuning
 from bench.runs.tune import MAX_TRIALS, SEEDS, table, trials_of, tune
+from bench.suite import DEVELOPMENT_SEEDS, SCORED_SEEDS
 
 MINE = """
 from bench.method import Method, Training
