@@ -70,8 +70,8 @@ def tuned_choices(method: str, words: Sequence[str], options: Options) -> list[C
 
 
 def with_tuned(method: str, settings: Sequence[Mapping[str, Any]], options: Options) -> list[Choice]:
-    """Each of the given settings on top of the method's tuned ones, in their types; those that are its defaults anyway are left out, so that
-    one way to run it has one name."""
+    """Each of the given settings on top of the method's tuned ones, in their types. Those that equal its defaults are left out: equal runs
+    have one name."""
     suite = load_suite(options.suite, quick=options.quick)
     tuned = tuned_settings(method, suite.board(options.sequence, options.targets, options.model))
     defaults, *found = describe_all(method, [{}, *(tuned | dict(each) for each in settings)])

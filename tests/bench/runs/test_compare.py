@@ -169,7 +169,7 @@ def test_what_the_run_decides_cannot_be_chosen(option: dict[str, Any], words: st
 
 
 def test_checkpoints_cannot_be_trained_on_permuted_rewards(build_run: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--null math: .*leave out --null"):
+    with pytest.raises(UserError, match=r"--null math: .*leave out --null"):
         comparison("none", source=build_run(tmp_path), null=True)
 
 
