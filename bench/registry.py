@@ -12,7 +12,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -59,13 +58,28 @@ def describe_all(reference: str, choices: Sequence[Mapping[str, Any]]) -> list[D
         return [described(reference, settings) for settings in choices]
     file = Path(reference.partition(":")[0])
     stamp = file.stat().st_mtime_ns if file.exists() else 0
-    return list(_described_apart(reference, json.dumps([dict(settings) for settings in choices], sort_keys=True), stamp))
+
+    def key(settings: Mapping[str, Any]) -> tuple[str, int, str]:
+        return reference, stamp, json.dumps(dict(settings), sort_keys=True)
+
+    missing = [settings for settings in choices if key(settings) not in _known]
+    for settings, found in zip(missing, _described_apart(reference, missing) if missing else (), strict=True):
+        _known[key(settings)] = found
+        _known.setdefault(key(found.given), found)
+        default = _known.get(key({}))
+        if default is not None:
+            plain = {name: value for name, value in found.given.items() if value != default.record.settings[name]}
+            _known.setdefault(key(plain), found.model_copy(update={"given": plain}))
+    return [_known[key(settings)] for settings in choices]
 
 
-@lru_cache
-def _described_apart(reference: str, choices: str, stamp: int) -> tuple[Description, ...]:
-    """By a process of its own, with no standard input to wait for. stamp: the file's time, so that an edited one is read again."""
-    command = [sys.executable, "-P", "-m", "bench", "describe", reference, choices]
+_known: dict[tuple[str, int, str], Description] = {}
+"""Descriptions of users' methods, by reference, time of the file (an edited one is read again) and settings as JSON."""
+
+
+def _described_apart(reference: str, choices: Sequence[Mapping[str, Any]]) -> list[Description]:
+    """By a process of its own, with no standard input to wait for."""
+    command = [sys.executable, "-P", "-m", "bench", "describe", reference, json.dumps([dict(settings) for settings in choices])]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
@@ -79,7 +93,7 @@ def _described_apart(reference: str, choices: str, stamp: int) -> tuple[Descript
         raise UserError(f"--method {reference}: reading the file ended its process with code {done.returncode} ({last[:200]})") from error
     if "error" in answer:
         raise UserError(answer["error"])
-    return tuple(Description.model_validate(each) for each in answer["methods"])
+    return [Description.model_validate(each) for each in answer["methods"]]
 
 
 def described(reference: str, settings: Mapping[str, Any]) -> Description:

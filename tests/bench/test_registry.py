@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
+from bench import registry
 from bench.errors import UserError
 from bench.method import Method, Stage, Track, Training
 from bench.registry import describe, described, make_method, method_class, method_names
@@ -379,3 +380,18 @@ def test_a_file_that_never_ends_is_given_up(own: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("bench.registry.IMPORT_SECONDS", 3)
     with pytest.raises(UserError, match="took more than 3 s"):
         describe(str(own))
+
+
+def test_a_file_is_read_once_for_each_choice_of_settings(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it may mean importing torch."""
+    asked = []
+    apart = registry._described_apart
+    monkeypatch.setattr(registry, "_described_apart", lambda reference, choices: asked.append(len(choices)) or apart(reference, choices))
+    plain = describe(str(own))
+    seven, default = registry.describe_all(str(own), [{"steps": "7"}, {"steps": "4"}])
+    assert asked == [1, 2]
+    assert describe(str(own), {"steps": 7}) == seven
+    assert describe(str(own), {"steps": 4}) == default
+    assert describe(str(own)) == plain
+    assert asked == [1, 2]
+    assert (seven.record.settings, plain.given, default.given) == ({"steps": 7}, {}, {"steps": 4})
