@@ -37,7 +37,7 @@ from baselines.ties import TIES
 from bench.checkpoint import Checkpoint, Store, Tensors
 from bench.method import Method, Sample, Stage, Training
 from bench.suite import GRPO
-from bench.training.grpo import Batch, token_losses
+from bench.training.loss import Batch, token_losses
 
 SEQUENCE = ("code", "math", "qa", "cw")
 LAYER, NORM = "layer.weight", "model.norm.weight"
