@@ -1,29 +1,36 @@
-"""interference-bench: what RL on one domain damages in a language model's others, and which repair wins it back.
+"""interference-bench: what RL on one domain makes a language model forget of others, and which methods recover it.
 
-from bench import run, load_run
+from bench import boards, compare, run
+
 result = run(method="refresh")
 print(result.metrics["greedy"]["recovery ratio"])
+(board,) = boards(compare("refresh,rollback,controls", seeds=5))
+print(board.frame())
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api import run
+    from bench.api import compare, run, tune
+    from bench.results.boards import boards
     from bench.results.run import Run, load_run
 
-__all__ = ["Run", "load_run", "run"]
+_WHERE = {
+    "run": "bench.api",
+    "compare": "bench.api",
+    "tune": "bench.api",
+    "boards": "bench.results.boards",
+    "Run": "bench.results.run",
+    "load_run": "bench.results.run",
+}
+__all__ = ["Run", "boards", "compare", "load_run", "run", "tune"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the API where it is used: `import bench` alone costs nothing."""
-    if name == "run":
-        from bench.api import run
-
-        return run
-    if name in ("Run", "load_run"):
-        from bench.results import run as results
-
-        return getattr(results, name)
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'bench' has no attribute {name!r}")

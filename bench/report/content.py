@@ -187,7 +187,7 @@ def _sharpening(entry: Entry, targets: str) -> bool:
     def improved(decoding: str) -> bool:
         measured = entry.measured(decoding)
         won = ranked_points(measured, targets).minus(ranked_points(measured.unrepaired, targets))
-        return all(crossed_interval(strata).low > 0 for strata in (won.points, won.free))
+        return all(crossed_interval(strata).low > 0 for strata in won)
 
     return improved("sampled") and not improved("greedy")
 

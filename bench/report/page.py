@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.files import write_bytes
+from bench.files import check_folder, disk_error, write_bytes
 from bench.report import tables, text
 from bench.report.data import Report, place_words
 from bench.report.drawings import drawings
@@ -19,24 +18,12 @@ from bench.report.words import TITLES, access_words, rounded, seeds_words, shown
 from bench.suite import DECODINGS
 
 
-def check_out(folder: Path) -> None:
-    """Create the folder of a report if it can be written to; `UserError` in one line if not. To call before work starts."""
-    probe = folder / ".writable"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"--out {folder}: a report cannot be written there ({error.strerror}); name a folder that you can write to"
-        ) from error
-
-
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """report.html, report.md, report.json, entries.csv and cells.csv in a folder, each whole or not at all."""
+    """report.html, report.md, report.json, entries.csv and cells.csv in a folder, each whole or not at all. `UserError` where it cannot be
+    written."""
     import pandas as pd
 
-    check_out(folder)
+    check_folder(folder, "--out")
     files = {
         "report.html": page(report),
         "report.md": text.markdown(report),
@@ -48,7 +35,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
         for name, written in files.items():
             write_bytes(folder / name, written.encode())
     except OSError as error:
-        raise UserError(f"--out {folder}: the report could not be written ({error.strerror})") from error
+        raise disk_error(f"--out {folder}", error) from error
     return [folder / name for name in files]
 
 

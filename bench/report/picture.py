@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.errors import UserError
-from bench.files import write_bytes
+from bench.files import disk_error, write_bytes
 from bench.report.svg import PALETTE, drawn, standalone
 from bench.report.words import TITLES, rounded, seeds_words
 from bench.results.run import Run, distinct_seeds
@@ -62,4 +62,4 @@ def _write(path: Path, svg: str) -> None:
     try:
         write_bytes(path, svg.encode())
     except OSError as error:
-        raise UserError(f"--picture {path}: cannot be written ({error.strerror}); name a file in a folder that you can write to") from error
+        raise disk_error(f"--picture {path}", error) from error

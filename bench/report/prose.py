@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.report.data import BoardReport, EntryReport, place_words
 from bench.report.words import listed, percent, rounded, seeds_words, shown
 from bench.results.run import Run
@@ -49,8 +51,9 @@ def null_words(board: BoardReport) -> str:
 def comparisons_words(board: BoardReport) -> str:
     """What the tables of comparisons show."""
     return (
-        f"Differences in {board.ranked_by} on shared seeds with unadjusted 95 % intervals; p by Holm within each family. A difference "
-        "holds only if it is significant under both decodings. “Better” needs equal or smaller access. Verdicts need five seeds."
+        f"Differences in {board.ranked_by} on shared seeds. p is adjusted by Holm within each family, and intervals are widened to match: "
+        "they exclude 0 exactly where p is at most 0.05. A difference holds only if it is significant under both decodings. “Better” "
+        "needs equal or smaller access. Verdicts need five seeds. Cap bias: by how much caps at noisy means lower an estimate."
     )
 
 
@@ -118,7 +121,7 @@ def _leaders(board: BoardReport) -> str:
     name = board.ranked_by
 
     def value(entry: EntryReport) -> str:
-        return f"{entry.label} ({shown(name, entry.metrics['greedy'][name])})"
+        return f"{entry.label} ({shown(name, replace(entry.metrics['greedy'][name], cap_bias=None))})"
 
     if len(ranked) == 1:
         return f"The only ranked entry is {value(ranked[0])}."

@@ -9,6 +9,7 @@ from typing import Any
 from bench.report.answers import disagreement
 from bench.report.data import Cell, SettingsReport, Used
 from bench.results.boards import FULL_SEEDS, Board
+from bench.results.regimes import regime_warnings
 from bench.results.run import Run
 from bench.suite import DEVELOPMENT_SEEDS
 
@@ -30,7 +31,7 @@ def _used(values: Sequence[Mapping[str, Any]]) -> tuple[Used, ...]:
 def warnings(board: Board, counted: Mapping[str, Sequence[Cell]]) -> list[str]:
     """What a reader must know before believing a number. counted: cells by a run's folder."""
     runs = [run for entry in board.entries for run in entry.runs]
-    found = [*_few_seeds(board), *_different_baselines(runs)]
+    found = [*_few_seeds(board), *regime_warnings(board.entries), *_different_baselines(runs)]
     if {run.seed for run in runs} & set(DEVELOPMENT_SEEDS):
         span = f"{DEVELOPMENT_SEEDS.start}–{DEVELOPMENT_SEEDS.stop - 1}"
         found.append(f"includes development seeds ({span}): use them to explore, not to support a claim")

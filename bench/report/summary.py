@@ -18,13 +18,13 @@ from bench.results.run import Run, distinct_seeds
 from bench.suite import DECODINGS
 
 IN_SHORT = {
-    "forgetting": "points the targets lost to later stages (baseline run)",
-    "recovery ratio": "share of that which the repair recovered; 1 is all",
-    "net recovery": "the same, minus what other domains lost; ranks methods",
-    "retention": "share of all gains still there at the end; ranks methods",
+    "forgetting": "points the targets lost to later stages",
+    "recovery ratio": "share of that which the repair recovered",
+    "net recovery": "the same, minus what others lost; ranks methods",
+    "retention": "share of all gains retained; ranks methods",
     "collateral damage": "points other domains lost to the repair, mean",
     "collateral damage, worst": "the same, for the domain that lost most",
-    "normalized forgetting": "baseline run: share of earlier gains forgotten",
+    "normalized forgetting": "share of earlier gains forgotten, baseline run",
     "normalized forgetting, repaired": "the same for the final model",
 }
 """The metrics of the short table, in order, each with a few words."""
@@ -44,19 +44,19 @@ def matrix_table(runs: Sequence[Run]) -> str:
             cells += [f"{100 * value:.1f}" for value in (*scores, scores.mean())]
         lines.append([row.title, *cells])
     domains = [f"{domain}*" if domain in first.targets else domain for domain in first.sequence]
-    header = ["%", *domains, "mean", *(f"{domain} (t=1)" for domain in first.sequence), "mean (t=1)"]
-    return tabulate(lines, header, tablefmt="simple", stralign="right", colalign=("left",))
+    header = ["%", *domains, "mean", *(f"{name}\n(t=1)" for name in (*first.sequence, "mean"))]
+    return tabulate(lines, header, tablefmt="simple", disable_numparse=True, colalign=("left", *["right"] * (len(header) - 1)))
 
 
 def metrics_table(runs: Sequence[Run], *, all_metrics: bool = False) -> str:
     """Metrics with intervals under both decodings and what they mean: those that matter for the board, or all."""
     found = {decoding: measure(runs, decoding) for decoding in DECODINGS}
-    elsewhere = {name for targets, names in ONLY_ON.items() if targets != runs[0].manifest.spec.targets for name in names}
-    meaning = MEANING if all_metrics else {name: words for name, words in IN_SHORT.items() if name not in elsewhere}
+    elsewhere = {name for targets, own in ONLY_ON.items() if targets != runs[0].manifest.spec.targets for name in own}
+    names = [name for name in (MEANING if all_metrics else IN_SHORT) if name in found["greedy"]]
     lines = []
-    for name in (name for name in meaning if name in found[DECODINGS[0]]):
+    for name in names if all_metrics else [name for name in names if name not in elsewhere]:
         cells = [textwrap.fill(shown(name, found[decoding][name]), 28) for decoding in DECODINGS]
-        lines.append([name, *cells, textwrap.fill(meaning[name], 60)])
+        lines.append([name, *cells, textwrap.fill((MEANING if all_metrics else IN_SHORT)[name], 60)])
     return tabulate(lines, ["metric", *(TITLES[d] for d in DECODINGS), "what it means"], tablefmt="simple", disable_numparse=True)
 
 

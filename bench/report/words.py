@@ -20,14 +20,15 @@ def shown(metric: str, value: Value | None) -> str:
     digits = 2 if metric in SHARES else 1
     pieces = " or ".join(_piece(low, high, digits) for low, high in value.pieces)
     if value.estimate is None:
-        return f"undefined: {value.why}" + (f"; plausible: {pieces}" if pieces else "")
+        informative = value.pieces and value.pieces != ((float("-inf"), float("inf")),)
+        return f"undefined: {value.why}" + (f"; plausible: {pieces}" if informative else "")
     text = rounded(value.estimate, digits)
     if pieces:
         text += f" {pieces}"
     elif value.low is not None and value.high is not None:
         text += f" {_piece(value.low, value.high, digits)}"
     if value.cap_bias and float(rounded(value.cap_bias, digits)):
-        text += f" (caps lower it by about {rounded(value.cap_bias, digits)})"
+        text += f" (cap bias −{rounded(value.cap_bias, digits)})"
     return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -67,30 +68,11 @@ class FakeRun:
             return np.array(self.sampled_final if decoding == "sampled" and self.sampled_final is not None else self.final)
         return self.baseline[row.index]
 
-    def answers(self, row: Row) -> list[Answer]:
-        """An item is right where its own difficulty, nudged by seed and row, is below the rate. Every tenth answer cannot be parsed."""
-        found = []
-        for domain in self.order:
-            column = ORDER.index(domain)
-            difficulty = np.random.default_rng([column, 7]).permutation((np.arange(self.items) + 0.5) / self.items)
-            nudge = np.random.default_rng([self.seed, column, len(row.name)]).normal(0, 0.05, self.items)
-            for decoding in DECODINGS:
-                right = difficulty + nudge < self.rates(row, decoding)[column]
-                for item in range(self.items):
-                    last = row == self.rows.baseline[-1]
-                    found.append(
-                        Answer(
-                            domain=domain,
-                            decoding=decoding,
-                            item=item,
-                            prompt=f"{domain}{item}=",
-                            answer=self.answer if last and self.answer else f"{row.name} says",
-                            score=float(right[item]),
-                            parsed=item % 10 != 0,
-                            ended=bool(right[item]) or not (last and item % 100 < 100 * self.unended),
-                        )
-                    )
-        return found
+    def samples(self, row: Row) -> bytes:
+        """A file of answers."""
+        last = row == self.rows.baseline[-1]
+        rates = tuple(tuple(self.rates(row, decoding).tolist()) for decoding in DECODINGS)
+        return _samples(row.name, rates, self.order, self.seed, self.items, self.unended if last else 0.0, self.answer if last else "")
 
     def manifest(self) -> Manifest:
         method = MethodRecord(
@@ -129,6 +111,26 @@ class FakeRun:
         return "".join(json.dumps({"step": step, "reward": {row.domain: reward}}) + "\n" for step, reward in enumerate(rewards, 1))
 
 
+@cache
+def _samples(
+    name: str, rates: tuple[tuple[float, ...], ...], order: tuple[str, ...], seed: int, items: int, unended: float, answer: str
+) -> bytes:
+    """An item is right where its own difficulty, nudged by seed and row, is below the rate. Every tenth answer cannot be parsed; of a
+    hundred items the first 100 x unended do not stop where they are wrong."""
+    found = []
+    for domain in order:
+        column = ORDER.index(domain)
+        difficulty = np.random.default_rng([column, 7]).permutation((np.arange(items) + 0.5) / items)
+        nudge = np.random.default_rng([seed, column, len(name)]).normal(0, 0.05, items)
+        for decoding, by_domain in zip(DECODINGS, rates, strict=True):
+            right = difficulty + nudge < by_domain[column]
+            for item in range(items):
+                ended = bool(right[item]) or item % 100 >= 100 * unended
+                given = {"prompt": f"{domain}{item}=", "answer": answer or f"{name} says", "parsed": item % 10 != 0, "ended": ended}
+                found.append(Answer(domain=domain, decoding=decoding, item=item, score=float(right[item]), **given))
+    return written(found)
+
+
 def write(out: Path, **fields: Any) -> Path:
     """The folder of a `FakeRun` below `out`, as `bench run` would write it."""
     fake = FakeRun(**fields)
@@ -138,7 +140,7 @@ def write(out: Path, **fields: Any) -> Path:
         return {d: {name: value.to_json() for name, value in measure([run], d).items()} for d in DECODINGS}
 
     with TemporaryDirectory() as parts:
-        samples = {row: (_put(Path(parts) / f"{row.name}.jsonl.gz", written(fake.answers(row))),) for row in fake.rows.distinct()}
+        samples = {row: (_put(Path(parts) / f"{row.name}.jsonl.gz", fake.samples(row)),) for row in fake.rows.distinct()}
         logs = {row: (_put(Path(parts) / f"{row.name}.jsonl", fake.log(row).encode()),) for row in samples if row.domain}
         write_run(folder, fake.manifest(), Contents(samples, logs, fake.also), measured, {"seconds": 1.0})
     return folder
