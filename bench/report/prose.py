@@ -36,7 +36,7 @@ def null_command(run: Run) -> str:
 
 
 def null_words(board: BoardReport) -> str:
-    """What null stages are for, or how to run them. Code stands between backticks."""
+    """What null stages are for, or how to run them. Code is set in backticks."""
     if board.null:
         return (
             f"{DRIFT} What they make a model forget is drift; interference is forgetting beyond that (real minus null). "
