@@ -28,7 +28,7 @@ def run(method: str = "none", settings: Mapping[str, Any] | None = None, *, disp
     """
     board = load_suite(options.suite, quick=options.quick).board(options.sequence, options.targets, options.model)
     given = describe(method, tuned_settings(method, board) | dict(settings or {})).given
-    runs = _executed(plans_of([(method, given)], options), options, display)
+    runs = start(plans_of([(method, given)], options), options, display)
     return runs[0] if len(runs) == 1 and options.seeds == 1 else runs
 
 
@@ -39,7 +39,7 @@ def compare(methods: str = "refresh,rollback,replay,controls", *, display: bool 
     methods: as on the command line, "refresh[steps=5,30],rollback,controls,mine.py:Mine"; the baseline run is always among them. Raises
     `bench.errors.UserError`; `bench.runs.execute.FailedRunsError` holds the runs that could be finished.
     """
-    return _executed(plans_of(choices_of(methods, options), options), options, display)
+    return start(plans_of(choices_of(methods, options), options), options, display)
 
 
 @takes(*(name for name in TUNE if name != "dry_run"))
@@ -48,7 +48,8 @@ def tune(method: str, *, display: bool = True, options: Options) -> Record:
     return try_all(method, options, display=display)
 
 
-def _executed(plans: Sequence[Plan], options: Options, display: bool) -> list[Run]:
+def start(plans: Sequence[Plan], options: Options, display: bool = True) -> list[Run]:
+    """Check everything that can be checked before work starts, and run the plans. `UserError` where no run falls to the shard."""
     if not plans:
         raise UserError(f"--shard {options.shard}: no run falls to this shard")
     preflight.check(plans, options)

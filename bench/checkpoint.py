@@ -8,7 +8,6 @@ content hash, so equal results share one folder, and damage shows because the co
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -147,10 +146,6 @@ class Tensors:
         try:
             found = self.content()
         except _DAMAGE as error:
-            raise DamagedError(f"{self.folder}: {error}") from error
-        except OSError as error:
-            if error.errno != errno.ENODEV:  # what a folder in place of a file of weights gives
-                raise
             raise DamagedError(f"{self.folder}: {error}") from error
         if found != self.hash:
             raise DamagedError(f"{self.folder}: its content is {found[:12]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -15,6 +16,7 @@ from bench.errors import UserError
 from bench.options import IMPORT, RUN, TUNE, Options, described, takes
 
 if TYPE_CHECKING:
+    from bench.results.run import Run
     from bench.runs.plan import Plan
 
 app = typer.Typer(
@@ -34,6 +36,12 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except UserError as error:
             typer.echo(f"bench: {error}", err=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read our output has gone: click ends quietly
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            typer.echo(f"bench: {where}{error.strerror or error}; free some space or choose another folder, then rerun", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("bench: stopped; rerun the same command to resume", err=True)
@@ -60,11 +68,18 @@ def run(
     options: Options,
 ) -> None:
     """Train a sequence, repair the model with a method, score everything, report forgetting and recovery."""
-    from bench.report.summary import summary
-    from bench.results.run import Run
     from bench.runs.compare import plans_of, tuned_choices
 
-    runs = _execute(plans_of(tuned_choices(method, settings or [], options), options), options)
+    finished, failed = _execute(plans_of(tuned_choices(method, settings or [], options), options), options)
+    _print_summaries(finished, full)
+    if failed is not None:
+        raise failed
+
+
+def _print_summaries(runs: list[Run], full: bool = False) -> None:
+    """The summary of each entry among the runs, and where they are."""
+    from bench.report.summary import summary
+
     entries: dict[str, list[Run]] = {}
     for done in runs:
         entries.setdefault(repr((done.manifest.method, done.sequence, done.manifest.spec.null)), []).append(done)
@@ -85,37 +100,43 @@ def compare(
 ) -> None:
     """Run methods on the same stages and seeds, and compare them. The baseline run is always among them."""
     from bench.runs.compare import choices_of, plans_of
-    from bench.runs.execute import FailedRunsError
 
-    failed = None
-    try:
-        runs = _execute(plans_of(choices_of(methods, options), options), options)
-    except FailedRunsError as error:
-        runs, failed = error.done, error
-    if runs:
+    finished, failed = _execute(plans_of(choices_of(methods, options), options), options)
+    if options.null:
+        _print_summaries(finished)  # null stages make no board of their own
+    elif finished:
         from bench.report.content import content
         from bench.report.text import terminal
 
-        typer.echo("\n" + terminal(content(runs)), nl=False)
+        typer.echo("\n" + terminal(content(finished)), nl=False)
+    if finished:
         typer.echo(f"\nthe whole report: python -m bench report {options.out} --out report")
     if failed is not None:
         raise failed
 
 
-def _execute(plans: list[Plan], options: Options) -> list[Any]:
-    """Check, say what it will take where that is worth a line, run."""
+def _execute(plans: list[Plan], options: Options) -> tuple[list[Run], UserError | None]:
+    """Check, print a forecast where that is worth a line, run. The finished runs, and the error that tells of the others."""
+    from bench.api import start
     from bench.runs import preflight
-    from bench.runs.execute import execute
+    from bench.runs.execute import FailedRunsError
 
     if not plans:
         typer.echo("no run falls to this shard")
-        return []
-    preflight.check(plans, options)
+        return [], None
     if options.dry_run or len(plans) > 1:
+        preflight.check(plans, options)
         typer.echo(preflight.forecast(plans, options))
     if options.dry_run:
-        return []
-    return execute(plans, out=options.out, cache=options.cache, jobs=options.jobs, log_to=options.log_to)
+        return [], None
+    try:
+        finished, failed = start(plans, options), None
+    except FailedRunsError as error:
+        finished, failed = error.done, error
+    for done in finished:
+        for line in done.unmetered:
+            typer.echo(f"unmetered computing in {done.name}: {line}")
+    return finished, failed
 
 
 @app.command()
@@ -129,11 +150,13 @@ def tune(
     """Choose a method's settings on validation items and development seeds, and keep the record beside the method."""
     from bench.registry import describe, tuned_file
     from bench.runs import preflight
-    from bench.runs.tune import plans_for, table
+    from bench.runs.tune import check, plans_for, table
     from bench.runs.tune import tune as try_all
 
     if options.dry_run:
-        typer.echo(preflight.forecast([planned for part in plans_for(method, options) for planned in part], options))
+        plans = [planned for part in plans_for(method, options) for planned in part]
+        check(method, plans, options)
+        typer.echo(preflight.forecast(plans, options))
         return
     record = try_all(method, options)
     typer.echo("\n" + table(record))
@@ -151,8 +174,8 @@ def import_(
     options: Options,
 ) -> None:
     """Make a run of your own checkpoints; `run --from RUN --method rollback` then repairs it."""
-    from bench.report.summary import summary
     from bench.runs.plan import plan
+    from bench.runs.preflight import check_options
     from bench.worker.importing import import_checkpoints
 
     stages = []
@@ -161,12 +184,15 @@ def import_(
         if not equals:
             raise UserError(f"--stage {word}: write domain=folder")
         stages.append((domain, Path(folder)))
+    check_options(options)
     where = {"suite": options.suite, "quick": options.quick, "targets": options.targets, "cache": options.cache}
     scored = {"device": options.device, "also": options.also, "also_limit": options.also_limit}
     spec = import_checkpoints(base, stages, **where).model_copy(update=scored)
-    runs = _execute([plan(spec)], options)
-    typer.echo("\n" + summary(runs))
-    typer.echo(f"run       {runs[0].folder}\nrepair it: python -m bench run --from {runs[0].folder} --method rollback")
+    finished, failed = _execute([plan(spec)], options)
+    if failed is not None:
+        raise failed
+    _print_summaries(finished)
+    typer.echo(f"repair it: python -m bench run --from {finished[0].folder} --method rollback")
 
 
 @app.command("list")

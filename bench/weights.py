@@ -36,7 +36,7 @@ class WeightFiles:
     def _file_of(self) -> dict[str, Path]:
         single, index = self.folder / WEIGHTS, self.folder / INDEX
         if single.exists() or not index.exists():
-            with safe_open(single, "pt") as file:
+            with _opened(single) as file:
                 return dict.fromkeys(file.keys(), single)
         try:
             named = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
@@ -75,8 +75,13 @@ class WeightFiles:
     def _open(self, name: str) -> Any:
         if name not in self._file_of:
             raise KeyError(f"{self.folder} has no tensor {name!r}")
-        # Opened for each read: closing a file frees its memory map.
-        return safe_open(self._file_of[name], "pt")
+        return _opened(self._file_of[name])  # for each read: closing a file frees its memory map
+
+
+def _opened(file: Path) -> Any:
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder")  # safetensors reports it as a missing device
+    return safe_open(file, "pt")
 
 
 class Digest:

@@ -64,7 +64,9 @@ def evaluate(
     metadata = {"pretrained": tokenizer.name_or_path}  # as lm-eval's command line does; some tasks build their prompts with it
     try:
         manager = TaskManager(include_path=folders or None, include_defaults=not all(map(_is_file, names)), metadata=metadata)
-        for task in tasks.values():
+        for name, task in tasks.items():
+            if task not in manager.all_tasks and _is_file(name):  # it skips files that it cannot read
+                raise UserError(f"--also {name}: lm-eval finds no task {task} in it; check its YAML")
             if task not in manager.all_tasks:
                 raise _unknown(task, manager.all_tasks)
         found = lm_eval.simple_evaluate(

@@ -35,7 +35,7 @@ Finding = Literal["baseline breaks", "stage fails", "repair fails"]
 TEXTS: dict[Finding, str] = {
     "baseline breaks": "seed {seed}: the baseline run forgets {value:.1f} points of {domain}, on the other seeds {low:.1f} to {high:.1f}",
     "stage fails": "seed {seed}: the stage of {domain} gains {value:.1f} points, on the other seeds {low:.1f} to {high:.1f}",
-    "repair fails": "seed {seed}: the repair recovers {value:.0f} % of forgetting on {domain}, on the other seeds {low:.0f} to {high:.0f} %",
+    "repair fails": "seed {seed}: the repair recovers {value:.0f} % of {domain}, on the other seeds {low:.0f} to {high:.0f} %",
 }
 
 

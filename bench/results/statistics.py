@@ -1,5 +1,4 @@
-"""Intervals and tests for a crossed design: the same items in every seed. Pure numpy; scipy is loaded when a t quantile is needed; no
-torch.
+"""Intervals and tests for a crossed design: the same items in every seed. Pure numpy (scipy once a t quantile is needed); no torch.
 
 Model: X[s, i] = mu + seed_s + item_i + rest_si. The variance of the grand mean comes from the two-way analysis of variance,
 
@@ -14,7 +13,8 @@ is no seed part; intervals cover item sampling only.
 A ratio a / b has Fieller's set, every rho at which a - rho b is not significantly different from 0. A *difference* of two ratios that
 share b is tested where it was estimated: the variance is that of a - rho_hat b (Wald, delta method). At rho = 0 the variance would be
 that of a alone, which holds all of the spread of b between seeds: a repair that always recovers 97 % would look as noisy as forgetting
-itself.
+itself. Seeds that forget more weigh more in a ratio, so t has n - 1 degrees of freedom there, where n = (sum b_s)^2 / sum b_s^2 <= S is
+Kish's effective number of seeds. docs/statistics.md has the simulation that chose these.
 """
 
 from __future__ import annotations
@@ -187,7 +187,8 @@ def wald_ratio(above: Strata, below: Strata, *, also: Sequence[Strata] = ()) -> 
 
     For the difference of two ratios with one denominator, `above` is the difference of their numerators. also: as in `ratio_set`. A seed
     with a large share h of the denominator pulls rho_hat towards itself and would look less variable than it is: its deviations are
-    divided by 1 - h, as in the jackknife. `below` must be significantly above 0.
+    divided by 1 - h, as in the jackknife. Degrees of freedom: the effective number of seeds, 1 / sum h^2, less 1; so S - 1 at most.
+    `below` must be significantly above 0.
     """
     b = sum(stratum.mean((-2, -1), keepdims=True) for stratum in below)
     ratio = sum(stratum.mean((-2, -1), keepdims=True) for stratum in above) / b

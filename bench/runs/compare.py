@@ -98,6 +98,8 @@ def _where(options: Options) -> dict[str, Any]:
         raise UserError(f"--from takes suite, model, sequence and --quick from the run; leave out {flag(clash[0])}")
     run = load_run(options.source)
     spec = run.manifest.spec
+    if spec.null:
+        raise UserError(f"--from {options.source}: its stages are null stages; choose a run of the real ones")
     chain = tuple(run.manifest.checkpoints[row.name] for row in run.rows.baseline)
     return {
         "suite": spec.suite,

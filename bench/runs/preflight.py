@@ -2,41 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.files import check_cache, check_checkpoints, check_folder, default_cache
+from bench.evaluation.lm_eval import check_tasks
+from bench.files import MARKER, check_cache, check_checkpoints, check_folder, default_cache
 from bench.options import Options
 from bench.runs.execute import check_folders
 from bench.runs.forecast import Ledger
 from bench.runs.machine import cards, default_jobs
 from bench.runs.plan import Plan, graph_of
+from bench.storage.hub import check_model
+from bench.suite import Suite
 
 
-def check(plans: Sequence[Plan], options: Options) -> None:
-    """`UserError` in one line for a device, an engine, a model, a task of lm-eval or a folder that cannot be used."""
+def check(plans: Sequence[Plan], options: Options, *, writes_runs: bool = True) -> None:
+    """`UserError` in one line for options, a model, checkpoints or run folders that cannot be used. writes_runs: whether run folders will
+    be written below --out. A dry run leaves no new folder behind."""
+    check_options(options, writes_runs=writes_runs)
+    spec = plans[0].spec
+    if spec.model and not spec.imported:
+        check_model(spec.model, needed_context(spec.load_suite()))
+    if spec.imported:
+        check_checkpoints(spec.imported, options.cache, f"--from {options.source}" if options.source else "import")
+    if writes_runs:
+        check_folders(plans, options.out)
+
+
+def check_options(options: Options, *, writes_runs: bool = True) -> None:
+    """`UserError` for a device, an engine, tasks of lm-eval, a logger or a folder that cannot be used."""
     if options.device == "cuda" and (version("torch").endswith("+cpu") or not cards()):
         raise UserError("--device cuda: no CUDA device, or a torch without CUDA; use --device cpu, or run `python -m bench doctor`")
     if options.engine == "vllm" and not find_spec("vllm"):
         raise UserError("--engine vllm: vllm is not installed here; pip install 'interference-bench[vllm]' in a venv of its own")
-    for task in options.also:
-        if task.endswith((".yaml", ".yml")) and not Path(task).is_file():
-            raise UserError(f"--also {task}: no such file")
+    if options.also_limit is not None and not options.also:
+        raise UserError("--also-limit: there is nothing to limit; add --also, or leave it out")
+    check_tasks(options.also)
     if options.log_to is not None and not find_spec("tensorboard"):
         raise UserError("--log-to tensorboard: the package is not installed; pip install tensorboard")
-    spec = plans[0].spec
-    if spec.model and not spec.imported:
-        from bench.storage.hub import check_model
+    _check_writable(options.cache or default_cache(), "--cache", check_cache, keep=not options.dry_run)
+    if writes_runs:
+        _check_writable(options.out, "--out", check_folder, keep=not options.dry_run)
 
-        check_model(spec.model, spec.load_suite().context)
-    check_cache(options.cache or default_cache())
-    if spec.imported:
-        check_checkpoints(spec.imported, options.cache, f"--from {options.source}" if options.source else "import")
-    check_folder(options.out, "--out")
-    check_folders(plans, options.out)
+
+def needed_context(suite: Suite) -> int:
+    """Tokens of the longest prompt and its answer, as far as the suite's file and tasks say: a suite without `prompt_tokens` cuts no
+    prompt, and how long its prompts are is known once a tokenizer has been loaded."""
+    prompting = suite.prompting
+    thinking = prompting.thinking_tokens if prompting.chat == "thinking" else 0
+    return (prompting.prompt_tokens or 0) + max(task.answer_tokens for task in suite.loaded_tasks.values()) + thinking
 
 
 def forecast(plans: Sequence[Plan], options: Options) -> str:
@@ -44,3 +62,33 @@ def forecast(plans: Sequence[Plan], options: Options) -> str:
     workers = options.jobs or default_jobs(options.device, plans[0].spec.load_suite().gpu_memory_gb)
     found = Ledger(options.cache or default_cache(), graph_of(plans).values()).forecast()
     return f"{len(plans)} run{'s' * (len(plans) > 1)}: {found.text(workers)}"
+
+
+def _check_writable(folder: Path, what: str, check: Callable[[Path, str], None], *, keep: bool) -> None:
+    """Check that files can be written in a folder. keep: leave it there if the check had to make it."""
+    if keep:
+        check(folder, what)
+    else:
+        with _removed_again(folder):
+            check(folder, what)
+
+
+@contextmanager
+def _removed_again(folder: Path) -> Iterator[None]:
+    """Remove the folders that are made meanwhile, `folder` and its parents, if they are empty but for a cache's marker."""
+    with suppress(OSError):  # a path that cannot even be looked up, which is for the check to say
+        if folder.is_dir():
+            yield
+            return
+    missing = []
+    with suppress(OSError):
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if missing:
+                (folder / MARKER).unlink(missing_ok=True)
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()

@@ -95,6 +95,13 @@ def plans_for(method: str, options: Options) -> list[list[Plan]]:
     return [plans_of([(method, trial)], apart, "validation") for trial in trials_of(method)]
 
 
+def check(method: str, plans: Sequence[Plan], options: Options) -> None:
+    """`UserError` for what cannot be run, or whose record could not be kept."""
+    preflight.check(plans, options, writes_runs=False)
+    if not options.quick:
+        _records(describe(method).record)
+
+
 def tune(method: str, options: Options, *, display: bool = True) -> Record:
     """Run all trials, keep the record in `bench.registry.tuned_file` (but for --quick), and return it.
 
@@ -102,10 +109,9 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
     equals. A rerun resumes, by the cache. `UserError` where no trial came through.
     """
     record = describe(method).record
-    _records(record)  # what cannot be kept is not begun
     plans = plans_for(method, options)
     flat = [planned for part in plans for planned in part]
-    preflight.check(flat, options)
+    check(method, flat, options)
     suite = load_suite(flat[0].spec.suite, quick=flat[0].spec.quick)
     with Display(flat, enabled=display) as shown:
         cache = options.cache or default_cache()

@@ -42,7 +42,7 @@ from bench.weights import WEIGHTS
 from tasks.source import class_hash, modules_hash
 from tasks.task import Split
 
-_TRAINING_CODE = ("bench.training.grpo", "bench.training.sampling", "bench.training.prompting")
+_TRAINING_CODE = ("bench.training.grpo", "bench.training.loss", "bench.training.sampling", "bench.training.prompting")
 _SCORING_CODE = ("bench.evaluation.scoring", "bench.training.sampling", "bench.training.prompting")
 _DERIVATIVES_CODE = ("bench.training.derivatives", *_TRAINING_CODE)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.evaluation.scoring import Answer, mean_score, score_domain, write_answers
+from bench.evaluation.scoring import mean_score, score_domain
+from bench.results.answers import Answer, written
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Completions
 from tasks.micro.math import Math
@@ -57,13 +57,10 @@ def test_an_answer_that_was_cut_is_told_from_one_that_cannot_be_parsed() -> None
     assert mean_score(answers) == 0.2
 
 
-def test_whether_it_ended_is_stored_with_every_answer(tmp_path: Path) -> None:
+def test_whether_it_ended_is_stored_with_every_answer() -> None:
     answers = scored("RIGHT.", "RIGHT")
-    write_answers(tmp_path / "answers.jsonl.gz", answers)
-    with gzip.open(tmp_path / "answers.jsonl.gz", "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
+    stored = written(answers)
+    rows = [json.loads(line) for line in gzip.decompress(stored).decode().splitlines()]
     assert [(row["ended"], row["parsed"]) for row in rows] == [(True, True), (False, False)]
     assert set(rows[0]) == {"domain", "decoding", "item", "prompt", "answer", "score", "parsed", "ended"}
-    first = (tmp_path / "answers.jsonl.gz").read_bytes()
-    write_answers(tmp_path / "again.jsonl.gz", answers)
-    assert (tmp_path / "again.jsonl.gz").read_bytes() == first
+    assert written(answers) == stored, "the same bytes for the same answers"

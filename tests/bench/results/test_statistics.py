@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench.results.statistics import Interval, crossed, crossed_interval, holm, ratio_interval
+from bench.results.statistics import Interval, crossed, crossed_interval, holm, merged, ratio_set, wald_ratio
 
 
 def half_width(variance: float, freedom: float, level: float = 0.95) -> float:
@@ -30,11 +30,11 @@ def test_two_seeds_three_items_by_hand() -> None:
     mean     2  2   8                         0 -1  1
 
     SS_seed = 3 (1 + 1) = 6 (1 df), SS_item = 2 (4 + 4 + 16) = 48 (2 df), SS_rest = 4 (2 df): MS = 6, 24, 2.
-    V = (6 + 24 - 2) / 6 = 14/3.  Parts 1, 4, -1/3:  df = (14/3)^2 / (1/1 + 16/2 + (1/9)/2) = 392/163.
+    V = (6 + 24 - 2) / 6 = 14/3, 1 df: two seeds.
     """
     table = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 10.0]])
-    check(crossed_interval([table]), 4.0, half_width(14 / 3, 392 / 163), seeds=2)
-    check(crossed_interval([table], level=0.8), 4.0, half_width(14 / 3, 392 / 163, 0.8), seeds=2)
+    check(crossed_interval([table]), 4.0, half_width(14 / 3, 1), seeds=2)
+    check(crossed_interval([table], level=0.8), 4.0, half_width(14 / 3, 1, 0.8), seeds=2)
 
 
 def test_variance_is_never_below_the_rest() -> None:
@@ -43,12 +43,12 @@ def test_variance_is_never_below_the_rest() -> None:
 
 
 def test_variance_is_never_below_the_rest_where_it_is_above_zero() -> None:
-    """Seeds +-3, items +-3, interaction +-4: parts 9, 9, -16 (1 df each). V = max(2, 16), df = 16^2 / (81 + 81 + 256) = 256/418."""
+    """Seeds +-3, items +-3, interaction +-4: parts 9, 9, -16. V = max(2, 16), 1 df."""
     table = np.array([[3.0 + 3 + 4, 3 - 3 - 4], [-3 + 3 - 4, -3 - 3 + 4]])
-    check(crossed_interval([table]), 0.0, half_width(16, 256 / 418), seeds=2)
+    check(crossed_interval([table]), 0.0, half_width(16, 1), seeds=2)
 
 
-def test_one_seed_speaks_of_items_alone() -> None:
+def test_one_seed_covers_item_sampling_only() -> None:
     """1 2 3: variance 1, V = 1/3, 2 df, t = 4.302653."""
     check(crossed_interval([np.array([[1.0, 2.0, 3.0]])]), 2.0, 4.30265273 / 3**0.5, seeds=1)
 
@@ -56,29 +56,35 @@ def test_one_seed_speaks_of_items_alone() -> None:
 def test_strata_share_seeds_but_not_items() -> None:
     """Two domains whose seeds move against each other: sums by seed are 1 + 6 and 3 + 4, so the seeds' part is 0.
 
-    Items: means 1, 3 and 4, 6, variance 2 each, over 2 items: parts 1 and 1 (1 df each). No rest. V = 2, df = 4 / (1 + 1) = 2.
+    Items: means 1, 3 and 4, 6, variance 2 each, over 2 items: parts 1 and 1. No rest. V = 2, 1 df: two seeds.
     """
     one, two = np.array([[0.0, 2.0], [2.0, 4.0]]), np.array([[5.0, 7.0], [3.0, 5.0]])
-    check(crossed_interval([one, two]), 7.0, 4.30265273 * 2**0.5, seeds=2)
+    check(crossed_interval([one, two]), 7.0, half_width(2, 1), seeds=2)
 
 
 def test_strata_whose_seeds_move_together_are_wider() -> None:
-    """The same domains moving together: sums 1 + 4 and 3 + 6, variance 8, over 2 seeds: 4 (1 df). V = 6, df = 36 / (1 + 1 + 16) = 2."""
+    """The same domains moving together: sums 1 + 4 and 3 + 6, variance 8, over 2 seeds: 4. V = 6, 1 df."""
     one, two = np.array([[0.0, 2.0], [2.0, 4.0]]), np.array([[3.0, 5.0], [5.0, 7.0]])
-    check(crossed_interval([one, two]), 7.0, 4.30265273 * 6**0.5, seeds=2)
+    check(crossed_interval([one, two]), 7.0, half_width(6, 1), seeds=2)
 
 
 def test_strata_may_differ_in_items() -> None:
-    """Items 1 3 and 0 0 3, one seed: parts 2/2 = 1 (1 df) and 3/3 = 1 (2 df): V = 2, df = 4 / (1 + 1/2) = 8/3."""
-    check(crossed_interval([np.array([[1.0, 3.0]]), np.array([[0.0, 0.0, 3.0]])]), 3.0, half_width(2.0, 8 / 3), seeds=1)
+    """Items 1 3 and 0 0 3, one seed: parts 2/2 = 1 and 3/3 = 1: V = 2; 1 df, that of the domain with fewest items."""
+    check(crossed_interval([np.array([[1.0, 3.0]]), np.array([[0.0, 0.0, 3.0]])]), 3.0, half_width(2.0, 1), seeds=1)
 
 
 def test_the_rest_is_counted_once_over_strata() -> None:
-    """The first table of this file twice, halved: estimate 4. Items' part 4/4 + 4/4 (2 df each); sums by seed 3, 5: part 1 (1 df);
-    the rest (1/3)/4 twice (2 df each). V = 1 + 1 + 1 - 1/6 = 17/6, df = (17/6)^2 / (1/2 + 1/2 + 1 + 2 (1/12)^2 / 2)."""
+    """The first table of this file twice, halved: estimate 4. Items' part 4/4 + 4/4; sums by seed 3, 5: part 1; the rest (1/3)/4 twice.
+    V = 1 + 1 + 1 - 1/6 = 17/6, 1 df."""
     table = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 10.0]]) / 2
-    freedom = (17 / 6) ** 2 / (2 + 1 / 144)
-    check(crossed_interval([table, table]), 4.0, half_width(17 / 6, freedom), seeds=2)
+    check(crossed_interval([table, table]), 4.0, half_width(17 / 6, 1), seeds=2)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_many_items_do_not_make_up_for_few_seeds(seeds: int) -> None:
+    table = np.random.default_rng(1).random((seeds, 2000))
+    assert crossed([table]).freedom == seeds - 1
+    assert wald_ratio([table - 0.4], [table]).freedom <= seeds - 1
 
 
 def test_scores_without_spread_have_a_width_of_zero() -> None:
@@ -112,9 +118,9 @@ def test_many_tables_at_once_are_the_single_ones(seeds: int) -> None:
 
 
 def test_p_value_is_the_level_at_which_the_interval_touches_zero() -> None:
-    table = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 10.0]])  # worked by hand above: mean 4, V = 14/3, df = 392/163
+    table = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 10.0]])  # worked by hand above: mean 4, V = 14/3, 1 df
     found = float(crossed([table]).p_value())
-    assert found == pytest.approx(2 * reference.t.sf(4 / (14 / 3) ** 0.5, 392 / 163))
+    assert found == pytest.approx(2 * reference.t.sf(4 / (14 / 3) ** 0.5, 1))
     assert crossed_interval([table], level=1 - found).low == pytest.approx(0, abs=1e-9)
 
 
@@ -135,22 +141,96 @@ def test_holm_by_hand() -> None:
 
 def test_fieller_by_hand() -> None:
     """One seed, two domains of three items: a = 1 2 3 (mean 2, V = 1/3), b = 9 10 11 alike, moving apart: a - rho b has items of mean
-    2 - 10 rho and variance (1/3) (1 + rho^2), 4 df in all by Satterthwaite where rho = 1; the ends solve |2 - 10 rho| = t V^.5."""
+    2 - 10 rho and variance (1 + rho^2) / 3, with 2 df; the ends solve |2 - 10 rho| = t V^.5."""
     above = [np.array([[1.0, 2.0, 3.0]]), np.zeros((1, 3))]
     below = [np.zeros((1, 3)), np.array([[9.0, 10.0, 11.0]])]
-    for end in ratio_interval(above, below):
-        variance = (1 + end**2) / 3
-        freedom = (1 + end**2) ** 2 / (1 / 2 + end**4 / 2)
-        assert abs(2 - 10 * end) == pytest.approx(reference.t.ppf(0.975, freedom) * variance**0.5, rel=1e-6)
+    ((low, high),) = ratio_set(above, below)
+    assert low < 0.2 < high
+    for end in (low, high):
+        assert abs(2 - 10 * end) == pytest.approx(reference.t.ppf(0.975, 2) * ((1 + end**2) / 3) ** 0.5, rel=1e-9)
 
 
-def test_a_ratio_over_what_may_be_zero_has_no_interval() -> None:
-    assert np.isnan(ratio_interval([np.ones((2, 4))], [np.array([[-1.0, 1, -1, 1], [1, -1, 1, -1]])])).all()
+def accepted(above: np.ndarray, below: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """Which ratios are not rejected, one at a time."""
+    found = crossed([above - ratios[:, None, None] * below])
+    return np.abs(found.mean) <= found.half_width()
+
+
+def inside(pieces: tuple[tuple[float, float], ...], ratios: np.ndarray) -> np.ndarray:
+    return np.any([(low <= ratios) & (ratios <= high) for low, high in pieces], 0)
+
+
+def test_fiellers_set_is_every_ratio_that_is_not_rejected() -> None:
+    """Against a grid, for tables of all kinds: sets of one piece and of two, bounded and not."""
+    generator = np.random.default_rng(8)
+    kinds = set()
+    for trial in range(300):
+        seeds, shift = int(generator.integers(2, 6)), generator.uniform(0, 3)
+        above, below = (generator.standard_normal((seeds, 3)) + s for s in (generator.uniform(-1, 1), shift))
+        pieces = ratio_set([above], [below])
+        kinds.add((len(pieces), bool(np.isfinite(pieces).all())))
+        ratios = np.concatenate([np.linspace(-4, 4, 81), generator.standard_cauchy(20)])
+        ratios = ratios[np.min([abs(ratios - end) for piece in pieces for end in piece], 0) > 1e-6]
+        np.testing.assert_array_equal(inside(pieces, ratios), accepted(above, below, ratios), f"trial {trial}: {pieces}")
+    assert {(1, True), (2, False), (1, False)} <= kinds
+
+
+def test_a_set_of_two_bounded_pieces_is_given_whole() -> None:
+    """DEFECTS 34: the variance is the larger of two quadratics in the ratio, and each accepts an interval of its own."""
+    above, below = np.array([[-5.0, 4.0], [3.0, -6.0], [5.0, -3.0]]), np.array([[7.0, 11.0], [4.0, 3.0], [11.0, 8.0]])
+    pieces = ratio_set([above], [below])
+    assert len(pieces) == 2
+    assert np.isfinite(pieces).all()
+    ratios = np.array([-5.0, 0.0, 2.0, 5.0, 9.0])
+    for rule in (accepted(above, below, ratios), inside(pieces, ratios)):
+        np.testing.assert_array_equal(rule, [False, True, False, True, False])
+
+
+def test_the_ratio_itself_is_always_in_its_set() -> None:
+    assert ratio_set([np.zeros((3, 4))], [np.ones((3, 4))]) == ((0.0, 0.0),)
+    assert inside(ratio_set([np.full((3, 4), 0.1)], [np.full((3, 4), 0.3)]), np.array(0.1 / 0.3))
+
+
+def test_a_ratio_over_what_may_be_zero_has_an_unbounded_set() -> None:
+    assert np.isinf(ratio_set([np.ones((2, 4))], [np.array([[-1.0, 1, -1, 2], [1, -1, 1, -1]])])).any()
+
+
+def test_intervals_are_joined_where_they_overlap() -> None:
+    assert merged([(2.0, 3.0), (-1.0, 0.0), (0.0, 0.5), (2.5, 2.6)]) == ((-1.0, 0.5), (2.0, 3.0))
+
+
+def test_wald_by_hand() -> None:
+    """Three seeds without item noise: b = 10 20 30, a = 9 19 32. The ratio is 60/60 = 1; the residuals a - b are -1 -1 2.
+
+    Shares of b are 1/6 1/3 1/2, so (1 - 1/3) / (1 - h) = 4/5, 1, 4/3: residuals -.8 -1 8/3, over mean b = 20: -.04 -.05 .13333.
+    Their variance over 3 seeds; effective seeds 60^2 / 1400 = 18/7, so 11/7 df."""
+    tables = [np.repeat(np.array(values)[:, None], 2, 1) for values in ([9.0, 19, 32], [10.0, 20, 30])]
+    found = wald_ratio([tables[0]], [tables[1]])
+    assert float(found.mean) == pytest.approx(1)
+    assert float(found.variance) == pytest.approx(np.var([-0.04, -0.05, 0.4 / 3], ddof=1) / 3)
+    assert float(found.freedom) == pytest.approx(11 / 7)
+
+
+def test_a_constant_share_has_no_variance_however_much_the_denominator_varies() -> None:
+    below = np.array([[5.0, 7.0], [20.0, 22.0], [41.0, 43.0]])
+    assert float(wald_ratio([0.97 * below], [below]).variance) == pytest.approx(0, abs=1e-20)
+    assert float(wald_ratio([0.97 * below], [below], also=[[below + np.array([[1], [0], [-1]])]]).variance) > 0, "the larger of both"
+
+
+def test_slack_moves_interval_and_p_together() -> None:
+    generator = np.random.default_rng(4)
+    for _ in range(200):
+        found = crossed([generator.standard_normal((5, 6)) + generator.uniform(-2, 2)])
+        slack = tuple(generator.uniform(0, 0.5, 2))
+        level = generator.uniform(0.5, 0.99)
+        low, high = found.interval(level, slack)
+        assert bool(low > 0 or high < 0) is bool(found.p_value(slack) < 1 - level)
 
 
 # --- coverage: new seeds and new items in every simulation, both crossed, answers 0 or 1
 
-SIMULATIONS, CHUNK, ITEMS = 10_000, 200, 1024
+SIMULATIONS, CHUNK, ITEMS = 3000, 200, 1024
+LEAST = 0.95 - 3 * (0.95 * 0.05 / SIMULATIONS) ** 0.5
 DEVIATIONS = [0.01, 0.03, 0.06]
 """Of the seeds, as a share: 1, 3 and 6 points."""
 
@@ -171,20 +251,21 @@ def shifts(generator: np.random.Generator, seeds: int, deviation: float) -> np.n
 
 @pytest.mark.parametrize("deviation", DEVIATIONS)
 @pytest.mark.parametrize("seeds", [5, 10])
-def test_intervals_cover_and_equal_methods_are_seldom_told_apart(seeds: int, deviation: float) -> None:
+def test_intervals_cover_and_equal_methods_are_seldom_significantly_different(seeds: int, deviation: float) -> None:
     generator = np.random.default_rng(20260 + seeds + int(1000 * deviation))
-    covered = told = pooled = 0
+    covered = different = pooled = 0
     for _ in range(SIMULATIONS // CHUNK):
         items = chances(generator)
         one, other = (answered(generator, items + shifts(generator, seeds, deviation)) for _ in range(2))
         mean = crossed([one])
         covered += int((np.abs(mean.mean - 0.5) <= mean.half_width()).sum())
         difference = crossed([one - other])
-        told += int((np.abs(difference.mean) > difference.half_width()).sum())
+        different += int((np.abs(difference.mean) > difference.half_width()).sum())
         # What the crossed design is there to prevent: all answers as if they were independent.
         pooled += int((np.abs(one.mean((1, 2)) - 0.5) <= 1.96 * one.std((1, 2)) / (seeds * ITEMS) ** 0.5).sum())
-    assert 0.94 <= covered / SIMULATIONS <= 0.97
-    assert told / SIMULATIONS <= 0.057
+    # Where seeds hardly differ, item sampling decides, and t with few degrees of freedom is wider than need be.
+    assert LEAST <= covered / SIMULATIONS <= (0.97 if deviation >= 0.03 else 0.995)
+    assert different / SIMULATIONS <= 0.05 + 3 * (0.05 * 0.95 / SIMULATIONS) ** 0.5
     if deviation >= 0.03:
         assert pooled / SIMULATIONS < 0.8, "the generator has no seed effect to speak of"
 
@@ -192,8 +273,8 @@ def test_intervals_cover_and_equal_methods_are_seldom_told_apart(seeds: int, dev
 @pytest.mark.parametrize("deviation", DEVIATIONS)
 @pytest.mark.parametrize("seeds", [5, 10])
 def test_the_recovery_ratio_covers(seeds: int, deviation: float) -> None:
-    """Damage 20 points, three quarters won back, by five seeds that differ in all three scores: Fieller's interval holds the true ratio
-    wherever the crossed interval of won - ratio x lost holds 0, which is what is counted."""
+    """Forgetting 20 points, three quarters recovered, by five seeds that differ in all three scores: Fieller's set holds the true ratio
+    wherever the crossed interval of recovered - ratio x forgotten holds 0, which is what is counted."""
     generator = np.random.default_rng(7 + seeds + int(1000 * deviation))
     covered = 0
     for _ in range(SIMULATIONS // CHUNK):
@@ -201,10 +282,10 @@ def test_the_recovery_ratio_covers(seeds: int, deviation: float) -> None:
         own, last, end = (answered(generator, items + level + shifts(generator, seeds, deviation)) for level in (0.05, -0.15, 0.0))
         pivot = crossed([(end - last) - 0.75 * (own - last)])
         covered += int((np.abs(pivot.mean) <= pivot.half_width()).sum())
-    assert 0.94 <= covered / SIMULATIONS <= 0.97
+    assert LEAST <= covered / SIMULATIONS <= (0.97 if deviation >= 0.03 else 0.995)
 
 
-def test_kept_covers_where_a_domain_ends_at_its_own_stage() -> None:
+def test_retention_covers_where_a_domain_ends_at_its_own_stage() -> None:
     """The worst case for the cap: one of two domains ends exactly where its own stage left it, so that min() takes a side by chance.
 
     Its mean is then below what it would be without noise, by .56 deviations of the difference at most: the interval must still hold."""
@@ -217,7 +298,7 @@ def test_kept_covers_where_a_domain_ends_at_its_own_stage() -> None:
         capped = (end.mean((1, 2)) > own.mean((1, 2)))[:, None, None]
         pivot = crossed([np.where(capped, own, end) / 2, other / 2])
         covered += int((np.abs(pivot.mean - 0.55) <= pivot.half_width()).sum())
-    assert 0.92 <= covered / rounds <= 0.975
+    assert 0.92 <= covered / rounds <= 0.985
 
 
 def test_a_sum_over_domains_covers() -> None:
@@ -231,9 +312,9 @@ def test_a_sum_over_domains_covers() -> None:
     assert 0.93 <= covered / 3000 <= 0.975
 
 
-def test_a_paired_difference_is_told_from_noise_and_covers() -> None:
+def test_a_paired_difference_is_significant_and_covers() -> None:
     """The same seeds and items under two methods, 5 points apart: both effects cancel, so nearly every difference is found. With no
-    effects left the variance stands at its floor in every other table, and the interval is somewhat too wide: 98 %."""
+    effects left only item sampling varies, and t with 4 degrees of freedom is too wide for that: above 99 %."""
     generator = np.random.default_rng(6)
     covered = found = 0
     for _ in range(3000 // CHUNK):
@@ -242,5 +323,5 @@ def test_a_paired_difference_is_told_from_noise_and_covers() -> None:
         mean = crossed([after - before])
         covered += int((np.abs(mean.mean - 0.05) <= mean.half_width()).sum())
         found += int((np.abs(mean.mean) > mean.half_width()).sum())
-    assert 0.93 <= covered / 3000 <= 0.99
+    assert 0.93 <= covered / 3000 <= 0.999
     assert found / 3000 > 0.95

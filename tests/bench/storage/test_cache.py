@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,8 +16,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from bench import weights as weights_module
+from bench.checkpoint import Checkpoint, DamagedError
 from bench.errors import UserError
 from bench.files import MARKER, canonical, default_cache, key_hash, write_json
 from bench.storage.cache import Cache, Entry, Made
@@ -414,3 +419,230 @@ def test_prune_spares_what_a_running_process_holds(folder: Path) -> None:
 
     assert fetch(folder, make).value == {"greedy": 0.5}
     assert Cache(folder).prune() > 0
+
+
+def test_prune_frees_what_it_says_and_says_what_it_could_not(folder: Path, make: Maker, tmp_path: Path) -> None:
+    """Somebody moved the checkpoints to another disk and left a link: what lies there is not below our marker."""
+    fetch(folder, make)
+    (folder / "checkpoints").rename(tmp_path / "elsewhere")
+    (folder / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    freed = sum((folder / path).stat().st_size for path in files_below(folder) - {MARKER} if not path.startswith("checkpoints"))
+    with pytest.raises(UserError, match=f"freed {freed / 1e6:.1f} MB, but checkpoints could not be deleted") as error:
+        make.cache.prune()
+    assert "\n" not in str(error.value)
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 2
+    assert not (folder / "entries").exists()
+
+
+def test_prune_counts_files_of_its_own_alone(folder: Path, make: Maker, tmp_path: Path) -> None:
+    fetch(folder, make)
+    make.cache.prune()
+    (tmp_path / "large").write_bytes(b"x" * 100_000)
+    (folder / "logs").mkdir()
+    (folder / "logs" / "link").symlink_to(tmp_path / "large")
+    assert make.cache.prune() < 1000
+    assert (tmp_path / "large").exists()
+
+
+def test_prune_leaves_a_strangers_folders_alone(tmp_path: Path) -> None:
+    for name in ("checkpoints", "work", "logs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="not empty, and not a cache of interference-bench") as error:
+        Cache(tmp_path).prune()
+    assert "\n" not in str(error.value)
+    assert len(files_below(tmp_path)) == 3
+
+
+def test_a_strangers_folder_is_not_made_a_cache(tmp_path: Path, make: Maker) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "thesis.tex").write_text("x")
+    for use in (lambda: fetch(tmp_path / "own", make), lambda: Cache(tmp_path / "own").store):
+        with pytest.raises(UserError, match="not a cache of interference-bench"):
+            use()
+    assert files_below(tmp_path / "own") == {"thesis.tex"}
+    assert make.calls == 0
+
+
+def test_prune_of_nothing_frees_nothing_and_of_a_file_is_refused(tmp_path: Path) -> None:
+    assert Cache(tmp_path / "none").prune() == 0
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "empty").mkdir()
+    assert Cache(tmp_path / "empty").prune() == 0
+    (tmp_path / "file").write_text("x")
+    for use in (Cache(tmp_path / "file").prune, Cache(tmp_path / "file").size, lambda: Cache(tmp_path / "file").store):
+        with pytest.raises(UserError, match="a file, not a folder"):
+            use()
+    with pytest.raises(UserError, match="name too long"):
+        Cache(tmp_path / ("x" * 300)).prune()
+
+
+# --- entries in the wrong place
+
+
+def test_an_entry_copied_over_anothers_is_not_believed(folder: Path, make: Maker, caplog: pytest.LogCaptureFixture) -> None:
+    good = Cache(folder).remember("score", {"method": "none"}, lambda files, work: Made({"greedy": 0.25}))
+    other = Cache(folder).remember("score", {"method": "mine"}, lambda files, work: Made({"greedy": 0.95}))
+    shutil.rmtree(good.folder)
+    shutil.copytree(other.folder, good.folder)
+    assert Cache(folder).find("score", {"method": "none"}) is None
+    assert "the entry of another key" in caplog.text
+    again = Cache(folder).remember("score", {"method": "none"}, lambda files, work: Made({"greedy": 0.25}))
+    assert again.value == {"greedy": 0.25}
+
+
+def test_an_entry_of_another_kind_is_not_believed(folder: Path) -> None:
+    other = Cache(folder).remember("sample", KEY, lambda files, work: Made({"greedy": 0.95}))
+    name = key_hash({"kind": "score", **KEY})
+    other.folder.rename(folder / "entries" / name)
+    assert Cache(folder).find("score", KEY) is None
+
+
+# --- other things in the place of an entry or a checkpoint
+
+
+def in_place_of(path: Path, what: str) -> None:
+    shutil.rmtree(path)
+    if what == "file":
+        path.write_text("x")
+    elif what == "link":
+        path.symlink_to(path.with_name("gone"))
+
+
+@pytest.mark.parametrize("part", ["entry", "checkpoint", "tensors", "work"])
+@pytest.mark.parametrize("what", ["file", "link", "nothing"])
+def test_a_file_or_a_link_in_a_folders_place_heals(folder: Path, make: Maker, part: str, what: str) -> None:
+    first = fetch(folder, make)
+    place = first.folder if part == "entry" else folder / "work" / first.key
+    if part in ("checkpoint", "tensors"):
+        place = folder / "checkpoints" / first.value[part]
+    if part == "work":
+        shutil.rmtree(first.folder)
+        place.mkdir(parents=True)
+    in_place_of(place, what)
+    assert fetch(folder, make) == first
+    assert make.calls == 2
+    Cache(folder).checkpoint(first.value["checkpoint"]).verify()
+    fetch(folder, make)
+    assert make.calls == 2
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "3", '"x"', "null", '{"seal": 1, "files": []}'], ids=lambda text: text[:12])
+def test_an_entry_of_any_other_json_heals(folder: Path, make: Maker, text: str) -> None:
+    first = fetch(folder, make)
+    (first.folder / "entry.json").write_text(text)
+    assert fetch(folder, make) == first
+    (first.folder / "entry.json").write_text(text)
+    assert Cache(folder).size()["damaged"][0] == 1
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{}", '{"weight_map": 3}'], ids=lambda text: text[:12])
+def test_a_checkpoint_with_any_index_of_shards_heals(folder: Path, make: Maker, text: str) -> None:
+    first = fetch(folder, make)
+    stored = folder / "checkpoints" / first.value["checkpoint"]
+    (stored / WEIGHTS).unlink()
+    (stored / "model.safetensors.index.json").write_text(text)
+    assert fetch(folder, make) == first
+    Cache(folder).checkpoint(first.value["checkpoint"]).verify()
+
+
+def test_a_folder_in_place_of_weights_heals(folder: Path, make: Maker) -> None:
+    first = fetch(folder, make)
+    weights = folder / "checkpoints" / first.value["checkpoint"] / WEIGHTS
+    weights.unlink()
+    weights.mkdir()
+    assert fetch(folder, make) == first
+    Cache(folder).checkpoint(first.value["checkpoint"]).verify()
+
+
+def test_a_forged_entry_deletes_nothing_outside_the_store(folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "thesis"
+    own.mkdir()
+    (own / "thesis.tex").write_text("x")
+    entry = {"kind": "train", "key": KEY, "value": {"checkpoint": "../../thesis"}, "flops": 0.0, "files": {}}
+    name = key_hash({"kind": "train", **KEY})
+    write_json(folder / "entries" / name / "entry.json", entry | {"seal": key_hash(entry)})
+    (folder / "checkpoints").mkdir()
+    assert Cache(folder).find("train", KEY) is None
+    assert (own / "thesis.tex").exists()
+
+
+# --- checkpoints read by content
+
+
+def test_a_verified_checkpoint_is_read_once_and_again_when_its_files_change(
+    folder: Path, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = fetch(folder, make).value["checkpoint"]
+    read: list[str] = []
+    verify = Checkpoint.verify
+    monkeypatch.setattr(Checkpoint, "verify", lambda self: read.append(self.hash) or verify(self))
+    cache = Cache(folder)
+    assert torch.equal(cache.verified(content).tensor("weight"), torch.tensor([1.0, 2.0]))
+    cache.verified(content)
+    assert read == [content]
+    weights = folder / "checkpoints" / content / WEIGHTS
+    before = weights.stat()
+    flip_last_byte(weights)
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))  # as one does who wants it not to be seen
+    with pytest.raises(DamagedError):
+        cache.verified(content)
+    with pytest.raises(UserError, match=r"is not in the cache .*; pass the --cache"):
+        cache.verified(content)
+
+
+# --- owners
+
+
+def test_an_owner_reads_the_common_entries_and_writes_its_own(folder: Path) -> None:
+    def value(number: int) -> Callable[[Path, Path], Made]:
+        return lambda files, work: Made({"x": number}, flops=float(number))
+
+    shared, own = Cache(folder), Cache(folder, owner="mine.py:Mine")
+    common = shared.remember("train", {"seed": 1}, value(1))
+    assert own.remember("train", {"seed": 1}, value(2)) == common
+    written = own.remember("train", {"seed": 2}, value(2))
+    assert written.value == {"x": 2}
+    assert shared.find("train", {"seed": 2}) is None
+    assert Cache(folder, owner="other.py:Other").find("train", {"seed": 2}) is None
+    assert Cache(folder, owner="mine.py:Mine").find("train", {"seed": 2}) == written
+    assert shared.remember("train", {"seed": 2}, value(3)).value == {"x": 3}
+    assert own.find("train", {"seed": 2}).value == {"x": 3}, "the common entry goes before the owner's"
+    assert (own.made, own.made_flops) == (1, 2.0)
+    assert (shared.made, shared.made_flops) == (2, 4.0)
+
+
+def test_an_owners_entry_in_a_common_place_is_not_believed(folder: Path) -> None:
+    forged = Cache(folder, owner="mine").remember("score", KEY, lambda files, work: Made({"greedy": 1.0}))
+    forged.folder.rename(folder / "entries" / key_hash({"kind": "score", **KEY}))
+    assert Cache(folder).find("score", KEY) is None
+
+
+# --- disks
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_fills_up_is_one_line(folder: Path, number: int) -> None:
+    def make(files: Path, work: Path) -> Made:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(UserError, match=f"cache {folder}: cannot be used .{os.strerror(number)}.*rerun the same command"):
+        fetch(folder, make)
+
+
+def test_other_errors_of_a_maker_are_its_own(folder: Path) -> None:
+    def make(files: Path, work: Path) -> Made:
+        raise FileNotFoundError(errno.ENOENT, "no such file", "/data/of/the/maker")
+
+    with pytest.raises(FileNotFoundError):
+        fetch(folder, make)
+
+
+def test_weights_on_a_full_disk_are_the_disks_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(weights_module, "save_file", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        weights_module.write_weights(tmp_path, [("a", torch.ones(2))])
+    assert error.value.errno == errno.ENOSPC

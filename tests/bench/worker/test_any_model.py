@@ -18,6 +18,7 @@ from bench.errors import UserError
 from bench.method import Rollout, Training
 from bench.report.content import collect, content
 from bench.runs.execute import execute
+from bench.runs.plan import plan
 from bench.spec import RunSpec
 from bench.storage.cache import Cache
 from bench.suite import load_suite
@@ -43,22 +44,22 @@ def runs(chat_model: Path, chat_suite: Path, tmp_path_factory: pytest.TempPathFa
     where = {"suite": str(chat_suite), "model": str(chat_model), "sequence": "math-qa", "device": "cpu"}
     methods = [("none", {}), ("refresh", {"steps": 1}), ("rollback", {"prompts": 2})]
     specs = [RunSpec(**where, method=method, settings=settings) for method, settings in methods]
-    return execute(specs, out=out / "runs", cache=out / "cache", jobs=1, display=False), out
+    return execute([plan(spec) for spec in specs], out=out / "runs", cache=out / "cache", jobs=1, display=False), out
 
 
 def test_the_manifest_names_the_model(runs, chat_model: Path) -> None:
     done, _ = runs
     for run in done:
-        assert run.manifest["model"]["name"] == str(chat_model)
-        assert run.manifest["model"]["content"] == run.manifest["checkpoints"]["baseline-0-base"]
+        assert run.manifest.model.name == str(chat_model)
+        assert run.manifest.model.content == run.manifest.checkpoints["baseline-0-base"]
         assert run.name.startswith("chat-Tiny-Qwen3-math-qa-single-")
-    assert len({run.manifest["model"]["content"] for run in done}) == 1
+    assert len({run.manifest.model.content for run in done}) == 1
 
 
 def test_the_base_is_kept_as_it_came_and_stages_are_fp32(runs, chat_model: Path) -> None:
     done, out = runs
     store = Cache(out / "cache").store.folder
-    base, last = (Checkpoint(store / done[1].manifest["checkpoints"][row]) for row in ("baseline-0-base", "baseline-2-qa"))
+    base, last = (Checkpoint(store / done[1].manifest.checkpoints[row]) for row in ("baseline-0-base", "baseline-2-qa"))
     name = "model.layers.0.self_attn.q_proj.weight"
     assert WeightFiles(base.folder).dtype(name) == torch.bfloat16
     assert WeightFiles(last.folder).dtype(name) == torch.float32
@@ -69,7 +70,7 @@ def test_the_base_is_kept_as_it_came_and_stages_are_fp32(runs, chat_model: Path)
 @pytest.mark.parametrize("row", ["baseline-0-base", "baseline-1-math", "repaired"])
 def test_every_checkpoint_is_an_ordinary_folder(runs, row: str) -> None:
     done, out = runs
-    folder = Cache(out / "cache").store.folder / done[1].manifest["checkpoints"][row]
+    folder = Cache(out / "cache").store.folder / done[1].manifest.checkpoints[row]
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     assert model.dtype == (torch.bfloat16 if row == "baseline-0-base" else torch.float32)
     ids = tokenizer.apply_chat_template(
@@ -80,16 +81,16 @@ def test_every_checkpoint_is_an_ordinary_folder(runs, row: str) -> None:
 
 def test_costs_are_shares_of_the_runs_own_plain_stages(runs) -> None:
     done, _ = runs
-    costs = {run.manifest["method"]["name"]: run.manifest["cost"] for run in done}
-    assert costs["none"]["total"] == 1.0
-    assert 0 < costs["refresh"]["repair"] < 1
-    assert 0 < costs["rollback"]["repair"] < 1
+    costs = {run.manifest.method.name: run.manifest.cost for run in done}
+    assert costs["none"].total == 1.0
+    assert 0 < costs["refresh"].repair < 1
+    assert 0 < costs["rollback"].repair < 1
 
 
 def test_the_board_names_the_model(runs) -> None:
     _, out = runs
-    (board,) = content(*collect([out / "runs"]))["boards"]
-    assert board["title"].startswith("chat/2 Tiny-Qwen3 · math-qa")
+    (board,) = content(*collect([out / "runs"])).boards
+    assert board.title.startswith("chat/2 Tiny-Qwen3 · math-qa")
 
 
 def test_cut_prompts_are_told(runs, chat_model: Path, chat_suite: Path) -> None:
@@ -102,16 +103,16 @@ def test_cut_prompts_are_told(runs, chat_model: Path, chat_suite: Path) -> None:
         counts[domain] = dialogue.cut
     cut = {domain: count for domain, count in counts.items() if count}
     assert cut, "the fixture's limit cuts none: lower it"
-    assert all(run.manifest["cut"] == cut for run in done)
-    (board,) = content(*collect([out / "runs"]))["boards"]
+    assert all(run.manifest.cut == cut for run in done)
+    (board,) = content(*collect([out / "runs"])).boards
     for domain, count in cut.items():
-        assert f"{count} test prompts of {domain} were longer than the suite allows and lost their beginning" in board["warnings"]
+        assert f"{count} test prompts of {domain} were longer than the suite allows and lost their beginning" in board.warnings
 
 
 def test_cut_prompts_are_counted(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:
     content = yaml.safe_load(chat_suite.read_text())
     short = tmp_path / "short.yaml"
-    short.write_text(yaml.safe_dump(content | {"prompting": {"chat": "baseline", "prompt_tokens": 40}}))
+    short.write_text(yaml.safe_dump(content | {"prompting": {"chat": "plain", "prompt_tokens": 40}}))
     bench = Workbench(load_suite(str(short)), Cache(tmp_path / "cache"), model=str(chat_model))
     assert bench.answers(bench.base, "code", "validation").value["cut"] == 4
     whole = Workbench(load_suite(str(chat_suite)), Cache(tmp_path / "cache"), model=str(chat_model))
@@ -174,20 +175,11 @@ def test_imported_stages_are_priced_by_a_step_of_theirs(chat_model: Path, chat_s
     stages = [("math", chat_model), ("qa", chat_model)]
     spec = import_checkpoints(chat_model, stages, suite=str(chat_suite), cache=tmp_path / "cache")
     specs = [spec, spec.model_copy(update={"method": "rollback", "settings": {"prompts": 2}})]
-    plain, repaired = execute(specs, out=tmp_path / "runs", cache=tmp_path / "cache", jobs=1, display=False)
-    assert plain.manifest["cost"]["total"] == 1.0
-    assert 0 < repaired.manifest["cost"]["repair"] < 1
+    plain, repaired = execute([plan(each) for each in specs], out=tmp_path / "runs", cache=tmp_path / "cache", jobs=1, display=False)
+    assert plain.manifest.cost.total == 1.0
+    assert 0 < repaired.manifest.cost.repair < 1
 
 
 def test_a_suite_without_a_base_asks_for_a_model(chat_suite: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="add --model"):
-        execute([RunSpec(suite=str(chat_suite), device="cpu")], out=tmp_path, cache=tmp_path / "cache", jobs=1, display=False)
-
-
-def test_weights_that_cannot_be_read_are_told(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(chat_model, tmp_path / "broken"))
-    index = json.loads((folder / "model.safetensors.index.json").read_text())
-    (folder / next(iter(index["weight_map"].values()))).unlink()
-    bench = Workbench(load_suite(str(chat_suite)), Cache(tmp_path / "cache"), model=str(folder))
-    with pytest.raises(UserError, match="cannot be read"):
-        _ = bench.base
+        plan(RunSpec(suite=str(chat_suite), device="cpu"))
