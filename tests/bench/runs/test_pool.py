@@ -92,12 +92,8 @@ class Done:
 def done_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
     """Runs jobs on a pool of pretending workers."""
     log = tmp_path / "log"
-    monkeypatch.setattr(
-        module, "worker_command", lambda cache, lane: [sys.executable, "-I", "-S", "-c", WORKER, str(log), lane]
-    )
-    monkeypatch.setattr(
-        module, "to_json", lambda job: {"key": job.key, "name": job.name, "deaths": job.deaths, "fails": job.fails}
-    )
+    monkeypatch.setattr(module, "worker_command", lambda cache, lane: [sys.executable, "-I", "-S", "-c", WORKER, str(log), lane])
+    monkeypatch.setattr(module, "to_json", lambda job: {"key": job.key, "name": job.name, "deaths": job.deaths, "fails": job.fails})
 
     def run(jobs: list[Fake], size: int) -> Done:
         events: list[Event] = []

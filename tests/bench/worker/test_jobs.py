@@ -16,7 +16,14 @@ from bench.worker.jobs import PACKAGE, Distances, Job, LMEval, Recover, Score, S
 from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Started
 
 RECORD = MethodRecord(
-    reference="refresh", name="refresh", settings={"steps": 3}, source="a" * 64, track="light", control=False, own_stages=False, repairs=True
+    reference="refresh",
+    name="refresh",
+    settings={"steps": 3},
+    source="a" * 64,
+    track="light",
+    control=False,
+    own_stages=False,
+    repairs=True,
 )
 
 
