@@ -212,4 +212,4 @@ def test_doctor_names_what_is_missing():
     printed = bench("doctor").stdout
     assert "torch" in printed
     assert "base of micro  " in printed
-    assert "sound" in printed
+    assert "intact" in printed
