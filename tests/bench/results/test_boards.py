@@ -365,3 +365,13 @@ def test_an_entrys_access_is_that_of_all_its_runs() -> None:
     more = NO_ACCESS | {"checkpoints": ["math"], "prompts": {"math": 64}}
     entry = Entry("x", (built("x", REFRESHED, 0), built("x", REFRESHED, 1, access=more)))
     assert entry.access == {"checkpoints": ["math"], "experts": [], "prompts": {"math": 64}}
+
+
+def test_a_board_is_a_frame_of_its_metrics() -> None:
+    shown = board(REFRESH)
+    frame = shown.frame()
+    one = frame[(frame.entry == "refresh") & (frame.decoding == "greedy") & (frame.metric == "net recovery")].iloc[0]
+    (refresh,) = (entry for entry in shown.entries if entry.label == "refresh")
+    assert one.estimate == refresh.metrics["greedy"]["net recovery"].estimate
+    assert (one.unit, one["first place"], one.seeds) == ("share", 1, 5)
+    assert frame[frame.entry == "none"]["first place"].isna().all()

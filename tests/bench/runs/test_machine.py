@@ -1,0 +1,52 @@
+"""What a machine has to give: cards, workers that fit, open files."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.runs import machine
+
+
+@pytest.fixture
+def three_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine of 64 cores and three cards, the last one hidden."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho '0, GPU-aa, 40000'\necho '1, GPU-bb, 9000'\necho '2, GPU-cc, 40000'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, GPU-bb")
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    machine.cards.cache_clear()
+    yield
+    machine.cards.cache_clear()
+
+
+def test_cards_are_shared_out(three_cards: None) -> None:
+    assert [uuid for uuid, _ in machine.cards()] == ["GPU-aa", "GPU-bb"]
+    assert [machine.card_of(n, "cuda")["CUDA_VISIBLE_DEVICES"] for n in range(3)] == ["GPU-aa", "GPU-bb", "GPU-aa"]
+    assert machine.card_of(0, "cpu") == {}
+
+
+def test_as_many_workers_as_cards_have_memory_for_or_cores_there_are(three_cards: None) -> None:
+    assert machine.default_jobs("cuda", 2.0) == 20 + 4  # 41.9 and 9.4 GB
+    assert machine.default_jobs("auto", 100.0) == 1
+    assert machine.default_jobs("cpu", 2.0) == 64
+
+
+def test_a_comparison_may_hold_more_files_open_than_the_shell_allows() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] != resource.RLIM_INFINITY and before[1] < 2000:
+        pytest.skip("the hard limit is low here")
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        machine.allow_open_files(1000)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 1256
+        machine.allow_open_files(1)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 1256, "never lowered"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
