@@ -16,7 +16,9 @@ def test_a_plain_run_reads_as_what_it_is() -> None:
     spec = RunSpec(quick=True, sequence="math-qa", targets="all", method="refresh", settings={"steps": 30}, seed=7)
     assert spec.folder_name() == "micro-quick-math-qa-all-refresh-steps=30-s7"
     assert RunSpec(null="math").folder_name() == "micro-paper-single-null-after-math-s0"
-    assert RunSpec(method="interpolate", settings={"alphas": [0.0, 0.5]}).folder_name() == "micro-paper-single-interpolate-alphas=0.0+0.5-s0"
+    assert (
+        RunSpec(method="interpolate", settings={"alphas": [0.0, 0.5]}).folder_name() == "micro-paper-single-interpolate-alphas=0.0+0.5-s0"
+    )
 
 
 DIFFERENT: list[list[dict[str, Any]]] = [
