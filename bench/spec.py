@@ -62,8 +62,8 @@ class RunSpec(BaseModel):
         }
 
     def folder_name(self) -> str:
-        """A readable name, the same for the same run and no other: micro-paper-single-refresh-steps=30-s0. What a name cannot show whole
-        (a path, an odd setting, somebody's checkpoints) is told by a hash at its end."""
+        """A readable name, the same for the same run and for no other: micro-paper-single-refresh-steps=30-s0. It ends in a hash where a
+        name cannot show everything: a path, text with other characters than letters, digits, _ and ., a user's checkpoints."""
         file, _, name = self.method.partition(":")
         method = name or Path(file).stem
         parts = [Path(self.suite).stem + ("-quick" if self.quick else ""), *([Path(self.model).name] if self.model else [])]
@@ -77,11 +77,19 @@ class RunSpec(BaseModel):
         shown = re.sub(r"[^A-Za-z0-9=._+-]+", "_", plain)
         whole = shown == plain and len(shown) <= _LONGEST
         named = not (self.model or self.imported or self.suite.endswith((".yaml", ".yml")) or ".py" in self.method)
+        named = named and all(map(_unambiguous, self.settings.values()))
         return shown if whole and named else f"{shown[:_LONGEST]}-{key_hash(self.identity())[:8]}"
 
 
 _LONGEST = 150
 """Characters of a folder's readable name; file systems take 255 bytes, and files of ours lie below."""
+
+
+def _unambiguous(value: Any) -> bool:
+    """Whether a setting's text can be nothing but this value between the signs that join a name's parts."""
+    if isinstance(value, list | tuple):
+        return all(map(_unambiguous, value))
+    return not isinstance(value, str) or re.fullmatch(r"[A-Za-z0-9_.]+", value) is not None
 
 
 def _shown(value: Any) -> str:

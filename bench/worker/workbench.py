@@ -42,8 +42,9 @@ from bench.weights import WEIGHTS
 from tasks.source import class_hash, modules_hash
 from tasks.task import Split
 
-_TRAINING_CODE = ("bench.training.grpo", "bench.training.loss", "bench.training.sampling", "bench.training.prompting")
-_SCORING_CODE = ("bench.evaluation.scoring", "bench.training.sampling", "bench.training.prompting")
+_MODEL_CODE = ("bench.training.models", "bench.training.sampling", "bench.training.prompting")
+_TRAINING_CODE = ("bench.training.grpo", "bench.training.loss", *_MODEL_CODE)
+_SCORING_CODE = ("bench.evaluation.scoring", *_MODEL_CODE)
 _DERIVATIVES_CODE = ("bench.training.derivatives", *_TRAINING_CODE)
 
 

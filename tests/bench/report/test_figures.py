@@ -28,7 +28,7 @@ def test_the_axis_of_a_share_is_clipped_and_that_of_points_is_not(metric, widest
     assert (left < -6) == (metric == "forgetting")
 
 
-def test_a_value_beyond_the_axis_is_an_arrow_with_its_number():
+def test_a_value_beyond_the_axis_is_a_number_at_its_edge():
     def svg(low: float) -> str:
         rows = [(name, {"greedy": value, "sampled": value}) for name, value in (("far", Value(low, low - 3, low + 2, 5)), ("near", near))]
         return figures.intervals("x", "T", "net recovery", rows, axis="a")

@@ -45,6 +45,13 @@ def test_the_sentences_say_what_was_measured(board, entries):
     )
     assert f"Highest net recovery: refresh ({shown('net recovery', best)}), then replay" in board.standfirst
     assert "they cover seeds and test items" in board.standfirst
+    (found,) = (c for c in board.comparisons if c.family == "next")
+    said = {
+        "not significant": "the difference is not significant",
+        "better": "the difference is significant, with no more access",
+        "higher, with more access": "the difference is significant, but the first had more or other access",
+    }
+    assert said[found.tests["greedy"].verdict] in board.standfirst
 
 
 def test_values_stand_under_their_own_heads(report, entries):

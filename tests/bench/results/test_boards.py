@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from manifests import manifest_of
 
+from bench.costs import AccessRecord
 from bench.errors import UserError
-from bench.results.boards import Board, Comparison, Entry, Places, boards, within
+from bench.results.boards import Board, Comparison, Entry, Places, boards
 from bench.results.estimates import Measured
 from bench.results.regimes import regime_warnings
+from bench.results.rows import Row, rows_of
 from bench.results.run import Run
 from bench.suite import DECODINGS
 
@@ -63,52 +66,37 @@ def built(
     **settings: Any,
 ) -> Run:
     """A run as it would be loaded, its answers drawn from the given scores. The baseline rows of a seed are the same for every method."""
-    count = len(sequence)
-    chain = seed if imported is None else imported
-    rows = {
-        "baseline": [f"baseline-{i}" for i in range(count + 1)],
-        "method": [f"method-{i}" for i in range(count + 1)] if stages is not None else [f"baseline-{i}" for i in range(count + 1)],
-        "final": ["final"],
-    }
-    manifest = {
-        "spec": {
-            "seed": seed,
-            "targets": targets,
-            "sequence": name,
-            "null": null,
-            "imported": [imported] if imported else [],
-            "suite": "micro",
-            "quick": False,
-        },
-        "suite": {"id": "micro/1", "fingerprint": "f", "comparable": True},
-        "model": {"name": "", "revision": "", "content": "b"},
-        "method": {"name": label, "settings": settings, "track": track, "control": control, "source": source},
-        "sequence": list(sequence),
-        "targets": ["math"] if targets == "single" else list(sequence[:-1]),
-        "rows": rows,
-        "checkpoints": {row: f"{row}-{chain}" for part in rows.values() for row in part},
-        "cost": {"stages": 1.0, "repair": cost - 1, "total": cost, "access": access},
-        "numerics": {"device": "cpu"},
-    }
+    rows = rows_of(sequence, own_stages=stages is not None, repairs=True)
+    manifest = manifest_of(
+        label,
+        seed=seed,
+        sequence=sequence,
+        targets=["math"] if targets == "single" else sequence[:-1],
+        spec={"targets": targets, "sequence": name, "null": null, "imported": (imported,) if imported else ()},
+        method={"settings": settings, "track": track, "control": control, "source": source, "own_stages": stages is not None},
+        access=AccessRecord(**access),
+        cost=cost,
+        chain=imported,
+    )
     run = Run(Path(label), manifest)
-    tables: dict[str, dict[tuple[str, str], np.ndarray]] = {}
+    tables: dict[Row, dict[tuple[str, str], np.ndarray]] = {row: {} for row in rows.distinct()}
     for decoding in DECODINGS:
         final = sampled_end if decoding == "sampled" and sampled_end is not None else end
-        parts = {
-            f"baseline-{i}": row
-            for i, row in enumerate(np.moveaxis(np.stack([*answers("baseline", baseline, seed, sequence).values()]), 1, 0))
-        }
+        scores = dict(zip(rows.baseline, rows_scores("baseline", baseline, seed, sequence), strict=True))
         if stages is not None:
-            own = np.stack([*answers(label, stages, seed, sequence).values()])
-            parts |= {f"method-{i}": row for i, row in enumerate(np.moveaxis(own, 1, 0))}
+            scores |= dict(zip(rows.method, rows_scores(label, stages, seed, sequence), strict=True))
         untouched = end is BASELINE[-1] and sampled_end is None
-        last = [*parts.values()][count] if untouched else np.stack([*answers(label, final[None], seed, sequence).values()])[:, 0]
-        parts["final"] = last
-        for row, scores in parts.items():
-            for domain, values in zip(sequence, scores, strict=True):
-                tables.setdefault(row, {})[domain, decoding] = np.stack([values, np.ones(ITEMS)], -1)
+        scores[rows.final] = scores[rows.method[-1]] if untouched else rows_scores(label, final[None], seed, sequence)[0]
+        for row, values in scores.items():
+            for domain, own in zip(sequence, values, strict=True):
+                tables[row][domain, decoding] = np.stack([own, np.ones(ITEMS), np.ones(ITEMS)], -1)
     run.__dict__["tables"] = tables  # what the cached property would read from files
     return run
+
+
+def rows_scores(label: str, rows: np.ndarray, seed: int, sequence: tuple[str, ...]) -> np.ndarray:
+    """(R, T, I) answers."""
+    return np.moveaxis(np.stack([*answers(label, rows, seed, sequence).values()]), 1, 0)
 
 
 def board(*methods: dict[str, Any], targets: str = "single", seeds: int = 5) -> Board:
@@ -201,7 +189,7 @@ def test_higher_with_more_access_is_not_called_better() -> None:
     ],
 )
 def test_access_is_compared_part_by_part(one: dict[str, Any], other: dict[str, Any], fits: bool) -> None:
-    assert within(one, other) is fits
+    assert AccessRecord(**one).within(AccessRecord(**other)) is fits
 
 
 def test_fewer_than_five_seeds_are_provisional() -> None:
@@ -299,9 +287,7 @@ def test_a_design_is_one_board_of_means_over_its_orders() -> None:
     designed = boards(runs, {"two": ("paper", "balanced-2")})
     assert [shown.sequence for shown in designed] == ["paper", "two"]
     (entry,) = designed[1].entries
-    alone = [
-        boards([run for run in runs if run.manifest["spec"]["sequence"] == name], {})[0].entries[0] for name in ("paper", "balanced-2")
-    ]
+    alone = [boards([run for run in runs if run.manifest.spec.sequence == name], {})[0].entries[0] for name in ("paper", "balanced-2")]
     for metric in ("forgetting", "collateral damage", "final average", "BWT", "FWT"):
         means = [one.metrics["greedy"][metric].estimate for one in alone]
         assert entry.metrics["greedy"][metric].estimate == pytest.approx(np.mean(means))
@@ -325,9 +311,7 @@ def test_an_entry_without_all_orders_is_not_on_the_designs_board() -> None:
 
 def test_an_entry_that_lacks_an_order_is_still_shown() -> None:
     runs = both_orders("refresh", REFRESHED, OTHER_BASELINE[-1], range(2))
-    other = [
-        run for run in both_orders("mine", REFRESHED, OTHER_BASELINE[-1], range(2)) if run.manifest["spec"]["sequence"] == "balanced-2"
-    ]
+    other = [run for run in both_orders("mine", REFRESHED, OTHER_BASELINE[-1], range(2)) if run.manifest.spec.sequence == "balanced-2"]
     by_name = {shown.sequence: shown for shown in boards([*runs, *other], {"two": ("paper", "balanced-2")})}
     assert {entry.label for entry in by_name["balanced-2"].entries} == {"refresh", "mine"}
     assert {entry.label for entry in by_name["two"].entries} == {"refresh"}
@@ -353,7 +337,7 @@ def test_a_seed_that_an_order_lacks_does_not_count() -> None:
 def test_a_seed_that_is_there_twice_counts_once() -> None:
     (entry,) = boards([built("refresh", REFRESHED, 0), built("refresh", REFRESHED, 0, cost=1.09)])[0].entries
     assert len(entry.runs) == len(entry.dropped) == 1
-    assert entry.cost["total"] == pytest.approx(1.09), "the last one"
+    assert entry.cost.total == pytest.approx(1.09), "the last one"
 
 
 def test_no_runs_get_one_line() -> None:
@@ -364,7 +348,7 @@ def test_no_runs_get_one_line() -> None:
 def test_an_entrys_access_is_that_of_all_its_runs() -> None:
     more = NO_ACCESS | {"checkpoints": ["math"], "prompts": {"math": 64}}
     entry = Entry("x", (built("x", REFRESHED, 0), built("x", REFRESHED, 1, access=more)))
-    assert entry.access == {"checkpoints": ["math"], "experts": [], "prompts": {"math": 64}}
+    assert entry.access == AccessRecord(checkpoints=("math",), prompts={"math": 64})
 
 
 def test_a_board_is_a_frame_of_its_metrics() -> None:

@@ -409,10 +409,18 @@ def test_the_suites_rate_is_used_where_a_training_gives_none(model: Qwen3ForCaus
     assert trainer(model, Training.on("cw", learning_rate=given)).rate == used
 
 
-def test_the_code_that_decides_a_training_is_in_its_key() -> None:
-    needed = {name for name in closure("bench.training.grpo") if name.startswith("bench.training.")}
-    assert {"bench.training.grpo", "bench.training.loss", "bench.training.sampling"} <= needed
-    assert needed <= set(workbench._TRAINING_CODE)
+@pytest.mark.parametrize(
+    ("start", "keyed"),
+    [
+        ("bench.training.grpo", workbench._TRAINING_CODE),
+        ("bench.training.derivatives", workbench._DERIVATIVES_CODE),
+        ("bench.evaluation.scoring", workbench._SCORING_CODE),
+    ],
+)
+def test_the_code_that_decides_a_result_is_in_its_key(start: str, keyed: tuple[str, ...]) -> None:
+    needed = {name for name in closure(start) if name.startswith(("bench.training.", "bench.evaluation."))}
+    assert {start, "bench.training.sampling", "bench.training.prompting"} <= needed
+    assert needed <= set(keyed)
 
 
 def test_the_rate_warms_up_and_stays(model: Qwen3ForCausalLM) -> None:
