@@ -7,15 +7,13 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.options import RUN, TUNE, Options, takes
-from bench.registry import describe, tuned_settings
 from bench.results.run import Run
 from bench.runs import preflight
-from bench.runs.compare import choices_of, plans_of
+from bench.runs.compare import choices_of, plans_of, with_tuned
 from bench.runs.execute import execute
 from bench.runs.plan import Plan
 from bench.runs.tune import Record
 from bench.runs.tune import tune as try_all
-from bench.suite import load_suite
 
 
 @takes(*(name for name in RUN if name != "dry_run"))
@@ -26,9 +24,7 @@ def run(method: str = "none", settings: Mapping[str, Any] | None = None, *, disp
     other parameters are the command line's options, as `python -m bench run --help` lists them. Raises `bench.errors.UserError`, with
     one line that says what to do.
     """
-    board = load_suite(options.suite, quick=options.quick).board(options.sequence, options.targets, options.model)
-    given = describe(method, tuned_settings(method, board) | dict(settings or {})).given
-    runs = start(plans_of([(method, given)], options), options, display)
+    runs = start(plans_of(with_tuned(method, [settings or {}], options), options), options, display)
     return runs[0] if len(runs) == 1 and options.seeds == 1 else runs
 
 

@@ -176,7 +176,6 @@ def import_(
     """Make a run of your own checkpoints; `run --from RUN --method rollback` then repairs it."""
     from bench.runs.plan import plan
     from bench.runs.preflight import check_options
-    from bench.worker.importing import import_checkpoints
 
     stages = []
     for word in stage:
@@ -185,6 +184,8 @@ def import_(
             raise UserError(f"--stage {word}: write domain=folder")
         stages.append((domain, Path(folder)))
     check_options(options)
+    from bench.worker.importing import import_checkpoints  # loads torch
+
     where = {"suite": options.suite, "quick": options.quick, "targets": options.targets, "cache": options.cache}
     scored = {"device": options.device, "also": options.also, "also_limit": options.also_limit}
     spec = import_checkpoints(base, stages, **where).model_copy(update=scored)

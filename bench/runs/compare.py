@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -59,8 +59,6 @@ def split_methods(text: str) -> list[tuple[str, list[str]]]:
 
 def tuned_choices(method: str, words: Sequence[str], options: Options) -> list[Choice]:
     """Every combination of key=value words, on top of the method's tuned settings; a,b,c runs each, a:b is one value of two parts."""
-    suite = load_suite(options.suite, quick=options.quick)
-    tuned = tuned_settings(method, suite.board(options.sequence, options.targets, options.model))
     keys, values = [], []
     for word in words:
         key, equals, value = word.partition("=")
@@ -68,8 +66,17 @@ def tuned_choices(method: str, words: Sequence[str], options: Options) -> list[C
             raise UserError(f"--set {word}: write key=value")
         keys.append(key)
         values.append([[part for part in each.split(":") if part] if ":" in each else each for each in value.split(",")])
-    given = [tuned | dict(zip(keys, chosen, strict=True)) for chosen in product(*values)]
-    return [(method, description.given) for description in describe_all(method, given)]
+    return with_tuned(method, [dict(zip(keys, chosen, strict=True)) for chosen in product(*values)], options)
+
+
+def with_tuned(method: str, settings: Sequence[Mapping[str, Any]], options: Options) -> list[Choice]:
+    """Each of the given settings on top of the method's tuned ones, in their types. Those that equal its defaults are left out: equal runs
+    have one name."""
+    suite = load_suite(options.suite, quick=options.quick)
+    tuned = tuned_settings(method, suite.board(options.sequence, options.targets, options.model))
+    defaults, *found = describe_all(method, [{}, *(tuned | dict(each) for each in settings)])
+    plain = defaults.record.settings
+    return [(method, {key: value for key, value in each.given.items() if value != plain[key]}) for each in found]
 
 
 def plans_of(choices: Sequence[Choice], options: Options, split: Split = "test") -> list[Plan]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,83 +12,71 @@ import pytest
 
 from bench import load_run
 from bench.errors import UserError
-from bench.results.estimates import outcome
 from bench.results.run import Run
 from bench.suite import load_suite
 
-
-def bench(*words: object, cwd: Path | None = None, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-    """`python -P -m bench ...`, its exit code checked."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "bench", *map(str, words)],
-        cwd=cwd,
-        env=os.environ | env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+Bench = Callable[..., subprocess.CompletedProcess[str]]
+RunOf = Callable[..., Run]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("place")
 
 
 @pytest.fixture(scope="module")
-def words(place, tiny_suite) -> list[object]:
+def words(place: Path, tiny_suite: Path) -> list[object]:
     where = ["--out", place / "runs", "--cache", place / "cache"]
     return ["run", "--suite", tiny_suite, "--sequence", "math-qa", "--device", "cpu", *where]
 
 
 @pytest.fixture(scope="module")
-def refreshed(words, place) -> tuple[Run, str]:
+def refreshed(words: list[object], place: Path, bench: Bench, run_of: RunOf) -> tuple[Run, str]:
     """A run of refresh, and what the command printed."""
     done = bench(*words, "--method", "refresh", "--set", "steps=3")
-    return load_run(place / "runs" / "tiny-math-qa-single-refresh-steps=3-s0"), done.stdout + done.stderr
+    return run_of(place / "runs", "refresh", settings={"steps": 3}), done.stdout + done.stderr
 
 
-def test_the_table_says_what_happened(refreshed):
-    _, printed = refreshed
-    for word in (
-        "base",
-        "after math",
-        "after qa",
-        "repaired",
-        "math*",
-        "recovery ratio",
-        "collateral damage",
-        "retention",
-        "cost",
-        "access",
-    ):
+def test_the_table_says_what_happened(refreshed: tuple[Run, str]) -> None:
+    run, printed = refreshed
+    for word in ("base", "after math", "after qa", "repaired", "math*", "recovery ratio", "collateral damage", "cost", "access"):
         assert word in printed
     assert "trained math: 10 steps" in printed
-    assert "not comparable" in printed or "too few" in printed
+    assert "not comparable" in printed
+    assert str(run.folder) in printed
+    assert "unmetered" not in printed
 
 
-def test_the_folder_holds_all_that_the_numbers_are_made_of(refreshed):
+def test_the_folder_holds_all_that_the_numbers_are_made_of(refreshed: tuple[Run, str]) -> None:
     run, _ = refreshed
-    assert run.rows == {
-        "baseline": ["baseline-0-base", "baseline-1-math", "baseline-2-qa"],
-        "method": ["baseline-0-base", "baseline-1-math", "baseline-2-qa"],
-        "final": ["repaired"],
-    }
+    baseline = ["baseline-0-base", "baseline-1-math", "baseline-2-qa"]
+    assert [row.name for row in run.rows.distinct()] == [*baseline, "repaired"]
     for decoding in ("greedy", "sampled"):
         scores = run.scores(decoding)
         assert scores["math"].shape == (7, 16)
-        recomputed = outcome([scores[domain].mean(1) for domain in run.sequence], [0])
-        assert np.allclose(recomputed.baseline, run.matrix[decoding]["baseline"])
-        assert np.allclose(recomputed.end, run.matrix[decoding]["final"][0])
-    log = [json.loads(line) for line in (run.folder / "training" / "baseline-1-math.jsonl").read_text().splitlines()]
+        recomputed = np.stack([scores[domain].mean(1) for domain in run.sequence], 1)
+        assert np.allclose(recomputed, np.array(list(run.matrix[decoding])))
+    log = run.logs(run.rows.after(0))
     assert [line["step"] for line in log] == list(range(1, 11))
     assert set(log[0]) >= {"reward", "loss", "gradient_norm", "groups_with_spread"}
-    assert run.manifest["cost"]["stages"] == 1.0
-    assert run.manifest["cost"]["repair"] > 0
+    assert run.manifest.cost.stages == 1.0
+    assert 0 < run.manifest.cost.repair < 1
+    assert run.manifest.cost.access.prompts == {"math": 12}
+    run.check()
 
 
-def test_another_repair_trains_no_stage_again(refreshed, words, place):
+def test_nothing_but_the_timing_file_holds_a_time(refreshed: tuple[Run, str]) -> None:
+    run, _ = refreshed
+    files = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
+    assert files - set(run.manifest.files) == {"manifest.json", "timing.json", ".lock"}
+    timing = json.loads((run.folder / "timing.json").read_text())
+    assert timing["unmetered"] == []
+    assert not {"seconds", "ended", "cores"} & set(run.manifest.model_dump())
+
+
+def test_another_repair_trains_no_stage_again(
+    refreshed: tuple[Run, str], words: list[object], place: Path, bench: Bench, run_of: RunOf
+) -> None:
     entries = place / "cache" / "entries"
 
     def trainings() -> int:
@@ -99,85 +86,78 @@ def test_another_repair_trains_no_stage_again(refreshed, words, place):
     done = bench(*words, "--method", "rollback", "--set", "prompts=8")
     assert trainings() == before
     assert "trained" not in done.stderr
-    rolled = load_run(place / "runs" / "tiny-math-qa-single-rollback-prompts=8-s0")
-    assert rolled.manifest["checkpoints"]["baseline-2-qa"] == refreshed[0].manifest["checkpoints"]["baseline-2-qa"]
-    assert rolled.manifest["checkpoints"]["repaired"] != rolled.manifest["checkpoints"]["baseline-2-qa"]
+    rolled = run_of(place / "runs", "rollback").manifest.checkpoints
+    assert rolled["baseline-2-qa"] == refreshed[0].manifest.checkpoints["baseline-2-qa"]
+    assert rolled["repaired"] != rolled["baseline-2-qa"]
 
 
-def test_a_method_with_its_own_stages_has_its_own_rows(words, place):
+def test_a_method_with_its_own_stages_has_its_own_rows(words: list[object], place: Path, bench: Bench, run_of: RunOf) -> None:
     bench(*words, "--method", "replay", "--targets", "all")
-    run = load_run(place / "runs" / "tiny-math-qa-all-replay-s0")
-    assert run.rows["method"] == ["baseline-0-base", "method-1-math", "method-2-qa"]
-    assert run.rows["final"] == ["method-2-qa"]
-    assert run.manifest["checkpoints"]["method-1-math"] == run.manifest["checkpoints"]["baseline-1-math"]
-    assert run.manifest["checkpoints"]["method-2-qa"] != run.manifest["checkpoints"]["baseline-2-qa"]
+    run = run_of(place / "runs", "replay")
+    assert [row.name for row in run.rows.method] == ["baseline-0-base", "method-1-math", "method-2-qa"]
+    assert run.rows.final.name == "method-2-qa"
+    stored = run.manifest.checkpoints
+    assert stored["method-1-math"] == stored["baseline-1-math"]
+    assert stored["method-2-qa"] != stored["baseline-2-qa"]
 
 
-def test_several_values_and_seeds_make_a_run_each(words, place):
+def test_several_values_and_seeds_make_a_run_each_and_null_stages_differ(
+    refreshed: tuple[Run, str], words: list[object], place: Path, bench: Bench, run_of: RunOf
+) -> None:
     done = bench(*words, "--method", "refresh", "--set", "steps=1,2", "--seeds", 2)
-    names = {path.name for path in (place / "runs").iterdir()}
-    assert {f"tiny-math-qa-single-refresh-steps={k}-s{s}" for k in (1, 2) for s in (0, 1)} <= names
-    assert "fewer than 5 seeds: provisional" in done.stdout
+    assert "4 runs: 4 stages (2 in the cache), 4 repairs (0 in the cache)" in done.stdout
+    for steps in (1, 2):
+        assert {run_of(place / "runs", "refresh", settings={"steps": steps}, seed=seed).seed for seed in (0, 1)} == {0, 1}
+    assert "fewer than 5 seeds" in done.stdout
 
 
-def test_a_null_stage_differs_from_a_real_one(refreshed, words, place):
+def test_a_null_stage_differs_from_a_real_one(
+    refreshed: tuple[Run, str], words: list[object], place: Path, bench: Bench, run_of: RunOf
+) -> None:
     bench(*words, "--null")
-    null = load_run(place / "runs" / "tiny-math-qa-single-null-after-math-s0")
-    # The stage whose gain is to be damaged is the real one; what comes after it is not.
-    assert null.manifest["checkpoints"]["baseline-1-math"] == refreshed[0].manifest["checkpoints"]["baseline-1-math"]
-    assert null.manifest["checkpoints"]["baseline-2-qa"] != refreshed[0].manifest["checkpoints"]["baseline-2-qa"]
+    null, real = run_of(place / "runs", "none", null="math").manifest.checkpoints, refreshed[0].manifest.checkpoints
+    # The stage whose gain is to be forgotten is the real one; what comes after it is not.
+    assert null["baseline-1-math"] == real["baseline-1-math"]
+    assert null["baseline-2-qa"] != real["baseline-2-qa"]
 
 
-def test_checkpoints_of_ones_own_can_be_repaired(refreshed, place, tiny_suite):
+def test_checkpoints_of_ones_own_can_be_repaired(
+    refreshed: tuple[Run, str], place: Path, tiny_suite: Path, bench: Bench, run_of: RunOf
+) -> None:
     stored = place / "cache" / "checkpoints"
-    hashes = refreshed[0].manifest["checkpoints"]
-    where = ["--out", place / "imported", "--cache", place / "other-cache"]
+    hashes = refreshed[0].manifest.checkpoints
+    where = ["--out", place / "imported", "--cache", place / "other-cache", "--device", "cpu"]
     stages = [f"{domain}={stored / hashes[row]}" for domain, row in (("math", "baseline-1-math"), ("qa", "baseline-2-qa"))]
     bench("import", "--suite", tiny_suite, "--base", stored / hashes["baseline-0-base"], "--stage", stages[0], "--stage", stages[1], *where)
-    (folder,) = (place / "imported").iterdir()
-    imported = load_run(folder)
-    assert imported.matrix["greedy"]["baseline"] == refreshed[0].matrix["greedy"]["baseline"]
-    bench("run", "--from", folder, "--method", "rollback", "--set", "prompts=8", "--device", "cpu", *where)
-    repaired = next(p for p in (place / "imported").iterdir() if "rollback" in p.name)
-    assert load_run(repaired).rows["final"] == ["repaired"]
+    imported = run_of(place / "imported", "none")
+    assert imported.matrix["greedy"].baseline == refreshed[0].matrix["greedy"].baseline
 
+    bench("run", "--from", imported.folder, "--method", "rollback", "--set", "prompts=8", *where)
+    assert run_of(place / "imported", "rollback").rows.final.name == "repaired"
 
-def test_show_list_and_cache_speak_of_what_is_there(refreshed, place, words):
-    folder = refreshed[0].folder
-    assert "recovery ratio" in bench("show", folder).stdout
-    assert "items lost between" in bench("show", folder, "--domain", "math", "--flips").stdout
-    assert "baseline-1-math" in bench("show", folder, "--domain", "math").stdout
-    listed = bench("list", "--out", place / "runs").stdout
-    for word in (load_suite("micro").id, "code -> math -> qa -> cw", "refresh", "rollback", folder.name):
-        assert word in listed
-    assert "training" in bench("cache", "show", "--cache", place / "cache").stdout
+    for option in (["--null"], ["--sequence", "qa-math"], ["--suite", "gym"], ["--quick"], ["--model", "a/b"]):
+        done = bench("run", "--from", imported.folder, *option, *where, "--dry-run", code=2, lines=1)
+        assert f"leave out {option[0]}" in done.stderr
+    elsewhere = ["--out", place / "imported", "--cache", place / "third-cache", "--device", "cpu"]
+    done = bench("run", "--from", imported.folder, *elsewhere, code=2, lines=1)
+    assert "--cache" in done.stderr
+    assert "checkpoints" in done.stderr
+
     bench("cache", "prune", "--cache", place / "other-cache")
     assert not list((place / "other-cache" / "entries").glob("*"))
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        (["--method", "refrehs"], "unknown method 'refrehs': did you mean refresh"),
-        (["--sequence", "papr"], "unknown sequence 'papr': did you mean paper"),
-        (["--suite", "mikro"], "unknown suite 'mikro': did you mean micro"),
-        (["--targets", "al"], "unknown targets 'al': did you mean all"),
-        (["--method", "refresh", "--set", "stpes=3"], "unknown setting of refresh 'stpes': did you mean steps"),
-        (["--method", "refresh", "--set", "steps=many"], "--set steps=many"),
-        (["--method", "nowhere.py:Mine"], "no file"),
-        (["--device", "gpu"], "choose auto, cpu or cuda"),
-        (["--set", "steps"], "write key=value"),
-        (["--method", "none", "--set", "a=1"], "no settings"),
-    ],
-)
-def test_a_typo_gets_one_line(wrong, message, tmp_path):
-    done = bench("run", *wrong, "--out", tmp_path, code=2)
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert not list(tmp_path.iterdir())
+def test_show_list_and_cache_speak_of_what_is_there(refreshed: tuple[Run, str], place: Path, bench: Bench) -> None:
+    folder = refreshed[0].folder
+    assert "recovery ratio" in bench("show", folder).stdout
+    assert "baseline-1-math" in bench("show", folder, "--domain", "math").stdout
+    listed = bench("list", "--out", place / "runs").stdout
+    for word in (load_suite("micro").id, "refresh", "rollback", folder.name):
+        assert word in listed
+    assert "training" in bench("cache", "show", "--cache", place / "cache").stdout
 
 
-def test_unfinished_or_absent_runs_are_named(tmp_path):
+def test_unfinished_or_absent_runs_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished run"):
         load_run(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
@@ -185,31 +165,95 @@ def test_unfinished_or_absent_runs_are_named(tmp_path):
         load_run(tmp_path)
 
 
-def test_a_diverging_training_is_named_with_its_step(tmp_path, tiny_suite):
-    method = tmp_path / "wild.py"
-    method.write_text(
-        "from dataclasses import dataclass\n\nfrom bench.method import Method, Training\n\n\n"
-        "@dataclass\nclass NoNumber:\n    def __call__(self, parameters, loaded):\n"
-        "        return sum(p.sum() for p in parameters.values()) * float('nan')\n\n\n"
-        "class Wild(Method):\n    def stage(self, stage, history):\n        return Training.on(stage.domain, penalty=NoNumber())\n"
-    )
-    where = ["--out", tmp_path / "runs", "--cache", tmp_path / "cache", "--device", "cpu"]
-    done = bench("run", "--suite", tiny_suite, "--sequence", "math-qa", "--method", f"{method}:Wild", *where, code=2)
-    assert "diverged at step" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_help_loads_nothing_heavy():
-    code = (
-        "import sys; sys.argv = ['bench', '--help']\nfrom bench.cli import app\ntry:\n    app()\nexcept SystemExit:\n    pass\n"
-        "print('HEAVY', [m for m in ('torch', 'pandas', 'scipy', 'transformers') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
-    assert "HEAVY []" in done.stdout
-
-
-def test_doctor_names_what_is_missing():
+def test_doctor_names_what_is_missing(bench: Bench) -> None:
     printed = bench("doctor").stdout
-    assert "torch" in printed
-    assert "base of micro  " in printed
-    assert "intact" in printed
+    for word in ("torch", "base of micro", "intact"):
+        assert word in printed
+
+
+# --- methods that do what they should not
+
+ODD = """
+import sys
+from bench.method import Method, Training
+from tasks.micro.math import Math
+
+class Odd(Method):
+    way: str = "good"
+
+    def recover(self, checkpoint, targets, history):
+        if self.way == "patch":
+            Math.score = lambda self, item, answer: 1.0
+            return history.train(checkpoint, Training.on(*targets, steps=3))
+        if self.way == "free":
+            bench = history._bench
+            entry = bench.train(checkpoint, Training.on(*targets, steps=4), seed=history.seed)
+            return bench.checkpoint(entry.value["checkpoint"])
+        if self.way == "input":
+            input("go on? ")
+        if self.way == "breakpoint":
+            breakpoint()
+        if self.way == "exit":
+            sys.exit("enough")
+        if self.way == "nothing":
+            return None
+        if self.way.startswith("["):
+            raise RuntimeError(f"{self.way} in red[/x]")
+        return checkpoint
+"""
+FAILING = {
+    "input": "recover failed: EOFError",
+    "breakpoint": "recover failed: RuntimeError: breakpoint() waits",
+    "exit": "recover failed: SystemExit: enough",
+    "nothing": "recover failed: method Odd: recover returned None; return a Checkpoint",
+    "[/x]": "recover failed: RuntimeError: [/x] in red[/x]",
+}
+
+
+@pytest.fixture(scope="module")
+def odd(words: list[object], place: Path, bench: Bench) -> tuple[Path, str]:
+    """A folder with the runs of the method above that came through, in a cache of their own, and what the command printed."""
+    (place / "odd.py").write_text(ODD)
+    ways = ",".join(["patch", "free", *FAILING, "good"])
+    where = ["--out", place / "odd", "--cache", place / "odd-cache", "--jobs", 1]
+    done = bench(*words, "--method", f"{place}/odd.py:Odd", "--set", f"way={ways}", *where, code=2)
+    return place / "odd", done.stdout + done.stderr
+
+
+def test_a_method_that_fails_ends_at_once_in_one_line_and_the_others_are_finished(odd: tuple[Path, str], run_of: RunOf) -> None:
+    out, printed = odd
+    assert f"{len(FAILING)} of {len(FAILING) + 3} runs failed, 3 of {len(FAILING) + 3} are finished" in printed
+    for way, message in FAILING.items():
+        (line,) = (line for line in printed.splitlines() if message in line and line.startswith("  "))
+        assert f"way={way}" in line or way == "[/x]"
+    for way in ("patch", "free", "good"):
+        run_of(out, "Odd", settings={"way": way} if way != "good" else {}).check()
+
+
+def test_computing_past_the_history_is_reported(odd: tuple[Path, str], run_of: RunOf) -> None:
+    out, printed = odd
+    free = run_of(out, "Odd", settings={"way": "free"})
+    (line,) = free.unmetered
+    assert line.startswith("recover of Odd: computed ")
+    assert f"unmetered computing in {free.name}: {line}" in printed
+    assert free.manifest.cost.repair == 0
+    assert run_of(out, "Odd", settings={"way": "patch"}).unmetered == ()
+
+
+@pytest.mark.parametrize("jobs", [2])
+def test_a_method_that_patches_the_verifier_changes_no_score_but_its_own_training(
+    jobs: int, odd: tuple[Path, str], refreshed: tuple[Run, str], words: list[object], place: Path, bench: Bench, run_of: RunOf
+) -> None:
+    """Its training is the very one of refresh; what it computed is neither scored by its own verifier nor found by refresh."""
+    clean, _ = refreshed
+    hostile = run_of(odd[0], "Odd", settings={"way": "patch"})
+    for row in clean.rows.baseline:
+        name = f"samples/{row.name}.jsonl.gz"
+        assert hostile.manifest.files[name] == clean.manifest.files[name], "the baseline's rows, scored in the same command"
+    assert hostile.manifest.checkpoints["repaired"] != clean.manifest.checkpoints["repaired"], "it did reward itself"
+    assert hostile.matrix["greedy"].final[0] < 1, "and no verifier of its own scored it"
+
+    bench(*words, "--method", "refresh", "--set", "steps=3", "--out", place / "after", "--cache", place / "odd-cache", "--jobs", jobs)
+    after = run_of(place / "after", "refresh")
+    assert after.manifest.files == clean.manifest.files
+    assert after.manifest == clean.manifest

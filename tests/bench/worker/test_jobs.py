@@ -101,7 +101,7 @@ def test_every_key_follows_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_method_was_called_by_is_not_what_it_is(tmp_path: Path) -> None:
-    text = "from bench.method import Method\nclass Mine(Method):\n    def recover(self, checkpoint, targets, history):\n        return checkpoint\n"
+    text = "from bench.method import Method\nclass Mine(Method):\n    def recover(self, checkpoint, *rest):\n        return checkpoint\n"
     records = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
