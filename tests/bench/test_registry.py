@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +12,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.method import Method, Stage, Track, Training
-from bench.registry import make_method, method_class, method_identity, method_names
+from bench.registry import describe, described, make_method, method_class, method_names
 
 CONTROLS = ["interpolate", "longer", "none", "random", "relearn", "revert", "sharpen", "shrink"]
 STAGES = ["cpr", "ewc", "kl", "l2", "replay"]
@@ -62,7 +63,7 @@ def test_every_name_is_a_method_with_working_defaults(name: str) -> None:
     assert type(method).__module__ == f"baselines.{name}"
     assert method.track in get_args(Track)
     assert type(method).__doc__
-    json.dumps(method_identity(name, method), allow_nan=False)
+    json.dumps(described(name, {}).record.model_dump(mode="json"), allow_nan=False)
 
 
 def test_which_baselines_are_controls() -> None:
@@ -207,7 +208,7 @@ def test_a_class_variable_is_no_setting(key: str) -> None:
 
 
 def test_a_method_without_settings_says_so() -> None:
-    with pytest.raises(UserError, match="has no settings"):
+    with pytest.raises(UserError, match="takes no settings"):
         make_method("none", {"steps": "3"})
 
 
@@ -243,7 +244,7 @@ TWO = OWN + "\n\nclass Other(Method):\n    pass\n"
     [
         (None, "", "no file"),
         (OWN, ":Mime", "did you mean Mine?"),
-        (TWO, "", "say which class"),
+        (TWO, "", "name the class"),
         ("x = 1\n", "", "no subclass"),
         ("from bench.method import Method\n", "", "no subclass"),
         ("def broken(:\n", "", "SyntaxError"),
@@ -283,23 +284,25 @@ def test_annotations_for_type_checkers_do_no_harm(tmp_path: Path) -> None:
     assert make_method(str(path), {"steps": "5"}).settings()["steps"] == 5
 
 
-# --- identity
+# --- what a method is
 
 
-def test_identity_is_plain_and_complete() -> None:
-    method = make_method("interpolate", {"alphas": [0, 1]})
-    identity = method_identity("interpolate", method)
-    assert identity["name"] == "interpolate"
-    assert identity["settings"] == {"alphas": [0.0, 1.0]}
-    assert identity["track"] == "light"
-    assert identity["control"] is True
-    assert len(identity["source"]) == 64
-    assert json.loads(json.dumps(identity)) == identity
+def test_a_record_is_plain_and_complete() -> None:
+    record = described("interpolate", {"alphas": [0, 1]}).record
+    assert (record.reference, record.name, record.track, record.control) == ("interpolate", "interpolate", "light", True)
+    assert record.settings == {"alphas": [0.0, 1.0]}
+    assert (record.own_stages, record.repairs, record.from_package) == (False, True, True)
+    assert len(record.source) == 64
+    assert json.loads(record.model_dump_json()) == record.model_dump(mode="json")
+
+
+def test_given_are_the_chosen_settings_in_their_types() -> None:
+    assert described("rollback", {"share": "0.2", "prompts": "64"}).given == {"share": 0.2, "prompts": 64}
 
 
 def test_source_is_of_the_code_not_of_comments(own: Path) -> None:
     def source() -> str:
-        return method_identity(f"{own}:Mine", make_method(f"{own}:Mine", {}))["source"]
+        return described(f"{own}:Mine", {}).record.source
 
     first = source()
     own.write_text(OWN.replace("A method of my own.", "Another word.") + "\n# a comment\n")
@@ -309,19 +312,70 @@ def test_source_is_of_the_code_not_of_comments(own: Path) -> None:
 
 
 def test_a_files_method_is_named_by_its_class(own: Path) -> None:
-    assert method_identity(f"{own}:Mine", make_method(f"{own}:Mine", {}))["name"] == "Mine"
-
-
-def test_a_file_without_a_class_name_is_named_by_its_class_too(own: Path) -> None:
-    assert method_identity(str(own), make_method(str(own), {}))["name"] == "Mine"
+    assert described(f"{own}:Mine", {}).record.name == described(str(own), {}).record.name == "Mine"
 
 
 def test_two_files_of_one_name_keep_their_own_source(own: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "mine.py"
     other.parent.mkdir()
     other.write_text(OWN.replace("steps: int = 4", "steps: int = 5"))
-    one = make_method(str(own), {})
-    before = method_identity("mine", one)["source"]
-    two = make_method(str(other), {})
-    assert method_identity("mine", one)["source"] == before
-    assert method_identity("mine", two)["source"] != before
+    one, two = (described(str(path), {}).record for path in (own, other))
+    assert one.source != two.source
+    assert described(str(own), {}).record == one
+
+
+# --- a user's file is read by another process
+
+
+def test_a_file_is_described_without_being_imported_here(own: Path) -> None:
+    own.write_text(OWN + "\nimport os, pathlib\npathlib.Path(__file__).with_suffix('.pid').write_text(str(os.getpid()))\n")
+    found = describe(f"{own}:Mine", {"steps": "7"})
+    assert int(own.with_suffix(".pid").read_text()) != os.getpid()
+    assert found.given == {"steps": 7}
+
+
+SAID = "print('hello'); import sys; sys.stdout.flush()\n"
+POST = OWN + "\n    def __post_init__(self):\n        raise RuntimeError('one\\ntwo')\n"
+UNREADABLE = {
+    "latin-1": (b"NAME = 'caf\xe9'\n" + OWN.encode(), "cannot be loaded"),
+    "exit at import": (b"import sys\nsys.exit(0)\n" + OWN.encode(), "SystemExit"),
+    "end at import": (b"import os\nos._exit(0)\n", "ended its process with code 0"),
+    "question at import": (b"input('go on?')\n", "EOFError"),
+    "breakpoint at import": (b"breakpoint()\n", "breakpoint()"),
+    "NaN": (OWN.replace("steps: int = 4", "steps: float = float('nan')").encode(), "must be a finite number"),
+    "no track": (OWN.replace('    """steps: how many."""', "    track = None").encode(), "unknown track"),
+    "post init": (POST.encode(), "RuntimeError: one two"),
+    "no default": (OWN.replace("steps: int = 4", "steps: int").encode(), "every setting needs a default"),
+    "a setting that is no JSON": (OWN.replace("steps: int = 4", "steps: object = object()").encode(), "must be a finite number"),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_a_file_that_cannot_be_used_is_one_line(what: str, tmp_path: Path) -> None:
+    content, said = UNREADABLE[what]
+    path = tmp_path / "mine.py"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        describe(f"{path}:Mine")
+    text = one_line(error)
+    assert said in text
+    assert str(path) in text or "mine.py" in text
+
+
+def test_what_a_file_prints_is_not_taken_for_the_answer(own: Path) -> None:
+    own.write_text(SAID + OWN)
+    assert describe(f"{own}:Mine").record.settings == {"steps": 4}
+
+
+def test_an_edited_file_is_described_again(own: Path) -> None:
+    first = describe(str(own)).record
+    own.write_text(OWN.replace("steps: int = 4", "steps: int = 55"))
+    os.utime(own, ns=(1, 1))
+    assert describe(str(own)).record.settings == {"steps": 55} != first.settings
+
+
+def test_a_file_that_never_ends_is_given_up(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setattr("bench.registry.IMPORT_SECONDS", 3)
+    with pytest.raises(UserError, match="took more than 3 s"):
+        describe(str(own))

@@ -12,6 +12,8 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,10 +51,10 @@ if plan:
 """
 
 
-def command(suite: Path, out: Path, cache: Path, method: str = "refresh") -> list[str]:
-    settings = ["--set", "steps=6"] if method == "refresh" else ["--set", "prompts=8"]
+def command(suite: Path, out: Path, folder: Path, method: str = "none") -> list[str]:
+    settings = {"none": [], "refresh": ["--set", "steps=6"], "rollback": ["--set", "prompts=8"]}[method]
     words = ["run", "--suite", str(suite), "--sequence", "math-qa", "--method", method, *settings, "--device", "cpu"]
-    return [sys.executable, "-P", "-m", "bench", *words, "--out", str(out), "--cache", str(cache), "--jobs", "1"]
+    return [sys.executable, "-P", "-m", "bench", *words, "--out", str(out), "--cache", str(folder), "--jobs", "1"]
 
 
 def environment(tmp_path: Path, plan: str, hash_seed: int) -> dict[str, str]:
@@ -95,21 +97,23 @@ def killed_until_done(tmp_path: Path, suite: Path, *, method: str, longest_step:
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory, tiny_suite):
-    """Fingerprints of uninterrupted runs, by method."""
-    found = {}
-    for method in ("refresh", "rollback"):
+def reference(tmp_path_factory: pytest.TempPathFactory, tiny_suite: Path) -> Callable[[str], dict[str, str]]:
+    """Fingerprint of an uninterrupted run, by method."""
+
+    @cache
+    def found(method: str) -> dict[str, str]:
         folder = tmp_path_factory.mktemp(method)
         words = command(tiny_suite, folder / "out", folder / "cache", method)
         subprocess.run(words, env=environment(folder, "", 1), check=True, capture_output=True)
-        found[method] = fingerprint(folder / "out")
+        return fingerprint(folder / "out")
+
     return found
 
 
 def test_killed_a_few_times_it_ends_the_same(tmp_path, tiny_suite, reference):
-    kills = killed_until_done(tmp_path, tiny_suite, method="refresh", longest_step=24, seed=3)
+    kills = killed_until_done(tmp_path, tiny_suite, method="none", longest_step=24, seed=3)
     assert kills >= 3
-    assert fingerprint(tmp_path / "out") == reference["refresh"]
+    assert fingerprint(tmp_path / "out") == reference("none")
 
 
 @pytest.mark.slow
@@ -118,7 +122,7 @@ def test_killed_a_few_times_it_ends_the_same(tmp_path, tiny_suite, reference):
 def test_killed_twenty_times_it_ends_the_same(tmp_path, tiny_suite, reference, method):
     kills = killed_until_done(tmp_path, tiny_suite, method=method, longest_step=5, seed=7)
     assert kills >= 20
-    assert fingerprint(tmp_path / "out") == reference[method]
+    assert fingerprint(tmp_path / "out") == reference(method)
 
 
 def test_two_processes_with_one_cache_give_one_result(tmp_path, tiny_suite, reference):
@@ -133,4 +137,4 @@ def test_two_processes_with_one_cache_give_one_result(tmp_path, tiny_suite, refe
     ]
     assert [process.wait() for process in running] == [0, 0]
     for number in (1, 2):
-        assert fingerprint(tmp_path / f"out-{number}") == reference["refresh"]
+        assert fingerprint(tmp_path / f"out-{number}") == reference("none")

@@ -32,9 +32,9 @@ def words(place: Path, tiny_suite: Path) -> list[object]:
 
 @pytest.fixture(scope="module")
 def refreshed(words: list[object], place: Path, bench: Bench, run_of: RunOf) -> tuple[Run, str]:
-    """A run of refresh, and what the command printed."""
-    done = bench(*words, "--method", "refresh", "--set", "steps=3")
-    return run_of(place / "runs", "refresh", settings={"steps": 3}), done.stdout + done.stderr
+    """A run of refresh, one of four of a command, and what that printed."""
+    done = bench(*words, "--method", "refresh", "--set", "steps=3,2", "--seeds", 2)
+    return run_of(place / "runs", "refresh", settings={"steps": 3}, seed=0), done.stdout + done.stderr
 
 
 def test_the_table_says_what_happened(refreshed: tuple[Run, str]) -> None:
@@ -74,41 +74,39 @@ def test_nothing_but_the_timing_file_holds_a_time(refreshed: tuple[Run, str]) ->
     assert not {"seconds", "ended", "cores"} & set(run.manifest.model_dump())
 
 
-def test_another_repair_trains_no_stage_again(
-    refreshed: tuple[Run, str], words: list[object], place: Path, bench: Bench, run_of: RunOf
+def test_several_values_and_seeds_make_a_run_each(refreshed: tuple[Run, str], place: Path, run_of: RunOf) -> None:
+    _, printed = refreshed
+    assert "4 runs: 4 stages (0 in the cache), 4 repairs (0 in the cache), 20 scorings (0 in the cache)" in printed
+    for steps in (2, 3):
+        for seed in (0, 1):
+            run_of(place / "runs", "refresh", settings={"steps": steps}, seed=seed).check()
+    assert printed.count("fewer than 5 seeds") == 2, "a summary for each setting"
+
+
+@pytest.fixture(scope="module")
+def compared(refreshed: tuple[Run, str], words: list[object], place: Path, bench: Bench) -> str:
+    """Another repair and a method with stages of its own; what the command printed."""
+    done = bench("compare", *words[1:], "--methods", "rollback[prompts=8],replay", "--seeds", 1)
+    return done.stdout + done.stderr
+
+
+def test_another_repair_trains_no_stage_of_the_baseline_again(
+    compared: str, refreshed: tuple[Run, str], place: Path, run_of: RunOf
 ) -> None:
-    entries = place / "cache" / "entries"
-
-    def trainings() -> int:
-        return sum(json.loads((e / "entry.json").read_text())["kind"] == "training" for e in entries.iterdir())
-
-    before = trainings()
-    done = bench(*words, "--method", "rollback", "--set", "prompts=8")
-    assert trainings() == before
-    assert "trained" not in done.stderr
+    assert "3 runs: 4 stages (2 in the cache), 1 repairs (0 in the cache)" in compared
+    assert compared.count("trained") == 2, "the method's own stages"
     rolled = run_of(place / "runs", "rollback").manifest.checkpoints
     assert rolled["baseline-2-qa"] == refreshed[0].manifest.checkpoints["baseline-2-qa"]
     assert rolled["repaired"] != rolled["baseline-2-qa"]
 
 
-def test_a_method_with_its_own_stages_has_its_own_rows(words: list[object], place: Path, bench: Bench, run_of: RunOf) -> None:
-    bench(*words, "--method", "replay", "--targets", "all")
+def test_a_method_with_its_own_stages_has_its_own_rows(compared: str, place: Path, run_of: RunOf) -> None:
     run = run_of(place / "runs", "replay")
     assert [row.name for row in run.rows.method] == ["baseline-0-base", "method-1-math", "method-2-qa"]
     assert run.rows.final.name == "method-2-qa"
     stored = run.manifest.checkpoints
     assert stored["method-1-math"] == stored["baseline-1-math"]
     assert stored["method-2-qa"] != stored["baseline-2-qa"]
-
-
-def test_several_values_and_seeds_make_a_run_each_and_null_stages_differ(
-    refreshed: tuple[Run, str], words: list[object], place: Path, bench: Bench, run_of: RunOf
-) -> None:
-    done = bench(*words, "--method", "refresh", "--set", "steps=1,2", "--seeds", 2)
-    assert "4 runs: 4 stages (2 in the cache), 4 repairs (0 in the cache)" in done.stdout
-    for steps in (1, 2):
-        assert {run_of(place / "runs", "refresh", settings={"steps": steps}, seed=seed).seed for seed in (0, 1)} == {0, 1}
-    assert "fewer than 5 seeds" in done.stdout
 
 
 def test_a_null_stage_differs_from_a_real_one(
@@ -150,7 +148,7 @@ def test_checkpoints_of_ones_own_can_be_repaired(
 def test_show_list_and_cache_speak_of_what_is_there(refreshed: tuple[Run, str], place: Path, bench: Bench) -> None:
     folder = refreshed[0].folder
     assert "recovery ratio" in bench("show", folder).stdout
-    assert "baseline-1-math" in bench("show", folder, "--domain", "math").stdout
+    assert "after math" in bench("show", folder, "--domain", "math").stdout
     listed = bench("list", "--out", place / "runs").stdout
     for word in (load_suite("micro").id, "refresh", "rollback", folder.name):
         assert word in listed
@@ -197,8 +195,8 @@ class Odd(Method):
             sys.exit("enough")
         if self.way == "nothing":
             return None
-        if self.way.startswith("["):
-            raise RuntimeError(f"{self.way} in red[/x]")
+        if self.way == "brackets":
+            raise RuntimeError("[red]on purpose[/x]")
         return checkpoint
 """
 FAILING = {
@@ -206,28 +204,28 @@ FAILING = {
     "breakpoint": "recover failed: RuntimeError: breakpoint() waits",
     "exit": "recover failed: SystemExit: enough",
     "nothing": "recover failed: method Odd: recover returned None; return a Checkpoint",
-    "[/x]": "recover failed: RuntimeError: [/x] in red[/x]",
+    "brackets": "recover failed: RuntimeError: [red]on purpose[/x]",
 }
 
 
 @pytest.fixture(scope="module")
 def odd(words: list[object], place: Path, bench: Bench) -> tuple[Path, str]:
-    """A folder with the runs of the method above that came through, in a cache of their own, and what the command printed."""
+    """The runs of the method above, the baseline run and refresh after it, by one worker and in a cache of their own; what was printed."""
     (place / "odd.py").write_text(ODD)
-    ways = ",".join(["patch", "free", *FAILING, "good"])
+    methods = f"{place}/odd.py:Odd[way={','.join(['patch', 'free', *FAILING])}],refresh[steps=3]"
     where = ["--out", place / "odd", "--cache", place / "odd-cache", "--jobs", 1]
-    done = bench(*words, "--method", f"{place}/odd.py:Odd", "--set", f"way={ways}", *where, code=2)
+    done = bench("compare", *words[1:], *where, "--methods", methods, "--seeds", 1, code=2)
     return place / "odd", done.stdout + done.stderr
 
 
 def test_a_method_that_fails_ends_at_once_in_one_line_and_the_others_are_finished(odd: tuple[Path, str], run_of: RunOf) -> None:
     out, printed = odd
-    assert f"{len(FAILING)} of {len(FAILING) + 3} runs failed, 3 of {len(FAILING) + 3} are finished" in printed
+    assert f"{len(FAILING)} of {len(FAILING) + 4} runs failed, 4 of {len(FAILING) + 4} are finished" in printed
     for way, message in FAILING.items():
         (line,) = (line for line in printed.splitlines() if message in line and line.startswith("  "))
-        assert f"way={way}" in line or way == "[/x]"
-    for way in ("patch", "free", "good"):
-        run_of(out, "Odd", settings={"way": way} if way != "good" else {}).check()
+        assert f"way={way}" in line
+    for method in ("none", "refresh"):
+        run_of(out, method).check()
 
 
 def test_computing_past_the_history_is_reported(odd: tuple[Path, str], run_of: RunOf) -> None:
@@ -240,20 +238,45 @@ def test_computing_past_the_history_is_reported(odd: tuple[Path, str], run_of: R
     assert run_of(out, "Odd", settings={"way": "patch"}).unmetered == ()
 
 
-@pytest.mark.parametrize("jobs", [2])
 def test_a_method_that_patches_the_verifier_changes_no_score_but_its_own_training(
-    jobs: int, odd: tuple[Path, str], refreshed: tuple[Run, str], words: list[object], place: Path, bench: Bench, run_of: RunOf
+    odd: tuple[Path, str], refreshed: tuple[Run, str], run_of: RunOf
 ) -> None:
     """Its training is the very one of refresh; what it computed is neither scored by its own verifier nor found by refresh."""
     clean, _ = refreshed
-    hostile = run_of(odd[0], "Odd", settings={"way": "patch"})
+    out, _ = odd
+    hostile = run_of(out, "Odd", settings={"way": "patch"})
     for row in clean.rows.baseline:
         name = f"samples/{row.name}.jsonl.gz"
         assert hostile.manifest.files[name] == clean.manifest.files[name], "the baseline's rows, scored in the same command"
     assert hostile.manifest.checkpoints["repaired"] != clean.manifest.checkpoints["repaired"], "it did reward itself"
     assert hostile.matrix["greedy"].final[0] < 1, "and no verifier of its own scored it"
-
-    bench(*words, "--method", "refresh", "--set", "steps=3", "--out", place / "after", "--cache", place / "odd-cache", "--jobs", jobs)
-    after = run_of(place / "after", "refresh")
-    assert after.manifest.files == clean.manifest.files
+    after = run_of(out, "refresh")
     assert after.manifest == clean.manifest
+
+
+def test_no_entry_that_others_can_find_was_written_by_a_users_process(
+    odd: tuple[Path, str], refreshed: tuple[Run, str], place: Path
+) -> None:
+    """Every common entry of the cache with the method above is one that a run without it makes too, byte for byte."""
+
+    def entries(folder: Path) -> dict[str, dict]:
+        stored = {path.parent.name: json.loads(path.read_text()) for path in (folder / "entries").glob("*/entry.json")}
+        return {name: entry for name, entry in stored.items() if "owner" not in entry["key"]}
+
+    clean, shared = entries(place / "cache"), entries(place / "odd-cache")
+    scorings_of_odd = {name for name in set(shared) - set(clean) if shared[name]["kind"] in ("scoring", "distance")}
+    assert set(shared) - scorings_of_odd <= set(clean)
+    assert all(shared[name] == clean[name] for name in shared if name in clean)
+
+
+@pytest.mark.slow
+def test_with_two_workers_the_hostile_method_changes_nothing_either(
+    odd: tuple[Path, str], refreshed: tuple[Run, str], words: list[object], place: Path, bench: Bench, run_of: RunOf
+) -> None:
+    where = ["--out", place / "two", "--cache", place / "two-cache", "--jobs", 2]
+    bench("compare", *words[1:], *where, "--methods", f"{place}/odd.py:Odd[way=patch],refresh[steps=3]", "--seeds", 1)
+    for method in ("Odd", "refresh"):
+        assert (
+            run_of(place / "two", method).manifest
+            == run_of(odd[0], method, **({"settings": {"way": "patch"}} if method == "Odd" else {})).manifest
+        )

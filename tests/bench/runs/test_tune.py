@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import baselines
+from bench.api import tune
 from bench.errors import UserError
+from bench.registry import tuned_settings
 from bench.runs import tune as tuning
-from bench.runs.tune import MAX_TRIALS, SEEDS, table, trials_of, tune
+from bench.runs.tune import MAX_TRIALS, SEEDS, Record, table, trials_of
 from bench.suite import DEVELOPMENT_SEEDS, SCORED_SEEDS
 
 MINE = """
@@ -59,56 +62,74 @@ def test_too_many_combinations_get_one_line(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def record(tiny_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """A tuning of the method above, on one development seed."""
+def tuned(tiny_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
+    """A tuning of the method above, on one development seed, and the folder of its file."""
     place = tmp_path_factory.mktemp("tuning")
-    (place / "mine.py").write_text(
-        MINE.replace('raise ValueError("on purpose")', 'from bench.suite import UserError; raise UserError("on purpose")')
-    )
+    (place / "mine.py").write_text(MINE)
     patch = pytest.MonkeyPatch()
     patch.setattr(tuning, "SEEDS", SEEDS[:1])
+    patch.chdir(place)
+    where = {"suite": str(tiny_suite), "sequence": "math-qa", "device": "cpu", "cache": place / "cache"}
     try:
-        found = tune(f"{place}/mine.py:Mine", suite=str(tiny_suite), sequence="math-qa", device="cpu", cache=place / "cache", display=False)
+        return tune(f"{place}/mine.py:Mine", **where, display=False), place
     finally:
         patch.undo()
-    return found | {"place": place}
 
 
-def test_the_record_holds_every_trial(record: dict) -> None:
-    assert [trial["settings"] for trial in record["trials"]] == trials_of(f"{record['place']}/mine.py:Mine")
-    verdicts = [trial["verdict"] for trial in record["trials"]]
-    assert verdicts == ["allowed"] * 4 + ["failed: on purpose"] * 2
-    assert all("points" not in trial for trial in record["trials"][4:])
-    assert (record["split"], record["items"], record["seeds"]) == ("validation", 8, [SEEDS[0]])
+def test_the_record_holds_every_trial(tuned: tuple[Record, Path]) -> None:
+    record, place = tuned
+    assert [trial.settings for trial in record.trials] == trials_of(f"{place}/mine.py:Mine")
+    assert [trial.verdict for trial in record.trials] == ["allowed"] * 4 + ["failed: ValueError: on purpose"] * 2
+    assert all(trial.points is None for trial in record.trials[4:])
+    assert (record.items, record.seeds, record.sequence, record.ranked_by) == (8, SEEDS[:1], "math-qa", "net recovery")
 
 
-def test_chosen_is_the_best_that_is_allowed_and_the_cheapest_of_equals(record: dict) -> None:
-    allowed = [trial for trial in record["trials"] if trial["verdict"] == "allowed"]
-    best = max(trial["points"] for trial in allowed)
-    equals = [trial for trial in allowed if trial["points"] == best]
-    assert record["chosen"] == min(equals, key=lambda trial: trial["cost"])["settings"]
-    nothing = next(trial for trial in allowed if trial["settings"]["way"] == "nothing")
-    assert nothing["points"] == pytest.approx(0.0)
-    assert nothing["cost"] == pytest.approx(1.0)
-    trained = next(trial for trial in allowed if trial["settings"] == {"way": "train", "steps": 6})
-    assert trained["cost"] > 1.0
+def test_chosen_is_the_best_that_is_allowed_and_the_cheapest_of_equals(tuned: tuple[Record, Path]) -> None:
+    record, _ = tuned
+    allowed = [trial for trial in record.trials if trial.verdict == "allowed"]
+    best = max(trial.points for trial in allowed)
+    equals = [trial for trial in allowed if trial.points == best]
+    assert record.chosen == min(equals, key=lambda trial: trial.cost).settings
+    nothing = next(trial for trial in allowed if trial.settings["way"] == "nothing")
+    assert nothing.points == pytest.approx(0.0)
+    assert nothing.cost == pytest.approx(1.0)
+    trained = next(trial for trial in allowed if trial.settings == {"way": "train", "steps": 6})
+    assert trained.cost > 1.0
 
 
-def test_the_record_is_kept_beside_the_method_under_its_board(record: dict) -> None:
-    kept = json.loads((record["place"] / "tuned" / "Mine.json").read_text())
-    assert list(kept) == [f"{record['suite']['id']} math-qa single"]
-    assert kept[f"{record['suite']['id']} math-qa single"]["chosen"] == record["chosen"]
+def test_the_record_is_kept_beside_the_method_under_its_board(tuned: tuple[Record, Path]) -> None:
+    record, place = tuned
+    kept = json.loads((place / "tuned" / "Mine.json").read_text())
+    board = f"{record.suite} math-qa single"
+    assert board in kept
+    assert Record.model_validate(kept[board]) == record
+    assert tuned_settings(f"{place}/mine.py:Mine", board) == record.chosen
+    assert not (place / "runs").exists(), "tuning leaves no run folders"
 
 
-def test_another_boards_record_is_left_alone(record: dict) -> None:
-    name = f"{record['place']}/mine.py:Mine"
-    file = tuning.keep(name, "tiny/9 all", {"chosen": {"steps": 6}})
-    kept = json.loads(file.read_text())
-    assert set(kept) == {f"{record['suite']['id']} math-qa single", "tiny/9 all"}
+def test_another_boards_record_is_left_alone(tuned: tuple[Record, Path]) -> None:
+    record, _ = tuned
+    file = tuning.keep(record.method, "tiny/9 all", record)
+    assert set(json.loads(file.read_text())) == {f"{record.suite} math-qa single", "tiny/9 all"}
 
 
-def test_the_table_marks_the_chosen(record: dict) -> None:
+def test_the_table_marks_the_chosen(tuned: tuple[Record, Path]) -> None:
+    record, _ = tuned
     lines = table(record).splitlines()
     (marked,) = (line for line in lines if line.startswith("*"))
-    assert all(f"{key}={value}" in marked for key, value in record["chosen"].items())
-    assert sum("failed: on purpose" in line for line in lines) == 2
+    assert all(f"{key}={value}" in marked for key, value in record.chosen.items())
+    assert sum("failed: ValueError: on purpose" in line for line in lines) == 2
+
+
+def test_records_of_the_package_can_be_read() -> None:
+    """Those in baselines/tuned were written by earlier versions: `chosen` is all that is read of them."""
+    for file in sorted((Path(baselines.__file__).parent / "tuned").glob("*.json")):
+        for board in json.loads(file.read_text()):
+            assert tuned_settings(file.stem, board), (file, board)
+
+
+def test_a_record_that_could_not_be_kept_is_not_begun(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "tuned").write_text("a file, not a folder")
+    with pytest.raises(UserError, match="cannot be kept there"):
+        tune(f"{tmp_path}/mine.py:Mine", cache=tmp_path / "cache", display=False)
