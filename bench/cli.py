@@ -246,7 +246,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder for report.html, .md, .json, entries.csv and cells.csv.")] = None,
     pair: Annotated[
         list[str] | None,
-        typer.Option(metavar="ONE/OTHER", help="Two entries whose comparison was planned: p-values are corrected over these alone."),
+        typer.Option(metavar="ONE/OTHER", help="Two entries whose comparison was planned; planned pairs are a family of their own."),
     ] = None,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Compare every two entries, corrected over all pairs.")] = False,
 ) -> None:

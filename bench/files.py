@@ -107,7 +107,7 @@ def check_cache(folder: Path, what: str = "--cache") -> None:
 
 def foreign(folder: Path, what: str) -> UserError:
     """The error for a folder that has files in it and is not a cache of ours."""
-    hint = "choose an empty or a new folder; delete this one yourself if an earlier version made it as its cache"
+    hint = "choose an empty or a new folder (a cache that an earlier version made is of no use any more)"
     return UserError(f"{what} {folder}: not empty, and not a cache of interference-bench (no {MARKER}); {hint}")
 
 

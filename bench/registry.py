@@ -23,6 +23,7 @@ from bench.files import canonical
 from bench.method import Method, Track
 from bench.spec import MethodRecord
 from bench.user_code import LoadingError, load_file
+from tasks.own_files import OwnFiles, SourceError
 from tasks.source import class_hash
 
 IMPORT_SECONDS = 120
@@ -57,6 +58,7 @@ def describe_all(reference: str, choices: Sequence[Mapping[str, Any]]) -> list[D
     if ".py" not in reference:
         return [described(reference, settings) for settings in choices]
     file = Path(reference.partition(":")[0])
+<<<<<<< HEAD
     stamp = file.stat().st_mtime_ns if file.exists() else 0
 
     def key(settings: Mapping[str, Any]) -> tuple[str, int, str]:
@@ -80,6 +82,20 @@ _known: dict[tuple[str, int, str], Description] = {}
 def _described_apart(reference: str, choices: Sequence[Mapping[str, Any]]) -> list[Description]:
     """By a process of its own, with no standard input to wait for."""
     command = [sys.executable, "-P", "-m", "bench", "describe", reference, json.dumps([dict(settings) for settings in choices])]
+=======
+    try:
+        stamp = OwnFiles.of(file).stamp() if file.is_file() else ()
+    except SourceError as error:
+        raise UserError(f"--method {reference}: {error}") from error
+    return list(_described_apart(reference, json.dumps([dict(settings) for settings in choices], sort_keys=True), stamp))
+
+
+@lru_cache
+def _described_apart(reference: str, choices: str, stamp: tuple[object, ...]) -> tuple[Description, ...]:
+    """By a process of its own, with no standard input to wait for. stamp: of the file and of what it uses, so that an edited one is
+    read again."""
+    command = [sys.executable, "-P", "-m", "bench", "describe", reference, choices]
+>>>>>>> refs/heads/main
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
@@ -143,7 +159,7 @@ def make_method(reference: str, settings: Mapping[str, Any]) -> Method:
             raise UserError(f"--set {key}={value}: {error.errors()[0]['msg']} (method {reference})") from error
     try:
         made = cls(**values)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, TypeError) and "required positional" in str(error):
             raise UserError(f"method {reference}: every setting needs a default ({error})") from error
         said = " ".join(str(error).split()) or type(error).__name__

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, Val
 from bench.errors import UserError, nearest
 from bench.method import MAX_STEPS, LoRA
 from bench.user_code import LoadingError, guarded, load_file
+from tasks.own_files import OwnFiles, SourceError
 from tasks.source import class_hash, closure, modules_hash
 from tasks.task import MAX_ANSWER_TOKENS, Item, Split, Task
 
@@ -257,13 +258,16 @@ def load_suite(name: str, *, quick: bool = False) -> Suite:
     if not path.exists():
         raise nearest("suite", name, suite_names())
     try:
-        return _parsed(path.read_text(encoding="utf-8"), quick, path.resolve().parent)
+        text, folder = path.read_text(encoding="utf-8"), path.resolve().parent
+        return _parsed(text, quick, folder, _own_stamp(text, folder))
     except RecursionError:
         raise UserError(f"suite file {path}: nested too deeply to be a suite") from None
     except ValidationError as error:
         first = error.errors()[0]
         place, problem = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
         raise UserError(f"suite file {path}: {': '.join(filter(None, [place, problem]))}") from error
+    except SourceError as error:
+        raise UserError(f"suite file {path}: {error}") from error
     except OSError as error:
         raise UserError(f"suite file {path}: cannot be read ({error.strerror or error}); give the path of a .yaml file") from error
     except (YAMLError, TypeError, AttributeError, ValueError) as error:  # UnicodeDecodeError is a ValueError
@@ -275,9 +279,27 @@ def _code_hash(module: str) -> str:
     return modules_hash(*closure(module))
 
 
+def _own_stamp(text: str, folder: Path) -> tuple[object, ...]:
+    """Changes when a file behind a user's own tasks is edited."""
+    return tuple(OwnFiles.of(folder / file).stamp() for file in _own_tasks(text) if (folder / file).is_file())
+
+
 @lru_cache
-def _parsed(text: str, quick: bool, folder: Path) -> Suite:
-    """The suite in a file's text. Cached: a comparison has hundreds of runs, and each asks several times."""
+def _own_tasks(text: str) -> tuple[str, ...]:
+    """The .py files that a suite's text names as tasks."""
+    import yaml
+
+    content = yaml.safe_load(text)
+    tasks = content.get("tasks") if isinstance(content, dict) else None
+    places = tasks.values() if isinstance(tasks, dict) else ()
+    files = {place.partition(":")[0] for place in places if isinstance(place, str)}
+    return tuple(sorted(file for file in files if file.endswith(".py")))
+
+
+@lru_cache
+def _parsed(text: str, quick: bool, folder: Path, stamp: tuple[object, ...]) -> Suite:
+    """The suite in a file's text. Cached: a comparison has hundreds of runs, and each asks several times. stamp: of its own tasks' files,
+    so that edited ones are loaded again."""
     import yaml
 
     content = yaml.safe_load(text)

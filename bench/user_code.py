@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tasks.own_files import OwnFiles
+from tasks.source import note_source
 
 _late: dict[Path, set[str]] = {}
 """Folders of the files loaded in this process, and the modules that their code imports inside functions."""
@@ -57,7 +58,9 @@ def load_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"_own_{path.stem}_{place}", path)
     if spec is None or spec.loader is None:
         raise LoadingError(f"{path} is not a Python file: its name must end in .py")
-    _forget_helpers(path)
+    with guarded(f"{path} cannot be loaded"):
+        _forget_helpers(path)
+        note_source(spec.name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     with guarded(f"{path} cannot be loaded"):
@@ -68,9 +71,8 @@ def load_file(path: Path) -> ModuleType:
 def _forget_helpers(path: Path) -> None:
     """Puts a file's folder before those of other files, and drops modules with its helpers' names from `sys.modules`: the file gets the
     helpers beside it, and they are run anew. A name that is imported inside functions must stay with one folder."""
-    with guarded(f"{path} cannot be loaded"):
-        own = OwnFiles.of(path)
-        late = own.late_imports()
+    own = OwnFiles.of(path)
+    late = own.late_imports()
     folder = path.parent
     for helper in own.modules[1:]:
         place = helper.relative_to(folder)
@@ -82,6 +84,7 @@ def _forget_helpers(path: Path) -> None:
         held = getattr(sys.modules.get(name), "__file__", None)
         if held is not None and Path(held).resolve() in {helper, *rivals}:
             del sys.modules[name]
+        note_source(name, helper)
     _late.setdefault(folder, set()).update(late)
     if str(folder) in _added or str(folder) not in sys.path:
         _added[:] = [str(folder), *(other for other in _added if other != str(folder))]

@@ -1,4 +1,4 @@
-"""A picture of a report's page, as a browser without a network shows it.
+"""Take a screenshot of a report's page with headless Chromium, without network access.
 
 python scripts/screenshot.py report/report.html docs/report.png
 python scripts/screenshot.py report/report.html docs/report-dark.png --dark --height 2400
@@ -16,7 +16,7 @@ from bench.report.doctor import find_browser
 
 
 def main() -> None:
-    """Ask headless Chromium for a picture."""
+    """Read the options and take the screenshot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("page", type=Path)
     parser.add_argument("picture", type=Path)
@@ -26,7 +26,9 @@ def main() -> None:
     words = parser.parse_args()
     browser = find_browser()
     if browser is None:
-        sys.exit("no Chromium or Chrome on the PATH")
+        sys.exit("screenshot: no Chromium or Chrome on the PATH; install one")
+    if not words.page.is_file():
+        sys.exit(f"screenshot: {words.page} is not a file; `python -m bench report RUN... --out FOLDER` writes report.html")
     with tempfile.TemporaryDirectory() as profile:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--proxy-server=127.0.0.1:9"]
         flags += [f"--user-data-dir={profile}", f"--blink-settings=preferredColorScheme={0 if words.dark else 1}"]

@@ -64,6 +64,10 @@ class OwnFiles:
             )
         return cls(file.parent, tuple(modules), tuple(data))
 
+    def stamp(self) -> tuple[tuple[str, int, int], ...]:
+        """Names, times and sizes of the files: another stamp means that one of them was edited."""
+        return tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in (*self.modules, *self.data))
+
     def late_imports(self) -> set[str]:
         """Names that the modules import inside functions, so that the import happens after loading."""
         trees = filter(None, map(parsed, self.modules))

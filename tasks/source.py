@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.own_files import OURS, OwnFiles, SourceError, bytes_hash, parsed, source_text
@@ -113,6 +114,33 @@ def _absolute(node: ast.ImportFrom, importer: str, is_package: bool) -> str:
     return ".".join([*parts, node.module] if node.module else parts)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A file's code and what lies beside it, as read at one moment. first: hash of the file; parts: of helpers and data, with their names;
+    texts: the Python sources."""
+
+    first: str
+    parts: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, file: Path, module: str) -> _Source:
+        own = OwnFiles(file.parent, (file,), ()) if module.partition(".")[0] in OURS else OwnFiles.of(file)
+        parts = [f"{own.name(helper)} {_file_hash(helper)}" for helper in sorted(own.modules[1:])]
+        parts += [f"{own.name(data)} {bytes_hash(data)}" for data in own.data]
+        return cls(_file_hash(file), tuple(parts), tuple(source_text(each) for each in own.modules if parsed(each) is not None))
+
+
+_noted: dict[str, _Source] = {}
+"""Sources of users' modules, by the module's name, as they were when the module was loaded."""
+
+
+def note_source(module: str, file: Path) -> None:
+    """Reads a user's module for `class_hash` right before it is loaded. Without this an edit of the file during a run would store results
+    of the loaded code under the hash of the edited code. `SourceError` as in `class_hash`."""
+    _noted[module] = _Source.of(file, module)
+
+
 def class_hash(cls: type, package: str) -> str:
     """sha256 over the source file of a class, and over what it is built on: the modules of a package that it imports, directly or not,
     and for a class in a user's own file the helper modules and data files beside it (`tasks.own_files`).
@@ -125,21 +153,12 @@ def class_hash(cls: type, package: str) -> str:
         found = None
     if found is None:
         raise SourceError(f"{cls.__qualname__} has no source file: define it in a .py file")
-    file = Path(found)
-    own = OwnFiles(file.parent, (file,), ()) if cls.__module__.partition(".")[0] in OURS else OwnFiles.of(file)
-    imports = [name for module in own.modules for name in _package_imports(module, package, cls.__module__)]
-    modules = _closure(imports, package)
-    parts = [f"{own.name(helper)} {_file_hash(helper)}" for helper in sorted(own.modules[1:])]
-    parts += [f"{own.name(data)} {bytes_hash(data)}" for data in own.data]
-    parts += [modules_hash(*modules)] if modules else []
-    first = _file_hash(file)
-    return hashlib.sha256("\n".join([first, *parts]).encode()).hexdigest() if parts else first
+    source = _noted.get(cls.__module__) or _Source.of(Path(found), cls.__module__)
+    modules = _closure([name for text in source.texts for name in _imports(text, package, cls.__module__)], package)
+    parts = [*source.parts, *([modules_hash(*modules)] if modules else [])]
+    return hashlib.sha256("\n".join([source.first, *parts]).encode()).hexdigest() if parts else source.first
 
 
 def _file_hash(file: Path) -> str:
     """sha256 of what decides results in a Python file; of its bytes where it cannot be parsed."""
     return bytes_hash(file) if parsed(file) is None else text_hash(source_text(file))
-
-
-def _package_imports(file: Path, package: str, importer: str) -> list[str]:
-    return [] if parsed(file) is None else _imports(source_text(file), package, importer)

@@ -109,7 +109,7 @@ def chat_model(write_chat_model: Callable[..., Path], tmp_path_factory: pytest.T
     texts = [task.item("train", 0, number).prompt for task in load_suite("micro").loaded_tasks.values() for number in range(50)]
     return write_chat_model(
         tmp_path_factory.mktemp("models") / "Tiny-Qwen3", texts, tokens=320, shard="20KB", hidden_size=32, intermediate_size=48,
-        num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=512,
+        num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=1024,
     )  # fmt: skip
 
 

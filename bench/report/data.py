@@ -15,8 +15,9 @@ from pydantic import BaseModel
 
 from bench.costs import Cost
 from bench.results.comparisons import Family, Places, Verdict
-from bench.results.estimates import SHARES, DomainOutcome, Value
-from bench.suite import DECODINGS, Decoding
+from bench.results.estimates import DomainOutcome, Value
+from bench.results.frames import metrics_frame
+from bench.suite import Decoding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -262,26 +263,9 @@ class BoardReport:
     standfirst: str = ""
 
     def frame(self) -> pd.DataFrame:
-        """One line an entry, decoding and metric: board, place, entry, decoding, metric, unit, estimate, low, high, seeds, cap_bias,
-        undefined (the reason). Missing numbers are NaN."""
-        import pandas as pd
-
-        lines = [
-            {
-                "board": self.title,
-                "place": place_words(entry.places),
-                "entry": entry.label,
-                "decoding": decoding,
-                "metric": metric,
-                "unit": "share" if metric in SHARES else "points",
-                **{name: getattr(value, name) for name in ("estimate", "low", "high", "seeds", "cap_bias")},
-                "undefined": value.why,
-            }
-            for entry in self.entries
-            for decoding in DECODINGS
-            for metric, value in entry.metrics[decoding].items()
-        ]
-        return pd.DataFrame(lines).astype({"estimate": float, "low": float, "high": float, "cap_bias": float})
+        """`bench.results.frames.metrics_frame` of the entries, each described by board, place and entry."""
+        described = (({"board": self.title, "place": place_words(e.places), "entry": e.label}, e.metrics) for e in self.entries)
+        return metrics_frame(described)
 
     def cells_frame(self) -> pd.DataFrame:
         """One line a run, row, domain and decoding: board, run, entry, seed, order, then the fields of `Cell`."""

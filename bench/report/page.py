@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.files import check_folder, disk_error, write_bytes
+from bench.files import disk_error, write_bytes
 from bench.report import tables, text
 from bench.report.data import Report, place_words
 from bench.report.drawings import drawings
@@ -23,7 +23,6 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     written."""
     import pandas as pd
 
-    check_folder(folder, "--out")
     files = {
         "report.html": page(report),
         "report.md": text.markdown(report),

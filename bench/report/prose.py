@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bench.report.data import BoardReport, EntryReport, place_words
 from bench.report.words import listed, percent, rounded, seeds_words, shown
 from bench.results.run import Run
@@ -38,7 +36,7 @@ def null_command(run: Run) -> str:
 
 
 def null_words(board: BoardReport) -> str:
-    """What null stages are for, or how to run them. Code stands between backticks."""
+    """What null stages are for, or how to run them. Code is set in backticks."""
     if board.null:
         return (
             f"{DRIFT} What they make a model forget is drift; interference is forgetting beyond that (real minus null). "
@@ -121,7 +119,7 @@ def _leaders(board: BoardReport) -> str:
     name = board.ranked_by
 
     def value(entry: EntryReport) -> str:
-        return f"{entry.label} ({shown(name, replace(entry.metrics['greedy'][name], cap_bias=None))})"
+        return f"{entry.label} ({shown(name, entry.metrics['greedy'][name])})"
 
     if len(ranked) == 1:
         return f"The only ranked entry is {value(ranked[0])}."

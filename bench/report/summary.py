@@ -10,7 +10,7 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.costs import TRACK_LIMITS, AccessRecord, over_limit
-from bench.report.words import TITLES, access_words, listed, rounded, seeds_words, shown
+from bench.report.words import TITLES, access_words, cap_bias_words, listed, rounded, seeds_words, shown
 from bench.results.boards import FULL_SEEDS
 from bench.results.estimates import measure
 from bench.results.metrics import MEANING
@@ -55,7 +55,8 @@ def metrics_table(runs: Sequence[Run], *, all_metrics: bool = False) -> str:
     names = [name for name in (MEANING if all_metrics else IN_SHORT) if name in found["greedy"]]
     lines = []
     for name in names if all_metrics else [name for name in names if name not in elsewhere]:
-        cells = [textwrap.fill(shown(name, found[decoding][name]), 28) for decoding in DECODINGS]
+        values = [found[decoding][name] for decoding in DECODINGS]
+        cells = ["\n".join([*textwrap.wrap(shown(name, value), 24), *filter(None, [cap_bias_words(name, value)])]) for value in values]
         lines.append([name, *cells, textwrap.fill((MEANING if all_metrics else IN_SHORT)[name], 60)])
     return tabulate(lines, ["metric", *(TITLES[d] for d in DECODINGS), "what it means"], tablefmt="simple", disable_numparse=True)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PALETTE = ("#0b7fc2", "#d0590a", "#0b8f6a", "#c0609a", "#8a7200", "#7a6cc4")
 """Distinguishable for colour-blind readers (after Wong 2011), each with a contrast of 3 or more on white and on near-black."""
 INK = "#010203"
-"""Stands for the page's text colour while drawing."""
+"""A placeholder for the page's text colour while drawing."""
 WIDTH = 5.2
 """Inches; a page's drawings all have the width of a column, so that type has one size in them."""
 _STYLE = {

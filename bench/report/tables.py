@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.report.data import BoardReport, EntryReport, FlipCounts, Matrix, place_words
-from bench.report.words import TITLES, access_words, p_words, rounded, shown
+from bench.report.words import TITLES, access_words, cap_bias_words, p_words, rounded, shown
 from bench.results.boards import FULL_SEEDS
 from bench.results.comparisons import Family
 from bench.results.estimates import DomainOutcome
@@ -30,8 +30,8 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def notes(entry: EntryReport) -> str:
-    """Why an entry has no place, and what to beware of."""
+def notes(entry: EntryReport, ranked_by: str) -> str:
+    """Why an entry has no place, and what to know about its rank."""
     found = [entry.unranked] if entry.unranked not in ("", entry.track) else []
     found += ["sharpening: improves at temperature 1 only"] if entry.sharpening else []
     if entry.provisional:
@@ -39,7 +39,8 @@ def notes(entry: EntryReport) -> str:
         found.append(
             f"provisional: {count} of {FULL_SEEDS} seeds" if trainings == count else f"provisional: {trainings} trainings, {count} repairs"
         )
-    return "; ".join(found)
+    bias = cap_bias_words(ranked_by, entry.metrics["greedy"][ranked_by])
+    return "; ".join([*found, bias] if bias else found)
 
 
 def other_metrics(board: BoardReport) -> tuple[str, ...]:
@@ -60,7 +61,7 @@ def ranking(board: BoardReport) -> Table:
                 entry.track,
                 *(shown(name, entry.metrics[decoding][name]) for decoding in DECODINGS),
                 *(shown(other, entry.metrics["greedy"][other]) for other in others),
-                notes(entry),
+                notes(entry, name),
             )
             for entry in board.entries
         ),

@@ -14,7 +14,7 @@ NO_OTHERS = "undefined: every domain is a target"
 
 def shown(metric: str, value: Value | None) -> str:
     """A metric's value: `0.90 [0.83, 0.98]` for shares, one digit for points, the reason where it is undefined. A set of several pieces is
-    written whole, `0.90 (−∞, −2.00] or [0.40, ∞)`, and a cap's bias is named where it shows."""
+    written whole, `0.90 (−∞, −2.00] or [0.40, ∞)`. A cap's bias is not part of it (`cap_bias_words`)."""
     if value is None:
         return NO_OTHERS
     digits = 2 if metric in SHARES else 1
@@ -27,9 +27,14 @@ def shown(metric: str, value: Value | None) -> str:
         text += f" {pieces}"
     elif value.low is not None and value.high is not None:
         text += f" {_piece(value.low, value.high, digits)}"
-    if value.cap_bias and float(rounded(value.cap_bias, digits)):
-        text += f" (cap bias −{rounded(value.cap_bias, digits)})"
     return text
+
+
+def cap_bias_words(metric: str, value: Value | None) -> str:
+    """By how much caps lower a value, `cap bias −0.05`; empty where that is nothing or rounds to nothing."""
+    digits = 2 if metric in SHARES else 1
+    bias = rounded(value.cap_bias, digits) if value and value.cap_bias else "0"
+    return f"cap bias −{bias}" if float(bias) else ""
 
 
 def _piece(low: float, high: float, digits: int) -> str:

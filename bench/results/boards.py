@@ -11,15 +11,19 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError
 from bench.results.comparisons import DEFAULT_FAMILIES, Comparison, Family, Places, compare, places, ranked_points
 from bench.results.entries import FULL_SEEDS, Entry
 from bench.results.estimates import Value, interference
+from bench.results.frames import metrics_frame
 from bench.results.measured import Measured
 from bench.results.run import Run
 from bench.suite import load_suite
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["FULL_SEEDS", "RANKED_BY", "Board", "Comparison", "Entry", "Places", "boards", "one_each", "ranked_points"]
 
@@ -28,8 +32,8 @@ RANKED_BY = {"single": "net recovery", "all": "retention"}
 
 @dataclass(frozen=True)
 class Board:
-    """entries: in order of standing, those whose metric is undefined last. null: domain -> plain runs with null
-    stages after it, where there are any."""
+    """entries: in order of standing, those whose metric is undefined last. null: domain -> baseline runs with
+    null stages after it, where there are any."""
 
     suite: str
     sequence: str
@@ -50,6 +54,16 @@ class Board:
     def standing(self, entry: Entry) -> float | None:
         """The board's metric, greedily; None where it is undefined."""
         return entry.metrics["greedy"][self.ranked_by].estimate
+
+    def frame(self) -> pd.DataFrame:
+        """`bench.results.frames.metrics_frame` of the entries, each described by entry, first and last place (missing for one without)."""
+        found = self.places()
+
+        def described(label: str) -> dict[str, object]:
+            place = found.get(label)
+            return {"entry": label, "first place": place and place.first, "last place": place and place.last}
+
+        return metrics_frame((described(entry.label), entry.metrics) for entry in self.entries)
 
     def places(self) -> dict[str, Places]:
         """Label -> range of places, for the entries that have one (`bench.results.comparisons.places`)."""

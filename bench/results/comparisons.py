@@ -123,7 +123,7 @@ def _judged(tested: _Test, family: Family, p: float | None) -> Comparison:
 
 
 def verdict(one: Entry, other: Entry, difference: Value, p: float | None) -> Verdict:
-    """ "better" only against an entry with the same access or more."""
+    """The verdict by an adjusted p: better or worse only where the winner had no more access than the loser."""
     if p is None or difference.estimate is None:
         return "no verdict"
     if p > LEVEL:

@@ -92,9 +92,7 @@ def check_config(config: Mapping[str, Any], what: str, needed_context: int = 0) 
     named = f"{kind} ({', '.join(map(str, classes))})" if classes else kind
     if known and kind not in known:
         if "auto_map" in config:
-            raise UserError(
-                f"{what}: {named} needs Python code from its own folder, which is never run; choose a model that transformers has"
-            )
+            raise UserError(f"{what}: {named} needs Python code from its own folder, which is never run; choose another model")
         raise UserError(f"{what}: {named} is not a causal language model of the installed transformers; {_CHOOSE}")
     if classes and not any(str(name).endswith(_CAUSAL) or name == known.get(kind) for name in classes):
         raise UserError(f"{what}: it was saved as {named}, not as a causal language model; {_CHOOSE}")

@@ -1,4 +1,4 @@
-"""Derivatives at a stored checkpoint: what training-free repairs and the diagnostics are built on."""
+"""Answers sampled from a checkpoint, and derivatives from them: the basis of training-free repairs and of the diagnostics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from bench.suite import GRPO
-from bench.training.grpo import Batch, backward, group_advantages, log_probs
+from bench.training.loss import Batch, backward, group_advantages, log_probs
 from bench.training.prompting import Dialogue
 from bench.training.sampling import generate, uniforms
 from tasks.task import Task
@@ -17,9 +17,9 @@ from tasks.task import Task
 def own_answers(
     model: PreTrainedModel, dialogue: Dialogue, task: Task, *, prompts: int, group: int, seed: int, purpose: str, at_once: int | None = None
 ) -> tuple[Batch, list[str], list[str]]:
-    """`group` answers of the model at temperature 1 to each of `prompts` training prompts, with rewards and advantages; beside the
-    batch, the texts of prompts and answers. at_once: as in `bench.training.sampling.generate`."""
-    # Prompts that neither a stage nor a repair trains on.
+    """Samples `group` answers at temperature 1 to each of `prompts` training prompts. Returns the batch, with rewards and advantages, and
+    the texts of prompts and answers. at_once: as in `bench.training.sampling.generate`."""
+    # These prompts are used neither by stages nor by repairs.
     items = [task.item("train", seed, 2_000_000 + number) for number in range(prompts)]
     ids = dialogue.encode([item.prompt for item in items])
     draws = uniforms(prompts * group, dialogue.limit(task), "own", seed, task.domain, purpose)
@@ -46,8 +46,8 @@ def own_answers(
 def fisher_diagonal(
     model: PreTrainedModel, dialogue: Dialogue, task: Task, *, count: int, seed: int, at_once: int | None = None
 ) -> Mapping[str, torch.Tensor]:
-    """E[(d log p(answer | prompt) / d theta_i)^2] over `count` prompts, one answer each, sampled by the model itself (the true Fisher
-    of Kunstner et al., 1905.12558, not the empirical one): the diagonal that EWC (1612.00796, eq. 3) is weighted with."""
+    """E[(d log p(answer | prompt) / d theta_i)^2] by parameter, over `count` prompts with one answer each, sampled from the model: the
+    true Fisher of Kunstner et al. (1905.12558), not the empirical one. EWC (1612.00796, eq. 3) weights its penalty with it."""
     batch, _, _ = own_answers(model, dialogue, task, prompts=count, group=1, seed=seed, purpose="fisher", at_once=at_once)
     parameters = dict(model.named_parameters())
     total = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
@@ -67,7 +67,7 @@ def fisher_diagonal(
 def policy_gradient(
     model: PreTrainedModel, dialogue: Dialogue, task: Task, settings: GRPO, *, count: int, seed: int, at_once: int | None = None
 ) -> Mapping[str, torch.Tensor]:
-    """The gradient that a plain GRPO step would descend, estimated on `count` answers in groups of the suite's size."""
+    """The gradient of a plain GRPO step by parameter, estimated on `count` answers in groups of the suite's size."""
     prompts = max(1, count // settings.group)
     batch, _, _ = own_answers(model, dialogue, task, prompts=prompts, group=settings.group, seed=seed, purpose="gradient", at_once=at_once)
     model.zero_grad(set_to_none=True)

@@ -1,16 +1,9 @@
-"""GRPO for any HF causal LM, in one file, top to bottom.
+"""How a stage is trained: GRPO for any HF causal LM. The loss and its gradient are in `bench.training.loss`.
 
-Group-relative policy optimisation (2402.03300): sample G answers to each of P prompts, take each answer's reward less its group's
-mean, over the group's standard deviation, as its advantage, and climb. As in DAPO (2503.14476) the loss is averaged over all answer
-tokens of the batch and the clip is asymmetric. Per token, with the ratio r to the policy that sampled it and its reference q:
-
-    loss = -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A) + kl (q/p - log q/p - 1),   summed, over the batch's answer tokens
-
-What is left out of the textbook version: no value network, no length penalty, no KL term unless asked for. What is added for speed,
-each exact: prompts are encoded once a group where the model allows it (checked on one group before the stage), a mixture's domains go
-through the model one after another, since a short prompt beside a long one is mostly padding, and groups whose advantages are all 0
-are not run when nothing else needs them; their tokens stay in the denominator, and a batch of nothing but such groups still takes its
-optimizer step. Answers are sampled by counter-based draws, so no generator state exists to be saved.
+Each step samples G answers to each of P prompts, scores them, and takes one or more optimizer steps on the loss (`Trainer.steps`).
+Compared with a textbook version there is no value network, no length penalty, and a KL term only on request. A step whose groups all
+have equal rewards still takes its optimizer step, with a gradient of 0. Answers are sampled with counter-based draws, so there is no
+generator state to save, and a resumed training is bit-identical to an uninterrupted one.
 
     python -m bench run --method none
 """
@@ -18,216 +11,29 @@ optimizer step. Answers are sampled by counter-based draws, so no generator stat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
-from transformers.cache_utils import DynamicCache
 
 from bench.method import LoRA, Rollout, Training
 from bench.suite import GRPO
+from bench.training.loss import Batch, backward, group_advantages, log_probs, narrow, passes, sharing_is_exact
 from bench.training.prompting import Dialogue
-from bench.training.sampling import Completions, NotFiniteError, Writer, generate, joined, left_pad, uniforms
+from bench.training.sampling import Completions, NotFiniteError, Writer, generate, joined, uniforms
 from tasks.task import Item, Task
-
-_SHARED_TOLERANCE = 1e-3
-"""Largest difference of a log-probability between the shared-prompt pass and the plain one before the plain one is taken."""
 
 
 class DivergedError(RuntimeError):
-    """The loss or the gradient is not finite."""
-
-
-@dataclass
-class Batch:
-    """P groups of G answers, row-major. prompts: P lists of ids; tokens, mask: (P*G, T); log_probs, reference_log_probs: (P*G, T) or
-    None; advantages: (P*G, 1) or (P*G, T); rewards: (P, G); domains: P names."""
-
-    prompts: list[list[int]]
-    domains: list[str]
-    tokens: torch.Tensor
-    mask: torch.Tensor
-    rewards: torch.Tensor
-    advantages: torch.Tensor
-    log_probs: torch.Tensor | None = None
-    reference_log_probs: torch.Tensor | None = None
-    unparsed: float = 0.0
-
-    @property
-    def group(self) -> int:
-        return len(self.tokens) // len(self.prompts)
-
-    def rows(self, groups: Sequence[int]) -> torch.Tensor:
-        """The rows of some groups, by index."""
-        return torch.tensor([g * self.group + i for g in groups for i in range(self.group)], device=self.tokens.device)
-
-    def select(self, groups: Sequence[int]) -> Batch:
-        """The batch of some groups, by index."""
-        rows = self.rows(groups)
-
-        def pick(tensor: torch.Tensor | None) -> torch.Tensor | None:
-            return None if tensor is None else tensor[rows]
-
-        return Batch(
-            prompts=[self.prompts[g] for g in groups],
-            domains=[self.domains[g] for g in groups],
-            tokens=self.tokens[rows],
-            mask=self.mask[rows],
-            rewards=self.rewards[list(groups)],
-            advantages=self.advantages[rows],
-            log_probs=pick(self.log_probs),
-            reference_log_probs=pick(self.reference_log_probs),
-        )
-
-
-# --- log-probabilities ------------------------------------------------------------------------------------------------------------
-
-
-def _chosen(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """log p of `tokens` (N, T) under `logits` (N, T, V), without a second (N, T, V)."""
-    logits = logits.float()
-    return logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-
-
-def log_probs(model: PreTrainedModel, batch: Batch, pad: int, *, shared: bool) -> torch.Tensor:
-    """(P*G, T) log-probability of each answer token at temperature 1; what lies under ~mask means nothing.
-
-    shared: encode each prompt once and repeat its cache for the group, gradients flowing through it.
-    """
-    ids, mask = (tensor.to(model.device) for tensor in left_pad(batch.prompts, pad))
-    group, tokens, answer_mask = batch.group, batch.tokens, batch.mask.long()
-    if not shared:
-        ids, mask = ids.repeat_interleave(group, 0), mask.repeat_interleave(group, 0)
-        whole, whole_mask = torch.cat([ids, tokens], 1), torch.cat([mask, answer_mask], 1)
-        positions = (whole_mask.cumsum(1) - 1).clamp(min=0)
-        logits = model(
-            input_ids=whole,
-            attention_mask=whole_mask,
-            position_ids=positions,
-            use_cache=False,
-            logits_to_keep=tokens.shape[1] + 1,
-        ).logits
-        return _chosen(logits[:, :-1], tokens)
-    cache = DynamicCache(config=model.config)
-    first = model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    ).logits.repeat_interleave(group, 0)
-    if tokens.shape[1] == 1:
-        return _chosen(first, tokens)
-    cache.batch_repeat_interleave(group)
-    mask = mask.repeat_interleave(group, 0)
-    rest = model(
-        input_ids=tokens[:, :-1],
-        attention_mask=torch.cat([mask, answer_mask[:, :-1]], 1),
-        position_ids=mask.sum(1, keepdim=True) + torch.arange(tokens.shape[1] - 1, device=tokens.device),
-        past_key_values=cache,
-        use_cache=True,
-    ).logits
-    return _chosen(torch.cat([first, rest], 1), tokens)
-
-
-def sharing_is_exact(model: PreTrainedModel, batch: Batch, pad: int) -> bool:
-    """Whether the shared-prompt pass gives this model's plain log-probabilities (it does not under gradient checkpointing, where
-    transformers drops the cache with no more than a line in the log)."""
-    one = batch.select([0])
-    was_training = model.training
-    model.train()  # as in the update: checkpointing is off in evaluation mode
-    try:
-        with torch.enable_grad():
-            shared, plain = (log_probs(model, one, pad, shared=way).detach() for way in (True, False))
-    except Exception:
-        return False  # a model whose cache cannot be repeated
-    finally:
-        model.train(was_training)
-    return bool(((shared - plain).abs() * one.mask).max() < _SHARED_TOLERANCE)
-
-
-# --- advantages and loss ----------------------------------------------------------------------------------------------------------
-
-
-def group_advantages(rewards: torch.Tensor) -> torch.Tensor:
-    """(P, G) rewards less their group's mean, over its standard deviation (unbiased, plus 1e-4)."""
-    centred = rewards - rewards.mean(1, keepdim=True)
-    return centred / (rewards.std(1, keepdim=True) + 1e-4)
-
-
-def needed_groups(batch: Batch, kl: float) -> list[int]:
-    """Groups that can move the weights: all with a KL term, else those with an advantage other than 0."""
-    if kl:
-        return list(range(len(batch.prompts)))
-    moving = (batch.advantages != 0).any(1).view(len(batch.prompts), -1).any(1)
-    return moving.nonzero().squeeze(1).tolist()
-
-
-def token_losses(log_probs: torch.Tensor, batch: Batch, settings: GRPO, kl: float) -> torch.Tensor:
-    """(N, T) loss of each token, 0 outside the mask (the formula in the module's docstring)."""
-    old = log_probs.detach() if batch.log_probs is None else batch.log_probs
-    ratio = torch.exp(log_probs - old)
-    clipped = ratio.clamp(1 - settings.clip_low, 1 + settings.clip_high)
-    losses = -torch.min(ratio * batch.advantages, clipped * batch.advantages)
-    if kl and batch.reference_log_probs is not None:
-        gap = batch.reference_log_probs - log_probs
-        losses = losses + kl * (gap.exp() - gap - 1)
-    return torch.where(batch.mask, losses, 0.0)
-
-
-def backward(
-    model: PreTrainedModel,
-    batch: Batch,
-    settings: GRPO,
-    *,
-    pad: int,
-    kl: float = 0.0,
-    shared: bool = True,
-    autocast: Callable[[], AbstractContextManager] = nullcontext,
-) -> float:
-    """Add the gradient of the batch's loss to the parameters' `.grad`; returns the loss. Token-level normalisation: the
-    denominator is the number of answer tokens of the whole batch, those of skipped groups included."""
-    tokens = batch.mask.sum().clamp(min=1)
-    total = 0.0
-    for groups in passes(batch, needed_groups(batch, kl), settings.groups_at_once):
-        part = _narrow(batch.select(groups))
-        with autocast():
-            probabilities = log_probs(model, part, pad, shared=shared)
-        loss = token_losses(probabilities, part, settings, kl).sum() / tokens
-        loss.backward()
-        total += loss.item()
-    return total
-
-
-def passes(batch: Batch, groups: Sequence[int], size: int | None) -> Iterator[list[int]]:
-    """The groups that go through the model together: of one domain, since a short prompt beside a long one is mostly padding, and at
-    most `size`."""
-    for name in dict.fromkeys(batch.domains[group] for group in groups):
-        own = [group for group in groups if batch.domains[group] == name]
-        step = size or len(own)
-        yield from (own[start : start + step] for start in range(0, len(own), step))
-
-
-def _narrow(batch: Batch) -> Batch:
-    """The batch without answer columns that no row uses."""
-    width = int(batch.mask.sum(1).max())
-    for name in ("tokens", "mask", "log_probs", "reference_log_probs", "advantages"):
-        tensor = getattr(batch, name)
-        if tensor is not None and tensor.shape[1] > 1:
-            setattr(batch, name, tensor[:, :width])
-    return batch
-
-
-# --- a training -------------------------------------------------------------------------------------------------------------------
+    """The loss, the gradient or the model's output is not finite. The message names the domains and the step."""
 
 
 def domains_of(mixture: Mapping[str, float], prompts: int, step: int) -> list[str]:
-    """The domain of each of a step's prompts: shares of `mixture` to within one prompt over any run of steps (a low-discrepancy
-    sequence), a pure function of the step."""
+    """The domain of each of a step's prompts, sorted. A low-discrepancy sequence: over any run of steps each domain's count is within a
+    few prompts of its share in `mixture`. A pure function of the step."""
     names, shares = sorted(mixture), [mixture[name] for name in sorted(mixture)]
     if len(names) == 1:
         return names * prompts
@@ -247,9 +53,11 @@ def domains_of(mixture: Mapping[str, float], prompts: int, step: int) -> list[st
 class Trainer:
     """One training of one model, from step to step.
 
-    key: whatever the randomness may depend on (the seed, the purpose); reference: models by domain for KL and advantages, or one
-    under the name "*"; loaded: tensors of the penalty's fields; writer: samples in the model's stead; answers_at_once: rows that are
-    sampled together. `steps()` trains and yields a log line a step; `state()` and `restore()` are all that resume needs.
+    seed, purpose: what draws depend on besides domain and step; reference: models for the KL term and for advantages, by domain, or one
+    under "*"; loaded: tensors of the penalty's fields; mask: tensors of 0 and 1 by parameter, 1 where it may change; writer: generates
+    answers instead of the model; answers_at_once: rows sampled together; permute_rewards: a null stage; shared: whether prompts are
+    encoded once per group (None: decided on the first batch). `steps()` trains and yields one log line per step; `state()` and
+    `restore()` are all that resuming needs.
     """
 
     model: PreTrainedModel
@@ -280,14 +88,14 @@ class Trainer:
         if isinstance(adapters, LoRA):
             self.model = _with_adapters(self.model, adapters, self.seed)
         if self.settings.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            _checkpoint_activations(self.model)
             self.shared = False
         _without_dropout(self.model)
         self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)
 
-    # what a resumed training needs
     def state(self) -> dict[str, Any]:
+        """Everything that a resumed training needs, as `torch.save` takes it."""
         choice = self.training.prompts
         return {
             "step": self.step,
@@ -298,6 +106,7 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state()`."""
         self.step, self.shared = state["step"], state["shared"]
         with torch.no_grad():
             for name, saved in state["parameters"].items():
@@ -309,7 +118,7 @@ class Trainer:
             self.training.prompts.state = state["prompts"]
 
     def steps(self) -> Iterator[dict[str, Any]]:
-        """Train to the end, one step a yield. `DivergedError` names the step where loss or gradient is not finite."""
+        """Train to the end; yields a log line after each step. `DivergedError` if the loss or the gradient is not finite."""
         while self.step < self.total:
             batch = self.rollout()
             line = {"step": self.step + 1, **_summary(batch)}
@@ -325,9 +134,10 @@ class Trainer:
         merge = getattr(self.model, "merge_and_unload", None)
         return merge() if merge is not None else self.model
 
-    # sampling
+    # --- sampling
+
     def rollout(self) -> Batch:
-        """Sample and score one step's answers."""
+        """Samples and scores one step's answers."""
         settings = self.settings
         names = domains_of(self.training.mixture, settings.prompts, self.step)
         items, prompts, answers, numbers = [], [], [], {}
@@ -376,7 +186,7 @@ class Trainer:
     def _prompts(self, name: str, count: int) -> list[int]:
         if self.training.prompts is not None:
             return list(self.training.prompts.choose(name, count, self.step))
-        # Repairs draw other prompts than the stage of the same domain and seed did.
+        # Repairs use other prompts than the stage on the same domain with the same seed.
         offset = 0 if self.purpose == "stage" else 1_000_000
         return [offset + self.step * self.settings.prompts + place for place in range(count)]
 
@@ -412,12 +222,13 @@ class Trainer:
     def _all_log_probs(self, model: PreTrainedModel, batch: Batch) -> torch.Tensor:
         found = torch.zeros(batch.tokens.shape, device=batch.tokens.device)
         for groups in passes(batch, range(len(batch.prompts)), self.settings.groups_at_once):
-            part = _narrow(batch.select(groups))
+            part = narrow(batch.select(groups))
             own = log_probs(model, part, self.pad, shared=bool(self.shared))
             found[batch.rows(groups), : own.shape[1]] = own
         return found
 
-    # learning
+    # --- learning
+
     def update(self, batch: Batch, number: int = 0) -> dict[str, float]:
         """One optimizer step on a batch; `number` counts the updates on it."""
         self.optimizer.param_groups[0]["lr"] = self.rate * min(1.0, (self.step + 1) / max(self.settings.warmup, 1))
@@ -453,7 +264,7 @@ class Trainer:
         )
 
     def _edited(self, batch: Batch) -> float:
-        """The gradient of each domain's prompts apart, made one by the training's hook."""
+        """The gradients of each domain's prompts, combined by the training's hook."""
         gradients, loss = {}, 0.0
         for name in dict.fromkeys(batch.domains):
             self.optimizer.zero_grad(set_to_none=False)
@@ -485,18 +296,27 @@ def _summary(batch: Batch) -> dict[str, Any]:
 
 
 def _permuted(rewards: torch.Tensor, *key: object) -> torch.Tensor:
-    """Rewards shuffled within each group: the null stage, the same prompts and steps with nothing to learn."""
+    """Rewards permuted within each group (null stage): the same prompts and steps, with nothing to learn."""
     order = uniforms(*rewards.shape, "permute", *key).argsort(1)
     return rewards.gather(1, order)
 
 
 def _without_dropout(model: PreTrainedModel) -> None:
-    """Dropout draws from torch's global generator, and makes the ratio to the sampling policy wrong: it is off in RL."""
+    """Turns dropout off: it draws from torch's global generator, and makes the ratio to the sampling policy wrong."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
         if hasattr(module, "attention_dropout"):
             module.attention_dropout = 0.0
+
+
+def _checkpoint_activations(model: PreTrainedModel) -> None:
+    """Gradient checkpointing, under its name in the installed transformers (the old one is deprecated since 5.24)."""
+    how = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=how)
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
 
 
 def _with_adapters(model: PreTrainedModel, lora: LoRA, seed: int) -> Any:

@@ -114,7 +114,8 @@ def check_sampling(model: PreTrainedModel, what: str) -> None:
     except NotFiniteError as error:
         raise UserError(f"{what}: {error}; its weights are damaged: save or download it again") from error
     except Exception as error:
-        raise UserError(f"{kind} ({one_line(error)}); choose a transformer with an ordinary key-value cache (Qwen3, Llama, ...)") from error
+        why = "it keeps a state, not a cache of keys and values" if getattr(model, "_is_stateful", False) else one_line(error)
+        raise UserError(f"{kind} ({why}); choose a transformer with an ordinary key-value cache (Qwen3, Llama, ...)") from error
     if not torch.cat(gaps).max() <= _TOLERANCE:
         raise UserError(f"{kind}: its logits depend on later tokens, on padding or on the cache; choose a causal model (Qwen3, Llama, ...)")
 

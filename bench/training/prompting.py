@@ -1,8 +1,8 @@
-"""How a task's prompt becomes a model's tokens, and a model's tokens an answer.
+"""Turns a task's prompts into a model's tokens, and a model's tokens into answers.
 
-A base model reads the prompt as it is. A chat model reads it as a user's message in its own template, with thinking or without where the
-template knows the word (`enable_thinking`); what it thinks, up to </think>, is no part of its answer. Templates that tell the model today's
-date tell it one fixed date here: a prompt is the same on every day.
+A base model gets the prompt as it is. A chat model gets it as a user message in its own chat template, with or without thinking if the
+template supports it (`enable_thinking`). Text up to </think> is not part of the answer. Templates that contain today's date get a fixed
+date, so that prompts do not change from day to day.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from bench.training.sampling import Completions, texts
 from tasks.task import Item, ScoreError, Task
 
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
-"""Files by which a folder is known to hold a tokenizer."""
+"""A folder with one of these files has a tokenizer."""
 CLOSE = "</think>"
 _ONE_DAY = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
-"""Put before a template that asks for the time; the date is the one that Llama 3's template falls back on."""
+"""Put before templates that ask for the time. The date is the default of Llama 3's template."""
 
 
 @dataclass
 class Dialogue:
-    """A tokenizer, and how a suite speaks through it. ends: tokens that end an answer (the tokenizer's own where empty); cut: prompts so
-    far that were longer than the suite allows and lost their beginning."""
+    """A tokenizer and a suite's prompting. ends: tokens that end an answer (if empty, the tokenizer's end token); cut: number of prompts so
+    far that were longer than the suite allows and lost their beginning. `UserError` if the tokenizer lacks an end token or the chat
+    template that the suite needs."""
 
     tokenizer: PreTrainedTokenizerBase
     prompting: Prompting = field(default_factory=Prompting)
@@ -45,24 +46,24 @@ class Dialogue:
             raise UserError("the model's tokenizer has no end token: set eos_token in its tokenizer_config.json")
         if self.prompting.chat != "none" and not self.tokenizer.chat_template:
             raise UserError(
-                f"the model's tokenizer has no chat template, and the suite asks for chat: {self.prompting.chat}; take an "
+                f"the model's tokenizer has no chat template, which the suite's prompting (chat: {self.prompting.chat}) needs; use an "
                 "instruction-tuned model, or a suite with chat: none"
             )
 
     @classmethod
     def of(cls, folder: Path, prompting: Prompting) -> Dialogue:
-        """The dialogue with the model in an HF folder. `UserError` where its tokenizer has no end or lacks the template asked for."""
+        """The dialogue with the model in an HF folder. `UserError` if the folder has no tokenizer, or one that cannot be used."""
         if not any((folder / name).exists() for name in TOKENIZERS):
             raise UserError(f"{folder}: no tokenizer there ({TOKENIZERS[0]}); save the model's tokenizer beside its weights")
         return cls(load_tokenizer(folder), prompting, _ends_in(folder))
 
     @property
     def pad(self) -> int:
-        """The token that fills up rows; masked wherever it stands."""
+        """The padding token; always masked."""
         return self.ends[0] if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
 
     def limit(self, task: Task) -> int:
-        """The most tokens of an answer, thinking and the end token included."""
+        """The most tokens of an answer, including thinking and the end token."""
         return task.answer_tokens + (self.prompting.thinking_tokens if self.prompting.chat == "thinking" else 0)
 
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
@@ -82,7 +83,7 @@ class Dialogue:
         return [ids if len(ids) <= most else self._shortened(prompt, most) for prompt, ids in zip(prompts, found, strict=True)]
 
     def answers(self, done: Completions) -> list[str]:
-        """The texts of answers, thinking included, without their end token."""
+        """The texts of answers, including thinking, without their end token."""
         return texts(self.tokenizer, done)
 
     def score(self, task: Task, item: Item, written: str, ended: bool) -> float | None:
@@ -116,10 +117,10 @@ class Dialogue:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _shortened(self, prompt: str, most: int) -> list[int]:
-        """A prompt's tokens, at most so many: its own end is kept, and all of the template."""
+        """A prompt's last tokens in the whole template, at most `most` in all."""
         if self.prompting.chat == "none":
             bare, whole = (self.tokenizer(prompt, add_special_tokens=special)["input_ids"] for special in (False, True))
-            start = whole[: max(0, len(whole) - len(bare))] if whole[-len(bare) :] == bare else []  # what a text begins with
+            start = whole[: max(0, len(whole) - len(bare))] if whole[-len(bare) :] == bare else []  # the tokens that every text begins with
             return start + bare[len(bare) - (most - len(start)) :]
         around = len(self._message(""))
         own = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
@@ -128,12 +129,12 @@ class Dialogue:
             ids = self._message(self.tokenizer.decode(own[-keep:]))
             if len(ids) <= most:
                 return ids
-            keep -= len(ids) - most  # the cut text may be told into more tokens than it had
+            keep -= len(ids) - most  # the shortened text may have more tokens than before
         raise UserError(f"prompt_tokens: {most} leaves no room for a prompt: the chat template alone takes {around}")
 
 
 def _ends_in(folder: Path) -> tuple[int, ...]:
-    """The tokens that end an answer, by the model's settings for writing or else by its config, as transformers reads them."""
+    """The tokens that end an answer: from the model's generation config, otherwise from its config, as transformers reads them."""
     for name in ("generation_config.json", "config.json"):
         said = json.loads((folder / name).read_text(encoding="utf-8")) if (folder / name).exists() else {}
         for part in (said, said.get("text_config") or {}):

@@ -54,6 +54,8 @@ class Performer:
         model = ModelRecord(name="", revision="", content=imported[0]) if imported else bench.named_model
         for content in imported:
             bench.checkpoint(content)
+        if job.setup.model and not imported:
+            bench.check_context()
         return Started(model.content, model, bench.numerics.described())
 
     def _stage(self, job: Stage, bench: Workbench, made: Mapping[str, str]) -> Made:

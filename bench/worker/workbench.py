@@ -35,15 +35,16 @@ from bench.storage.hub import find_model
 from bench.suite import DECODINGS, FOLDER, Suite
 from bench.training import derivatives
 from bench.training.grpo import Trainer
-from bench.training.models import add_model_folder, load_checkpoint
+from bench.training.models import add_model_folder, check_context, load_checkpoint
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Writer
 from bench.weights import WEIGHTS
 from tasks.source import class_hash, modules_hash
 from tasks.task import Split
 
-_TRAINING_CODE = ("bench.training.grpo", "bench.training.sampling", "bench.training.prompting")
-_SCORING_CODE = ("bench.evaluation.scoring", "bench.training.sampling", "bench.training.prompting")
+_MODEL_CODE = ("bench.training.models", "bench.training.sampling", "bench.training.prompting")
+_TRAINING_CODE = ("bench.training.grpo", "bench.training.loss", *_MODEL_CODE)
+_SCORING_CODE = ("bench.evaluation.scoring", *_MODEL_CODE)
 _DERIVATIVES_CODE = ("bench.training.derivatives", *_TRAINING_CODE)
 
 
@@ -122,6 +123,10 @@ class Workbench:
         key = found.identity | {"transformers": transformers.__version__, "code": modules_hash("bench.training.models")}
         entry = self.cache.remember("model", key, make)
         return ModelRecord(name=found.name, revision=found.revision, content=entry.value["checkpoint"])
+
+    def check_context(self) -> None:
+        """`UserError` where the base's tokenizer cannot be used, or the suite's prompts and answers do not fit its context window."""
+        check_context(self._dialogue(self.base), self.suite, self.base.folder, f"--model {self.model}")
 
     def checkpoint(self, content: str) -> Checkpoint:
         """The checkpoint of a content hash, found to be what its name says."""

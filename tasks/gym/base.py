@@ -1,15 +1,16 @@
-"""What the gym tasks share: the form of an answer, and items and verdicts of reasoning-gym behind readers of our own.
+"""What the gym tasks share: the format of an answer, and reasoning-gym's items and verifiers behind readers of our own.
 
-A prompt asks for the final answer between <answer> and </answer>, working before it or none. The last complete pair counts; without one
-the answer could not be parsed. What stands between the tags passes two gates. First a reader of ours, which knows the one form that was
-asked for (a whole number, a matrix, a list of names and roles) and says no to everything else: further words, a second answer, another
-notation. It hands the answer in normal form to the second, reasoning-gym's own verifier, and only its exact 1.0 is a 1. So a verifier
-that forgives too much never sees what it would forgive, one that evaluates text never sees text that a model wrote (readers give back
-digits, letters and brackets that they put together themselves), and partial credit counts nothing. tests/tasks/gym/test_audit.py tries
-both gates on every dataset and level.
+A prompt asks for the final answer between <answer> and </answer>, with or without working before it. The last complete pair counts;
+without one the answer cannot be parsed. The text between the tags is checked twice. First our reader, which accepts exactly the requested
+format (a whole number, a matrix, a list of names and roles) and rejects everything else: extra words, a second answer, another notation.
+It passes the answer in normal form to reasoning-gym's own verifier, and only exactly 1.0 scores 1. A lenient verifier therefore never sees
+what it would wrongly accept, a verifier that evaluates text never sees text that a model wrote (readers return digits, letters and
+brackets that they assemble themselves), and partial credit does not count. tests/tasks/gym/test_audit.py tests both checks on every
+dataset and level.
 
-Items, and so results, are those of one version: with another one installed every draw is an ImportError that says so. Where the package
-moves on: install it, run the audit, look at what changed, raise `VERSION`, every task's `version` and the hashes in test_items.py.
+Items, and so results, belong to one version of reasoning-gym: with another version installed every draw raises an ImportError that names
+both. To move to a new version: install it, run the audit, look at what changed, raise `VERSION`, every task's `version` and the hashes in
+test_items.py.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tasks.task import MAX_ANSWER_CHARS, Item, Task
 VERSION = "0.1.25"
 INSTALL = 'pip install "interference-bench[gym]"'
 READ_CHARS = 20_000
-"""Of a longer text only the end is looked at: it bounds the time of every verdict."""
+"""Only the end of a longer text is read, which bounds the time of every verifier."""
 
 ASK = "You may work it out first. Then write the final answer, and nothing else, between <answer> and </answer>."
 
@@ -35,16 +36,16 @@ _TAG = re.compile("</?answer>")
 _TRIES = 10_000
 
 Entry = dict[str, Any]
-"""What reasoning-gym knows of an item: question, answer and metadata; an item's facts keep of it what scoring needs."""
+"""An item of reasoning-gym: question, answer and metadata. An item's facts keep the parts that scoring needs."""
 
 
 def tagged(answer: str) -> str:
-    """An answer as it is asked for."""
+    """An answer in the requested format."""
     return f"<answer>{answer}</answer>"
 
 
 def final_answer(text: str) -> str | None:
-    """What stands between the last complete pair of tags, without the blanks around it; None where there is no such pair."""
+    """The text between the last complete pair of tags, stripped; None if there is no such pair."""
     text = text[-READ_CHARS:]
     found = start = None
     for tag in _TAG.finditer(text):
@@ -57,12 +58,12 @@ def final_answer(text: str) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One of reasoning-gym's datasets as a part of a task.
+    """One of reasoning-gym's datasets as part of a task.
 
-    weight: its share of the task's draws, as a part of the weights' sum. levels: its settings at levels 1, 2, ..., drawn evenly.
-    latent: the canonical form of what is asked. read: the answer between the tags in normal form, None where it has another form.
-    slip: a plausible wrong answer. keep: what of the metadata `read`, `slip` and the verifier need, as plain JSON data.
-    fair: whether an entry is used; another one is drawn where its key is wrong or is got by copying or guessing.
+    weight: its share of the task's draws, relative to the sum of all weights. levels: its settings at levels 1, 2, ..., drawn with equal
+    probability. latent: the question in canonical form. read: the answer between the tags in normal form, None if its format is wrong.
+    slip: a plausible wrong answer. keep: the metadata that `read`, `slip` and the verifier need, as plain JSON data. fair: whether an entry
+    is used; entries with a wrong key, or that can be solved by copying or guessing, are drawn again.
     """
 
     name: str
@@ -75,7 +76,7 @@ class Source:
     fair: Callable[[Entry], bool] = lambda entry: True
 
     def dataset(self, level: int) -> Any:
-        """reasoning-gym's generator of a level, made once."""
+        """reasoning-gym's generator for a level, created once."""
         return _dataset(self, level)
 
     def entry(self, level: int, rng: random.Random) -> Entry:
@@ -88,12 +89,12 @@ class Source:
         raise RuntimeError(f"{self.name}, level {level}: no fair entry in {_TRIES:,} draws")
 
     def facts(self, level: int, entry: Entry) -> dict[str, Any]:
-        """What scoring needs to know of an entry, as plain JSON data."""
+        """The data of an entry that scoring needs, as plain JSON data."""
         return {"dataset": self.name, "level": level, "answer": entry["answer"], "metadata": self.keep(entry)}
 
 
 class Gym(Task):
-    """A task on a weighted mixture of reasoning-gym's datasets. Drawing and scoring raise ImportError without the right version of it."""
+    """A task on a weighted mixture of reasoning-gym's datasets. Drawing and scoring raise ImportError without the right version."""
 
     sources: ClassVar[tuple[Source, ...]]
 
@@ -103,7 +104,7 @@ class Gym(Task):
         return self.item_of(source, level, source.entry(level, rng))
 
     def item_of(self, source: Source, level: int, entry: Entry) -> Item:
-        """The item made of an entry."""
+        """The item for an entry."""
         prompt = f"{entry['question'].strip()}\n\n{ASK}"
         return Item(self.domain, prompt, tagged(entry["answer"]), source.latent(entry), level, source.facts(level, entry))
 
@@ -133,13 +134,13 @@ class Gym(Task):
 
 @functools.cache
 def package() -> Any:
-    """The module reasoning_gym; ImportError, in one line that says what to do, where it is missing or of another version."""
+    """The module reasoning_gym. ImportError, in one line with the fix, if it is missing or has another version."""
     try:
         found = version("reasoning-gym")
     except PackageNotFoundError:
         raise ImportError(f"suite gym needs reasoning-gym {VERSION}, which is not installed: {INSTALL}") from None
     if found != VERSION:
-        raise ImportError(f"suite gym's items are those of reasoning-gym {VERSION}, and {found} is installed: {INSTALL}")
+        raise ImportError(f"suite gym needs reasoning-gym {VERSION}, and {found} is installed: {INSTALL}")
     import reasoning_gym
 
     return reasoning_gym

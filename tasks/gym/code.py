@@ -1,4 +1,4 @@
-"""gym/code: programs, rewriting rules and data transformations whose output is asked for; eight of reasoning-gym's datasets.
+"""gym/code: predict the output of programs, rewriting rules and data transformations; eight of reasoning-gym's datasets.
 
     ab 16 %                   rewrites a string of A# #A B# #B until nothing applies; 6, 8, 12 tokens
     string_manipulation 16 %  3-4, 4-5, 5-7 ordered rules on strings of 5-7, 7-10, 9-13 letters until nothing applies
@@ -9,21 +9,21 @@
     spiral_matrix 8 %         3 x 3, 4 x 4, 5 x 5 read in a spiral
     rotate_matrix 8 %         2 x 2 to 3 x 3, 4 x 4, 5 x 5 by one to three quarter turns
 
-Nothing that a model writes is run. Latent: the program and its input in one notation: for ab the smallest of the program and its images
-under swapping A with B and under mirroring; for filters "remove smaller" is "keep larger" and the list is sorted; for sorting the sorted
-words and the direction. Drawn again: entries where a copy from the prompt is the answer, empty outputs, and those whose key departs from
-the rules as worded (string_manipulation: "cb" under "replace it with 'aa' and delete the last character"; the middle of a string of even
-length). Of manipulate_matrix the mirrors and turns are off: the wording leaves axis and direction open.
+Nothing that a model writes is executed. Latent: the program and its input in one notation: for ab the smallest of the program and its
+images under swapping A with B and under mirroring; for filters "remove smaller" is "keep larger" and the list is sorted; for sorting the
+sorted words and the direction. Drawn again: entries whose answer is a copy from the prompt, empty outputs, and entries whose key departs
+from the rules as worded (string_manipulation: "cb" under "replace it with 'aa' and delete the last character"; the middle of a string of
+even length). Mirrors and turns of manipulate_matrix are off: the wording leaves axis and direction open.
 
-The verifiers behind our readers compare exactly, but for two: word_sorting's lets words follow after the right ones, so our reader counts
-them; spiral_matrix's gives what is not the key to `eval`, and sees digits and blanks alone.
+The verifiers behind our readers compare exactly, with two exceptions: word_sorting's accepts extra words after the right ones, so our
+reader counts them; spiral_matrix's passes anything but the key to `eval`, so it gets only digits and blanks.
 
-Looked at and not used. Wrong or vague: number_sorting (1.0 where every number is off by up to 1), game_of_life (extra rows go unseen),
+Considered and not used. Wrong or vague: number_sorting (1.0 where every number is off by up to 1), game_of_life (extra rows go unseen),
 pool_matrix (right within 1 %; moves numpy's global generator), string_synthesis ("cycle through the rules" in words, back to rule 1 in
 the key), string_insertion (`eval` of the answer; 95 % of its strings stay as they are), binary_matrix (`eval` of the answer), codeio
 (runs bundled code that a model wrote, with `exec`; one of many right inputs counts; nearness is paid). Other items under another
 PYTHONHASHSEED: list_functions, word_ladder. bf: a dot on stdout for every program, global tables in its compiler, and from level 2
-programs of 2,000 characters. Guessed too often: letter_counting (39 % by one answer), binary_alternation (23 %), circuit_logic,
+programs of 2,000 characters. Too easy to guess: letter_counting (39 % by one answer), binary_alternation (23 %), circuit_logic,
 isomorphic_strings, ransom_note, game_of_life_halting (two answers). Few questions: caesar_cipher (319 sentences of one story),
 string_splitting (three small counts).
 """

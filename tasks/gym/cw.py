@@ -11,9 +11,9 @@ and one to three give more, at most one of each group (the last group goes with 
     end (the last words) · begin (the first word)
     first (every line starts with a letter) · width (at most n words a line) · repeats (no word twice in a line)
 
-The text stands between <answer> and </answer>. Score: the share of the rules that hold, the use of the topic's word being one more of
-them, so 1 only where all do; flatly 0 for what is no text (`tasks.gym.rules`). A text is written first and the rules are read off it:
-every item has an answer, and no two rules contradict each other. Latent: topic and rules in sorted order. Level: the number of rules less
+The text goes between <answer> and </answer>. Score: the share of the rules that hold, where using the topic's word counts as one more
+rule; 0 for anything that is not a text (`tasks.gym.rules`). A text is generated first and the rules are derived from it, so every item has
+an answer and no two rules contradict each other. Latent: topic and rules in sorted order. Level: the number of rules less
 1.
 """
 
@@ -52,8 +52,8 @@ class _NoTextError(Exception):
     """The words at hand do not suffice for a plan."""
 
 
-class _Author:
-    """Writes a text on a topic so that rules of the given kinds can be read off it. One object a text."""
+class _Generator:
+    """Generates a text on a topic from which rules of the given kinds can be derived. One object per text."""
 
     def __init__(self, rng: random.Random, topic: str, form: str, kinds: list[str]) -> None:
         self.rng, self.topic, self.form, self.kinds = rng, topic, form, kinds
@@ -173,7 +173,7 @@ class CW(Task):
             groups = GROUPS if form in ("lines", "bullets") else GROUPS[:-1]
             kinds = [rng.choice(group) for group in rng.sample(groups, rng.randint(1, 3))]
             try:
-                text, rules = _Author(rng, topic, form, kinds).write()
+                text, rules = _Generator(rng, topic, form, kinds).write()
             except _NoTextError:
                 continue
             item = self._item(topic, rules, text, rng)
@@ -205,6 +205,6 @@ class CW(Task):
             return item.answer
         topic = rng.choice(_TOPICS) if misread and rng.random() < misread else item.facts["topic"]
         while True:
-            written = tagged(_Author(rng, topic, rng.choice(FORMS), []).write()[0])
+            written = tagged(_Generator(rng, topic, rng.choice(FORMS), []).write()[0])
             if self.score(item, written) != 1.0:
                 return written

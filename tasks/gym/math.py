@@ -13,19 +13,19 @@ Answers are whole numbers, a fraction, or (countdown) an expression. Latent: an 
 the three datasets that ask for a value; sorted numbers; the fraction as printed; the equation as a*x + b = c with a > 0, whatever its
 letter; sorted numbers and target.
 
-Drawn again: fractions that come out whole, and greatest common divisors under 5 (always answering 1 or 2 would be right too often).
+Drawn again: fractions that reduce to a whole number, and greatest common divisors below 5 (1 or 2 would be right too often).
 
-On their own the verifiers accept ``1,0,0`` for 100, ``1_0`` for 10, ``1e2`` and Arabic digits (chain_sum, products), whatever follows a
-LaTeX fraction (fraction_simplification), and results within 0.001 % of the target (countdown, which also gives the text to sympy's
-`parse_expr`, that is to `eval`): hence our readers in front. countdown's parses the expression, checks numbers and exact value itself and
-passes its own text on. basic_arithmetic goes without division, which its keys round down.
+Without our readers the verifiers accept ``1,0,0`` for 100, ``1_0`` for 10, ``1e2`` and Arabic digits (chain_sum, products), whatever
+follows a LaTeX fraction (fraction_simplification), and results within 0.001 % of the target (countdown, which also gives the text to
+sympy's `parse_expr`, that is to `eval`). Our reader for countdown parses the expression, checks numbers and exact value itself and passes
+on its own text. basic_arithmetic has no division, since its keys round it down.
 
-Looked at and not used. Wrong or vague: polynomial_equations (skips what is no number), number_format (right within 0.01, and options
+Considered and not used. Wrong or vague: polynomial_equations (skips what is no number), number_format (right within 0.01, and options
 differ by less), coin_flip (right within 0.0001), number_sequence (several rules fit, one is right), leg_counting (its key says how many
-legs a starfish has), polynomial_multiplication, simple_integration and intermediate_integration (evaluate the answer), time_intervals
-(its entries hold today's date), decimal_arithmetic (rounds; sets the decimal context of the process), power_function (rounded powers of
-numbers with four decimals). Guessed too often: count_bits (26 % by one answer), count_primes at sizes this small. Few questions or learnt
-by heart: calendar_arithmetic, puzzle24. Fit behind a reader but more of the same: decimal_chain_sum, complex_arithmetic,
+legs a starfish has), polynomial_multiplication, simple_integration and intermediate_integration (evaluate the answer), time_intervals (its
+entries hold today's date), decimal_arithmetic (rounds; sets the decimal context of the process), power_function (rounded powers of numbers
+with four decimals). Too easy to guess: count_bits (26 % by one answer), count_primes at sizes this small. Too few questions, so that they
+can be memorised: calendar_arithmetic, puzzle24. Fit behind a reader but more of the same: decimal_chain_sum, complex_arithmetic,
 prime_factorization, dice, simple_geometry, bitwise_arithmetic.
 """
 

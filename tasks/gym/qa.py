@@ -9,16 +9,16 @@
 Latent: the facts in sorted order and the question, whatever the template; for knights_knaves the statements up to renaming people and to
 the order of "and", "or" and "if and only if" (names, role words and templates are other words for the same puzzle).
 
-family_relationships' keys are wrong for parents-in-law (they say what the other person is) and for nieces and nephews of the other sex
-than aunt or uncle: the story is read, the answer derived again, and an entry whose key differs drawn again. Names that girls and boys
-share are left out, since nothing else tells anyone's sex. knights_knaves' verifier finds its pairs of name and role in any sentence ("I
-think that not Ann is a knight"): our reader wants each name once with one role, and nothing else. needle_haystack draws again where two
-people would answer.
+family_relationships' keys are wrong for parents-in-law (they say what the other person is) and for nieces and nephews of the other sex than
+aunt or uncle: the story is read, the answer derived again, and an entry whose key differs drawn again. Names used for both girls and boys
+are excluded, since only the name shows a person's sex. knights_knaves' verifier finds its pairs of name and role in any sentence ("I think
+that not Ann is a knight"): our reader requires each name once with one role, and nothing else. needle_haystack draws again where two people
+would answer.
 
-Looked at and not used. Wrong: aiw (the key of "colleagues" forgets Matilda's second circle, half of the siblings' questions ask about the
-brother of someone unknown; what is left is "add one"), propositional_logic (a premise repeated is a right conclusion; it stores no
-answer). Guessed too often: syllogism and course_schedule (two answers), acre (three; all items are made at once), self_reference (35 % by
-one answer), zebra_puzzles (always asks who lives in house 1, one of three or four; 20 to 100 ms a draw). Not facts and a question:
+Considered and not used. Wrong: aiw (the key of "colleagues" forgets Matilda's second circle, half of the siblings' questions ask about the
+brother of someone unknown; what is left is "add one"), propositional_logic (a premise repeated is a right conclusion; it stores no answer).
+Too easy to guess: syllogism and course_schedule (two answers), acre (three; all items are made at once), self_reference (35 % by one
+answer), zebra_puzzles (always asks who lives in house 1, one of three or four; 20 to 100 ms a draw). Not facts and a question:
 shortest_path, quantum_lock, largest_island, rectangle_count, rubiks_cube, figlet_font, emoji_mystery, modulo_grid.
 """
 

@@ -4,10 +4,10 @@
     lm_eval run --model hf --model_args pretrained=FOLDER,enable_thinking=False --apply_chat_template \
         --include_path tasks/lm_eval --tasks interference_gym
 
-What each yaml file beside this one says under `metadata`: task ("module:Class"), items (how many of the test split), and, where the task
-belongs to one tokenizer, vocabulary ("module:function"). Other tasks take the model's own tokenizer, whose name is in lm-eval's
-`--model_args` (from Python: `TaskManager(metadata={"pretrained": FOLDER})`). By it an answer that was cut at the token limit, which is
-none, is told from one that ended: the text has as many tokens as the limit allows.
+The yaml files in this folder have under `metadata`: task ("module:Class"), items (how many of the test split), and, if the task belongs to
+one tokenizer, vocabulary ("module:function"). Other tasks use the model's own tokenizer, whose name is in lm-eval's `--model_args` (from
+Python: `TaskManager(metadata={"pretrained": FOLDER})`). The tokenizer shows whether an answer was cut at the token limit, in which case it
+scores 0: its text has as many tokens as the limit allows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def items(task: str, items: int, vocabulary: str = "", tokenizer: str = "", pret
     """
     speaker = vocabulary or tokenizer or pretrained
     if not speaker:
-        raise ValueError(f'{task}: whose tokenizer? Say --metadata \'{{"tokenizer": "FOLDER"}}\', a folder or a name on the hub')
+        raise ValueError(f'{task}: needs a tokenizer; add --metadata \'{{"tokenizer": "FOLDER"}}\', a folder or a name on the hub')
     found = _items(task, items)
     rows = [{"prompt": item.prompt, "answer": item.answer, "number": number} for number, item in enumerate(found)]
     return DatasetDict(test=Dataset.from_list([row | {"task": task, "items": items, "tokenizer": speaker} for row in rows]))

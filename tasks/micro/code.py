@@ -20,8 +20,8 @@ EXAMPLES = 2
 _OUTPUTS = (2, 3, 4, 4)
 _OFFSETS = (1, 2, 3)
 _OPERATORS = (1, 5, 13, 1)
-"""Weights of programs with 0, 1, 2 and 3 elements that are no bare variable: about as they fall among pairwise different test programs,
-of which the easy ones are soon exhausted, so that a stage trains on what it is tested on."""
+"""Weights of programs with 0, 1, 2 and 3 elements other than bare variables: about their shares among pairwise different test programs,
+of which there are few easy ones. A stage so trains on the same kinds of programs as the test has."""
 _OPERATOR_KINDS = {"offset": 4, "sum": 1}
 _CANDIDATES = 20
 """An ordinary prompt's first example is the most informative of this many; a balanced item's is a single draw."""
@@ -68,7 +68,7 @@ def _rivals(program: list[Element], example: Inputs) -> int:
 
 
 def _determined(program: list[Element], examples: list[Inputs]) -> bool:
-    """Whether the examples leave each element the only one of the family that fits them."""
+    """Whether each element is the only one of the family that fits the examples."""
     shown = Counter(zip(*(_FAMILY_VALUES[x] for x in examples), strict=True))
     return all(shown[tuple(_value(element, x) for x in examples)] == 1 for element in program)
 

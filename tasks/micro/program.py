@@ -20,7 +20,7 @@ Expression = Callable[[Inputs], int]
 
 
 class ProgramError(ValueError):
-    """The text is no program."""
+    """The text is not a program."""
 
 
 def parse(text: str) -> list[Expression]:

@@ -12,7 +12,7 @@ from baselines.l2 import L2
 from bench.checkpoint import Tensors
 from bench.method import Method, Stage, Training
 from bench.suite import GRPO
-from bench.training.grpo import Batch, token_losses
+from bench.training.loss import Batch, token_losses
 
 
 @pytest.fixture

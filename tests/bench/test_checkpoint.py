@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from bench import weights as module
 from bench.checkpoint import Checkpoint, DamagedError, Store, Tensors, content_hash, threshold_of_share
+from bench.errors import UserError
 from bench.weights import INDEX, WEIGHTS, WeightFiles, write_weights
 
 WEIGHT = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -241,6 +242,26 @@ def test_pieces_make_up_the_tensor(store: Store, shape: tuple[int, ...], monkeyp
     mapped = one.map(lambda name, own, theirs: seen.append(own.numel()) or own + theirs, other, elementwise=True)
     assert torch.equal(mapped.tensor("a"), 3 * whole)
     assert len(seen) == len(pieces)
+
+
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_a_file_or_a_dangling_link_in_its_place_is_no_obstacle(store: Store, like: Path, checkpoint: Checkpoint, what: str) -> None:
+    shutil.rmtree(checkpoint.folder)
+    if what == "file":
+        checkpoint.folder.write_text("x")
+    else:
+        checkpoint.folder.symlink_to(store.folder / "gone")
+    added = store.add_checkpoint([("weight", WEIGHT), ("bias", BIAS)], like)
+    assert added == checkpoint
+    added.verify()
+    assert listing(store) == [checkpoint.hash]
+
+
+def test_a_checkpoint_that_is_required_must_be_there(checkpoint: Checkpoint) -> None:
+    assert checkpoint.require() is checkpoint
+    shutil.rmtree(checkpoint.folder)
+    with pytest.raises(UserError, match=r"is not in the cache .*; pass the --cache"):
+        checkpoint.require()
 
 
 def test_what_cannot_be_read_just_now_is_no_damage(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from bench import load_run, run
+from bench.costs import AccessRecord
 from bench.errors import UserError
 from bench.suite import load_suite
 from bench.user_code import load_file
@@ -30,9 +31,9 @@ def test_the_method_of_the_docs_runs_and_is_twenty_lines(tmp_path, tiny_suite):
     options |= {"out": tmp_path / "runs", "cache": tmp_path / "cache"}
     done = run(f"{file}:Nudge", settings={"steps": "2"}, **options)
     again = load_run(done.folder)
-    assert again.manifest["method"]["settings"] == {"alpha": 0.3, "steps": 2}
-    assert again.rows["final"] == ["repaired"]
-    assert again.manifest["cost"]["access"] == {"checkpoints": ["math"], "experts": [], "prompts": {"math": 8}}
+    assert again.manifest.method.settings == {"alpha": 0.3, "steps": 2}
+    assert again.rows.final.name == "repaired"
+    assert again.manifest.cost.access == AccessRecord(checkpoints=("math",), prompts={"math": 8})
     with pytest.raises(UserError, match="alpha"):
         run(f"{file}:Nudge", settings={"alpa": "2"}, **options)
 
@@ -50,11 +51,11 @@ def test_the_task_of_the_docs_runs_on_any_model_and_is_thirty_lines(tmp_path, ch
         out=tmp_path / "runs", cache=tmp_path / "cache", display=False,
     )  # fmt: skip
     assert done.sequence == ("math", "backwards")
-    assert done.manifest["suite"]["id"] == "mine/1"
+    assert done.manifest.suite.id == "mine/1"
     # A change of the task is another suite: its results are not set beside the old ones.
     (tmp_path / "backwards.py").write_text(task.replace("randint(3, 7)", "randint(3, 8)"), encoding="utf-8")
     load_suite.__globals__["_parsed"].cache_clear()
-    assert load_suite(str(tmp_path / "mine.yaml")).fingerprint() != done.manifest["suite"]["fingerprint"]
+    assert load_suite(str(tmp_path / "mine.yaml")).fingerprint() != done.manifest.suite.fingerprint
 
 
 def test_the_task_of_the_docs_keeps_a_tasks_promises(tmp_path):

@@ -1,6 +1,6 @@
-"""The interface carries methods it was not made for. Each below is written against it as a user would write it, and stays short:
-A-GEM, one LoRA a stage, distillation from experts. They and the baselines run on the ten-step suite; what they do to the weights is
-checked, not how well they do."""
+"""The interface carries methods that it was not designed for: A-GEM, LoRA stages, distillation from experts. Each is written as a user
+would write it, in at most 20 lines. They and the baselines run on the ten-step suite; the tests check what they do to the weights, not
+how well they recover."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class AGEM(Method):
 
 
 class LoRAStages(Method):
-    """Every stage moves low-rank adapters alone."""
+    """Every stage trains low-rank adapters only."""
 
     track = "during"
     rank: int = 4
@@ -67,7 +67,7 @@ class ReverseKL:
 
 
 class Distill(Method):
-    """Learn the targets again from experts of one domain each."""
+    """Learn the targets again from single-domain experts."""
 
     track = "open"
     steps: int = 4

@@ -280,7 +280,6 @@ def own_suite(folder: Path, text: str = OWN, place: str = "own.py:Own", **change
     bare = {name: value for name, value in MICRO.items() if name not in ("base", "stage_flops", "quick")}
     path = folder / "mine.yaml"
     path.write_text(yaml.safe_dump(bare | own | changes))
-    load_suite.__globals__["_parsed"].cache_clear()
     return path
 
 
@@ -293,8 +292,7 @@ def test_a_suite_with_a_task_of_its_own_loads(tmp_path: Path) -> None:
 def test_the_helper_of_an_own_task_belongs_to_the_fingerprint(tmp_path: Path) -> None:
     path = own_suite(tmp_path)
     before = load_suite(str(path)).task_hash("own"), load_suite(str(path)).fingerprint()
-    (tmp_path / "helper_of_suite.py").write_text("WORD = 'two'\n")
-    load_suite.__globals__["_parsed"].cache_clear()
+    (tmp_path / "helper_of_suite.py").write_text("WORD = 'two'\n# longer\n")
     after = load_suite(str(path)).task_hash("own"), load_suite(str(path)).fingerprint()
     assert before[0] != after[0] and before[1] != after[1]
     assert load_suite(str(path)).items("own", "test")[0].prompt == "two"
@@ -330,6 +328,19 @@ def test_a_task_that_cannot_be_used_is_refused_when_the_file_is_read(tmp_path: P
     text = one_line(error)
     assert "tasks.own" in text
     assert said in text
+
+
+def test_a_loaded_task_keeps_the_hash_of_its_code_when_the_file_is_edited(tmp_path: Path) -> None:
+    """Otherwise a run that goes on would store what the old code computes under the new code's hash."""
+    path = own_suite(tmp_path)
+    loaded = load_suite(str(path))
+    before = loaded.task_hash("own")
+    for name, text in (("own.py", OWN.replace("answer_tokens = 4", "answer_tokens = 14")), ("helper_of_suite.py", "WORD = 'three'\n")):
+        (tmp_path / name).write_text(text)
+        assert loaded.task_hash("own") == before
+    again = load_suite(str(path))
+    assert again.task_hash("own") != before
+    assert again.loaded_tasks["own"].answer_tokens == 14
 
 
 def test_a_task_with_too_few_items_says_so(tmp_path: Path) -> None:

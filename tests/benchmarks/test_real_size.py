@@ -45,7 +45,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 from bench.training.prompting import Dialogue
-from bench.training.grpo import Trainer, group_advantages
+from bench.training.grpo import Trainer
+from bench.training.loss import group_advantages
 from bench.method import Training
 from bench.evaluation.scoring import score_domain
 from bench.suite import load_suite

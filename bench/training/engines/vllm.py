@@ -1,17 +1,16 @@
-"""vLLM as the writer of answers, with weights that cannot be silently wrong.
+"""vLLM as the generation backend, with a check that its weights are the model's.
 
-An engine loads a checkpoint afresh. During a stage it takes the trainer's weights after each optimizer step through vLLM's own
-`reload_weights`, and its caches are emptied. Whether it then really is that model is not believed but measured after every change: the
-log-probabilities that it gives fixed text, teacher-forced, are set beside those of transformers, and so are, number by number, all
-weights that vLLM keeps in a form that can be told (a step of training is often too small for probabilities to show). Where they differ by
-more than the arithmetic explains, the engine is made afresh from the weights on disk and measured again, from then on at every change;
-`WrongWeightsError` ends the job where that does not help. (vLLM 0.32 on a CPU is such a case: with tied embeddings `reload_weights`
-reports success and leaves the output layer as it was. tests/bench/test_vllm.py shows it.)
+The engine is created from a checkpoint. During a stage it takes the trainer's weights after each optimizer step through vLLM's
+`reload_weights`, and its caches are emptied. After every change two things are compared with transformers: the teacher-forced
+log-probabilities of a fixed text, and every weight that vLLM stores in a comparable form (one training step is often too small to show in
+log-probabilities). If they differ by more than rounding, the engine is created again from the weights on disk and compared again, and from
+then on at every change. If that does not help, `WrongWeightsError` ends the job. (vLLM 0.32 on a CPU needs this: with tied embeddings
+`reload_weights` reports success but leaves the output layer unchanged. tests/bench/training/test_vllm.py shows it.)
 
-Greedy answers are those of transformers up to ties. Sampled ones follow the same distribution but other draws: a row's uniform numbers
-seed its generator, so a run is repeatable on the same vLLM and card, and agrees with transformers within intervals.
+Greedy answers equal those of transformers except at ties. Sampled answers have the same distribution but other draws: a row's uniform
+numbers seed its generator, so a run is repeatable with the same vLLM and GPU, and agrees with transformers within intervals.
 
-An engine lives in a process of its own that ends with its job: what it holds of a card is given back. One process has one at a time.
+An engine runs in a process that ends with its job, which frees the GPU memory. A process has one engine at a time.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ TEXT_TOKENS, TEXTS = 48, 4
 
 
 class WrongWeightsError(RuntimeError):
-    """vLLM does not give fixed text the probabilities that the model gives it."""
+    """vLLM's weights, or its log-probabilities of a fixed text, are not the model's."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """share: of a card's memory that the engine may take; context: the most tokens of a prompt with its answer."""
+    """share: fraction of the GPU memory that the engine may use; context: the most tokens of a prompt and its answer together."""
 
     share: float = 0.35
     context: int = 2048
 
 
 class VLLM:
-    """An engine on the model in an HF folder. dtype: of weights and arithmetic; spent: hears of every token that goes through it."""
+    """An engine for the model in an HF folder. dtype: of weights and arithmetic; spent: called with the number of tokens processed."""
 
     def __init__(
         self, folder: Path, dtype: torch.dtype, memory: Memory | None = None, spent: Callable[[int], None] = lambda tokens: None
@@ -58,13 +57,13 @@ class VLLM:
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # in this process, so that weights can be handed over
         self.dtype = dtype
         self.afresh = False
-        """Whether weights can only be taken by making the engine anew."""
+        """Whether taking weights needs a new engine."""
         self._memory = memory or Memory()
         self._spent = spent
         self._llm: Any = self._made(folder)
 
     def generate(self, prompts: Sequence[Sequence[int]], draws: torch.Tensor, *, ends: Sequence[int], pad: int) -> Completions:
-        """Continue each of B prompts B*G/B = G times: what `bench.training.sampling.generate` does, with the same arguments."""
+        """Samples G answers to each of B prompts, as `bench.training.sampling.generate`, with the same arguments."""
         from vllm import SamplingParams
 
         rows, limit = draws.shape
@@ -88,7 +87,7 @@ class VLLM:
             ended[row] = bool(ids) and ids[-1] in ends
             tokens[row, : len(ids)] = torch.tensor(ids)
             lengths[row] = len(ids)
-        # As many as transformers runs: a prompt once for its group, and every token of the answers.
+        # As many as transformers processes: each prompt once for its group, and every token of the answers.
         self._spent(sum(map(len, prompts)) + int(lengths.sum()))
         return Completions(tokens, lengths, ended)
 
@@ -107,7 +106,7 @@ class VLLM:
         )
 
     def log_probs(self, sequences: Iterable[Sequence[int]]) -> list[torch.Tensor]:
-        """Log-probability of each token but the first of some sequences, teacher-forced."""
+        """Teacher-forced log-probability of each token except the first, for each sequence."""
         from vllm import SamplingParams
 
         asked = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
@@ -119,7 +118,7 @@ class VLLM:
         return found
 
     def take(self, model: PreTrainedModel) -> None:
-        """Take a model's weights as they are now; `WrongWeightsError` where that did not work."""
+        """Takes over a model's current weights. `WrongWeightsError` if that fails."""
         if not self.afresh:
             tied = set(getattr(model, "all_tied_weights_keys", {}))
             # Copies: what is handed over must not be what the trainer goes on changing.
@@ -130,7 +129,7 @@ class VLLM:
                 self.check(model)
                 return
             except WrongWeightsError as error:
-                log.warning("vLLM's reload_weights left wrong weights (%s): the engine is made afresh at every change from here on", error)
+                log.warning("vLLM's reload_weights left wrong weights (%s): a new engine is created at every change from now on", error)
                 self.afresh = True
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
@@ -142,8 +141,8 @@ class VLLM:
         self.check(model)
 
     def check(self, model: PreTrainedModel) -> float:
-        """Mean difference of the log-probabilities of fixed text from the model's own; `WrongWeightsError` above `TOLERANCE`, and where a
-        weight that can be told is another."""
+        """Mean absolute difference between the engine's and the model's log-probabilities of a fixed text. `WrongWeightsError` above
+        `TOLERANCE`, and if a comparable weight differs."""
         stale = self._stale(model)
         if stale:
             raise WrongWeightsError(f"vLLM holds other weights than the model: {', '.join(stale[:3])}{' ...' if len(stale) > 3 else ''}")
@@ -152,14 +151,14 @@ class VLLM:
         gap = torch.cat([(a - b).abs() for a, b in zip(theirs, teacher_forced(model, sequences, self.dtype), strict=True)]).mean().item()
         if not gap <= TOLERANCE[self.dtype]:
             raise WrongWeightsError(
-                f"vLLM gives fixed text other probabilities than the model: {gap:.3g} a token on average, {TOLERANCE[self.dtype]:g} "
-                "allowed; use --engine hf, and report it with the versions that `python -m bench doctor` shows"
+                f"vLLM's log-probabilities differ from the model's by {gap:.3g} per token on average, more than {TOLERANCE[self.dtype]:g}; "
+                "use --engine hf, and report it with the versions that `python -m bench doctor` shows"
             )
         return gap
 
     def _stale(self, model: PreTrainedModel) -> list[str]:
-        """Names of the engine's weights that are not the model's in the engine's type. What vLLM packs (on a CPU all matrices within the
-        blocks, nothing on CUDA) is left to the probabilities."""
+        """Names of the engine's weights that differ from the model's in the engine's type. Weights that vLLM packs (on a CPU all matrices
+        inside the blocks, on CUDA none) are covered only by the log-probabilities."""
         own = model.state_dict()
 
         def compared(engine: torch.nn.Module) -> list[str]:
@@ -167,7 +166,7 @@ class VLLM:
             for name, theirs in engine.named_parameters():
                 parts = [own[part] for part in _parts(name) if part in own]
                 shape = (sum(len(part) for part in parts), *(parts[0].shape[1:] if parts else ()))
-                # A vocabulary may be filled up with rows that no token has.
+                # The vocabulary may be padded with rows that belong to no token.
                 if parts and shape[1:] == theirs.shape[1:] and shape[0] <= len(theirs):
                     expected = torch.cat(parts).to(theirs.device, theirs.dtype)
                     if not torch.equal(theirs[: len(expected)], expected):
@@ -178,7 +177,7 @@ class VLLM:
 
 
 def _parts(name: str) -> list[str]:
-    """What of a model one weight of vLLM is made of: it lays q, k and v, and gate and up, one below the other."""
+    """The model's weights that vLLM stacks into one: q, k and v; gate and up."""
     for whole, parts in (("qkv_proj", ("q_proj", "k_proj", "v_proj")), ("gate_up_proj", ("gate_proj", "up_proj"))):
         if f".{whole}." in name:
             return [name.replace(whole, part) for part in parts]
@@ -186,14 +185,14 @@ def _parts(name: str) -> list[str]:
 
 
 def fixed_text(vocabulary: int) -> list[list[int]]:
-    """Token ids that depend on the size of the vocabulary alone: text of no language, so that a model must be itself to agree on it."""
+    """Random token ids that depend only on the size of the vocabulary: two different models do not agree on them by chance."""
     generator = torch.Generator().manual_seed(20_260_602)
     return torch.randint(vocabulary, (TEXTS, TEXT_TOKENS), generator=generator).tolist()
 
 
 @torch.no_grad()
 def teacher_forced(model: PreTrainedModel, sequences: Sequence[Sequence[int]], dtype: torch.dtype) -> list[torch.Tensor]:
-    """What transformers gives each token but the first, in the same arithmetic."""
+    """Log-probability of each token except the first by transformers, in the same arithmetic."""
     ids = torch.tensor(sequences, device=model.device)
     device = model.device.type
     with torch.autocast(device, dtype, enabled=dtype != torch.float32):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.costs import AccessRecord
-from bench.report.words import access_words, p_words, seeds_words, shown
+from bench.report.words import access_words, cap_bias_words, p_words, seeds_words, shown
 from bench.results.estimates import Value
 
 INF = float("inf")
@@ -22,8 +22,6 @@ INF = float("inf")
         ("net recovery", Value(0.9, None, None, 5, pieces=((-INF, -2.0), (0.4, INF))), "0.90 (−∞, -2.00] or [0.40, ∞)"),
         ("forgetting", Value(None, None, None, 2, "x", pieces=((-INF, -2.0), (4, INF))), "undefined: x; plausible: (−∞, -2.0] or [4.0, ∞)"),
         ("net recovery", Value(None, None, None, 2, "why", pieces=((-INF, INF),)), "undefined: why"),
-        ("retention", Value(0.94, 0.9, 1.0, 3, cap_bias=0.04), "0.94 [0.90, 1.00] (cap bias −0.04)"),
-        ("retention", Value(0.94, 0.9, 1.0, 3, cap_bias=0.004), "0.94 [0.90, 1.00]"),
     ],
 )  # fmt: skip
 def test_values(metric, value, words):
@@ -36,3 +34,11 @@ def test_p_values_seeds_and_access():
     assert access_words(AccessRecord()) == "last checkpoint only"
     record = AccessRecord(checkpoints=("math",), experts=("qa",), prompts={"math": 32, "qa": 8})
     assert access_words(record) == "checkpoints of math; experts of qa; prompts: 32 of math, 8 of qa"
+
+
+def test_the_bias_of_caps_is_given_where_it_shows():
+    def bias(cap_bias):
+        return cap_bias_words("retention", Value(0.94, 0.9, 1.0, 3, cap_bias=cap_bias))
+
+    assert [bias(value) for value in (None, 0.0, 0.004, 0.04)] == ["", "", "", "cap bias −0.04"]
+    assert cap_bias_words("retention", None) == ""

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from manifests import manifest_of
 
+from bench.costs import AccessRecord
 from bench.errors import UserError
-from bench.results.boards import Board, Comparison, Entry, Places, boards, within
+from bench.results.boards import Board, Comparison, Entry, Places, boards
 from bench.results.estimates import Measured
+from bench.results.regimes import regime_warnings
+from bench.results.rows import Row, rows_of
 from bench.results.run import Run
 from bench.suite import DECODINGS
 
 PAPER = ("code", "math", "qa", "cw")
-PLAIN = np.array(
+BASELINE = np.array(
     [
         [0.30, 0.45, 0.50, 0.45],
         [0.45, 0.45, 0.52, 0.45],
@@ -24,7 +28,7 @@ PLAIN = np.array(
         [0.39, 0.66, 0.88, 0.65],
     ]
 )
-"""Plain scores; math is damaged by 19 points, code by 6, qa by 2."""
+"""Scores of the baseline run; it forgets 19 points of math, 6 of code, 2 of qa."""
 REFRESHED = np.array([0.40, 0.80, 0.88, 0.65])
 NO_ACCESS: dict[str, Any] = {"checkpoints": [], "experts": [], "prompts": {}}
 ITEMS = 1000
@@ -48,7 +52,7 @@ def built(
     *,
     sampled_end: np.ndarray | None = None,
     stages: np.ndarray | None = None,
-    baseline: np.ndarray = PLAIN,
+    baseline: np.ndarray = BASELINE,
     sequence: tuple[str, ...] = PAPER,
     name: str = "paper",
     targets: str = "single",
@@ -61,57 +65,42 @@ def built(
     source: str = "5" * 64,
     **settings: Any,
 ) -> Run:
-    """A run as it would be loaded, its answers drawn from the given scores. The plain rows of a seed are the same for every method."""
-    count = len(sequence)
-    chain = seed if imported is None else imported
-    rows = {
-        "baseline": [f"baseline-{i}" for i in range(count + 1)],
-        "method": [f"method-{i}" for i in range(count + 1)] if stages is not None else [f"baseline-{i}" for i in range(count + 1)],
-        "final": ["final"],
-    }
-    manifest = {
-        "spec": {
-            "seed": seed,
-            "targets": targets,
-            "sequence": name,
-            "null": null,
-            "imported": [imported] if imported else [],
-            "suite": "micro",
-            "quick": False,
-        },
-        "suite": {"id": "micro/1", "fingerprint": "f", "comparable": True},
-        "model": {"name": "", "revision": "", "content": "b"},
-        "method": {"name": label, "settings": settings, "track": track, "control": control, "source": source},
-        "sequence": list(sequence),
-        "targets": ["math"] if targets == "single" else list(sequence[:-1]),
-        "rows": rows,
-        "checkpoints": {row: f"{row}-{chain}" for part in rows.values() for row in part},
-        "cost": {"stages": 1.0, "repair": cost - 1, "total": cost, "access": access},
-        "numerics": {"device": "cpu"},
-    }
+    """A run as it would be loaded, its answers drawn from the given scores. The baseline rows of a seed are the same for every method."""
+    rows = rows_of(sequence, own_stages=stages is not None, repairs=True)
+    manifest = manifest_of(
+        label,
+        seed=seed,
+        sequence=sequence,
+        targets=["math"] if targets == "single" else sequence[:-1],
+        spec={"targets": targets, "sequence": name, "null": null, "imported": (imported,) if imported else ()},
+        method={"settings": settings, "track": track, "control": control, "source": source, "own_stages": stages is not None},
+        access=AccessRecord(**access),
+        cost=cost,
+        chain=imported,
+    )
     run = Run(Path(label), manifest)
-    tables: dict[str, dict[tuple[str, str], np.ndarray]] = {}
+    tables: dict[Row, dict[tuple[str, str], np.ndarray]] = {row: {} for row in rows.distinct()}
     for decoding in DECODINGS:
         final = sampled_end if decoding == "sampled" and sampled_end is not None else end
-        parts = {
-            f"baseline-{i}": row
-            for i, row in enumerate(np.moveaxis(np.stack([*answers("baseline", baseline, seed, sequence).values()]), 1, 0))
-        }
+        scores = dict(zip(rows.baseline, rows_scores("baseline", baseline, seed, sequence), strict=True))
         if stages is not None:
-            own = np.stack([*answers(label, stages, seed, sequence).values()])
-            parts |= {f"method-{i}": row for i, row in enumerate(np.moveaxis(own, 1, 0))}
-        untouched = end is PLAIN[-1] and sampled_end is None
-        last = [*parts.values()][count] if untouched else np.stack([*answers(label, final[None], seed, sequence).values()])[:, 0]
-        parts["final"] = last
-        for row, scores in parts.items():
-            for domain, values in zip(sequence, scores, strict=True):
-                tables.setdefault(row, {})[domain, decoding] = np.stack([values, np.ones(ITEMS)], -1)
+            scores |= dict(zip(rows.method, rows_scores(label, stages, seed, sequence), strict=True))
+        untouched = end is BASELINE[-1] and sampled_end is None
+        scores[rows.final] = scores[rows.method[-1]] if untouched else rows_scores(label, final[None], seed, sequence)[0]
+        for row, values in scores.items():
+            for domain, own in zip(sequence, values, strict=True):
+                tables[row][domain, decoding] = np.stack([own, np.ones(ITEMS), np.ones(ITEMS)], -1)
     run.__dict__["tables"] = tables  # what the cached property would read from files
     return run
 
 
+def rows_scores(label: str, rows: np.ndarray, seed: int, sequence: tuple[str, ...]) -> np.ndarray:
+    """(R, T, I) answers."""
+    return np.moveaxis(np.stack([*answers(label, rows, seed, sequence).values()]), 1, 0)
+
+
 def board(*methods: dict[str, Any], targets: str = "single", seeds: int = 5) -> Board:
-    everyone = [{"label": "none", "end": PLAIN[-1], "control": True}, *methods]
+    everyone = [{"label": "none", "end": BASELINE[-1], "control": True}, *methods]
     return boards([built(seed=seed, targets=targets, **method) for method in everyone for seed in range(seeds)])[0]
 
 
@@ -120,9 +109,9 @@ def all_pairs(shown: Board) -> list[Comparison]:
 
 
 REFRESH = {"label": "refresh", "end": REFRESHED}
-LAZY = {"label": "lazy", "end": PLAIN[0], "stages": np.tile(PLAIN[0], (5, 1)), "track": "during"}
-REVERT = {"label": "going back", "end": PLAIN[2], "track": "training-free", "cost": 1.0}
-SHARPEN = {"label": "surer", "end": PLAIN[-1], "sampled_end": np.array([0.5, 0.95, 0.99, 0.8]), "track": "light"}
+LAZY = {"label": "lazy", "end": BASELINE[0], "stages": np.tile(BASELINE[0], (5, 1)), "track": "during"}
+REVERT = {"label": "returns", "end": BASELINE[2], "track": "training-free", "cost": 1.0}
+SHARPEN = {"label": "surer", "end": BASELINE[-1], "sampled_end": np.array([0.5, 0.95, 0.99, 0.8]), "track": "light"}
 
 
 @pytest.mark.parametrize("targets", ["single", "all"])
@@ -137,14 +126,14 @@ def test_nothing_ranks_above_refresh_that_did_not_earn_it(other: dict[str, Any],
     assert (places["refresh"], places[other["label"]]) == (Places(1, 1), Places(2, 2))
 
 
-def test_going_back_wins_by_the_recovery_ratio_alone() -> None:
-    """Why the board `single` does not rank by it: math is all back, and what qa and cw had learned is gone."""
+def test_an_old_checkpoint_is_best_by_the_recovery_ratio_alone() -> None:
+    """Why board `single` does not rank by it: math is recovered in full, and what qa and cw had learned is lost."""
     shown = board(REVERT, REFRESH)
     by_label = {entry.label: entry.metrics["greedy"] for entry in shown.entries}
-    assert by_label["going back"]["recovery ratio"].estimate > by_label["refresh"]["recovery ratio"].estimate
-    assert by_label["going back"]["net recovery"].estimate < 0
-    # won back 19, lost .88 - .55 = 33 (qa) and .65 - .46 = 19 (cw), over 19; code gains, which does not count
-    assert by_label["going back"]["net recovery"].estimate == pytest.approx((19 - 33 - 19) / 19, abs=0.25)
+    assert by_label["returns"]["recovery ratio"].estimate > by_label["refresh"]["recovery ratio"].estimate
+    assert by_label["returns"]["net recovery"].estimate < 0
+    # recovered 19, lost .88 - .55 = 33 (qa) and .65 - .46 = 19 (cw), over 19; code gains, which does not count
+    assert by_label["returns"]["net recovery"].estimate == pytest.approx((19 - 33 - 19) / 19, abs=0.25)
 
 
 def test_a_target_at_its_cap_is_not_known_without_error() -> None:
@@ -200,7 +189,7 @@ def test_higher_with_more_access_is_not_called_better() -> None:
     ],
 )
 def test_access_is_compared_part_by_part(one: dict[str, Any], other: dict[str, Any], fits: bool) -> None:
-    assert within(one, other) is fits
+    assert AccessRecord(**one).within(AccessRecord(**other)) is fits
 
 
 def test_fewer_than_five_seeds_are_provisional() -> None:
@@ -235,35 +224,62 @@ def test_settings_distinguish_siblings() -> None:
 
 
 def test_without_forgetting_no_entry_has_a_place() -> None:
-    whole = PLAIN.copy()
-    whole[-1] = np.append(np.diagonal(PLAIN[1:])[:3], 0.65)
+    whole = BASELINE.copy()
+    whole[-1] = np.append(np.diagonal(BASELINE[1:])[:3], 0.65)
     runs = [built("refresh", REFRESHED, seed, baseline=whole) for seed in range(5)]
     shown = boards(runs)[0]
     assert shown.places() == {}
     assert shown.entries[0].metrics["greedy"]["net recovery"].why == "forgetting is not significant"
 
 
+def test_interference_is_that_of_the_seeds_which_both_have() -> None:
+    """Under null stages math loses 5 points rather than 19: 14 points are interference."""
+    harmless = BASELINE.copy()
+    harmless[-1, 1] = 0.80
+    null = [built("none", harmless[-1], seed, baseline=harmless, null="math", control=True) for seed in range(2, 9)]
+    value = boards([*(built("refresh", REFRESHED, seed) for seed in range(5)), *null])[0].interference()["math"]
+    assert value.seeds == 3
+    assert value.estimate == pytest.approx(14, abs=4)
+    assert boards([built("refresh", REFRESHED, 0), *null])[0].interference() == {}, "no seed in common"
+
+
+def test_a_repair_that_fails_on_a_seed_is_named_once_and_a_broken_baseline_run_too() -> None:
+    broken = BASELINE.copy()
+    broken[-1, 1] = 0.10
+    runs = [built("none", BASELINE[-1], seed, control=True) for seed in range(4)]
+    runs += [built("none", broken[-1], 4, baseline=broken, control=True)]
+    runs += [
+        built("refresh", BASELINE[-1] if seed == 2 else REFRESHED, seed, baseline=broken if seed == 4 else BASELINE) for seed in range(5)
+    ]
+    lines = regime_warnings(boards(runs)[0].entries)
+    assert sorted(line.partition(":")[0] for line in lines) == ["refresh", "seed 4"]
+    assert any("refresh: seed 2: the repair recovers" in line for line in lines)
+
+
 def test_null_runs_belong_to_their_board() -> None:
-    null = [built("none", PLAIN[-1], seed, null="math", control=True) for seed in range(2)]
+    null = [built("none", BASELINE[-1], seed, null="math", control=True) for seed in range(2)]
     shown = boards([*(built("refresh", REFRESHED, seed) for seed in range(2)), *null])
     assert len(shown) == 1
     assert [run.seed for run in shown[0].null["math"]] == [0, 1]
+    assert shown[0].interference()["math"].seeds == 2
     other = [built("refresh", REFRESHED, seed, targets="all") for seed in range(2)]
-    assert len(boards([*other, *null])[0].null["math"]) == 2, "what null stages damage does not depend on targets"
+    assert len(boards([*other, *null])[0].null["math"]) == 2, "forgetting under null stages does not depend on targets"
     assert [entry.label for entry in shown[0].entries] == ["refresh"]
 
 
 # --- designs of several orders
 
 OTHER = ("math", "cw", "code", "qa")
-OTHER_PLAIN = np.array(
+OTHER_BASELINE = np.array(
     [[0.45, 0.45, 0.30, 0.50], [0.85, 0.45, 0.30, 0.50], [0.80, 0.65, 0.31, 0.50], [0.75, 0.60, 0.45, 0.52], [0.70, 0.55, 0.40, 0.90]]
 )
 
 
 def both_orders(label: str, paper_end: np.ndarray, other_end: np.ndarray, seeds: range) -> list[Run]:
     one = [built(label, paper_end, seed, targets="all") for seed in seeds]
-    return one + [built(label, other_end, seed, baseline=OTHER_PLAIN, sequence=OTHER, name="balanced-2", targets="all") for seed in seeds]
+    return one + [
+        built(label, other_end, seed, baseline=OTHER_BASELINE, sequence=OTHER, name="balanced-2", targets="all") for seed in seeds
+    ]
 
 
 def test_a_design_is_one_board_of_means_over_its_orders() -> None:
@@ -271,9 +287,7 @@ def test_a_design_is_one_board_of_means_over_its_orders() -> None:
     designed = boards(runs, {"two": ("paper", "balanced-2")})
     assert [shown.sequence for shown in designed] == ["paper", "two"]
     (entry,) = designed[1].entries
-    alone = [
-        boards([run for run in runs if run.manifest["spec"]["sequence"] == name], {})[0].entries[0] for name in ("paper", "balanced-2")
-    ]
+    alone = [boards([run for run in runs if run.manifest.spec.sequence == name], {})[0].entries[0] for name in ("paper", "balanced-2")]
     for metric in ("forgetting", "collateral damage", "final average", "BWT", "FWT"):
         means = [one.metrics["greedy"][metric].estimate for one in alone]
         assert entry.metrics["greedy"][metric].estimate == pytest.approx(np.mean(means))
@@ -286,15 +300,18 @@ def test_a_design_is_one_board_of_means_over_its_orders() -> None:
 
 
 def test_an_entry_without_all_orders_is_not_on_the_designs_board() -> None:
-    runs = [*both_orders("refresh", REFRESHED, OTHER_PLAIN[-1], range(2)), *(built("half", REFRESHED, s, targets="all") for s in range(2))]
+    runs = [
+        *both_orders("refresh", REFRESHED, OTHER_BASELINE[-1], range(2)),
+        *(built("half", REFRESHED, s, targets="all") for s in range(2)),
+    ]
     by_name = {shown.sequence: shown for shown in boards(runs, {"two": ("paper", "balanced-2")})}
     assert [entry.label for entry in by_name["two"].entries] == ["refresh"]
     assert {entry.label for entry in by_name["paper"].entries} == {"refresh", "half"}
 
 
 def test_an_entry_that_lacks_an_order_is_still_shown() -> None:
-    runs = both_orders("refresh", REFRESHED, OTHER_PLAIN[-1], range(2))
-    other = [run for run in both_orders("mine", REFRESHED, OTHER_PLAIN[-1], range(2)) if run.manifest["spec"]["sequence"] == "balanced-2"]
+    runs = both_orders("refresh", REFRESHED, OTHER_BASELINE[-1], range(2))
+    other = [run for run in both_orders("mine", REFRESHED, OTHER_BASELINE[-1], range(2)) if run.manifest.spec.sequence == "balanced-2"]
     by_name = {shown.sequence: shown for shown in boards([*runs, *other], {"two": ("paper", "balanced-2")})}
     assert {entry.label for entry in by_name["balanced-2"].entries} == {"refresh", "mine"}
     assert {entry.label for entry in by_name["two"].entries} == {"refresh"}
@@ -308,7 +325,7 @@ def test_other_code_under_the_same_name_is_another_entry() -> None:
 
 
 def test_a_seed_that_an_order_lacks_does_not_count() -> None:
-    runs = both_orders("refresh", REFRESHED, OTHER_PLAIN[-1], range(3))
+    runs = both_orders("refresh", REFRESHED, OTHER_BASELINE[-1], range(3))
     by_name = {shown.sequence: shown.entries[0] for shown in boards(runs[:-1], {"two": ("paper", "balanced-2")})}
     assert by_name["two"].seeds == (0, 1)
     assert [run.seed for run in by_name["two"].dropped] == [2]
@@ -320,7 +337,7 @@ def test_a_seed_that_an_order_lacks_does_not_count() -> None:
 def test_a_seed_that_is_there_twice_counts_once() -> None:
     (entry,) = boards([built("refresh", REFRESHED, 0), built("refresh", REFRESHED, 0, cost=1.09)])[0].entries
     assert len(entry.runs) == len(entry.dropped) == 1
-    assert entry.cost["total"] == pytest.approx(1.09), "the last one"
+    assert entry.cost.total == pytest.approx(1.09), "the last one"
 
 
 def test_no_runs_get_one_line() -> None:
@@ -331,4 +348,14 @@ def test_no_runs_get_one_line() -> None:
 def test_an_entrys_access_is_that_of_all_its_runs() -> None:
     more = NO_ACCESS | {"checkpoints": ["math"], "prompts": {"math": 64}}
     entry = Entry("x", (built("x", REFRESHED, 0), built("x", REFRESHED, 1, access=more)))
-    assert entry.access == {"checkpoints": ["math"], "experts": [], "prompts": {"math": 64}}
+    assert entry.access == AccessRecord(checkpoints=("math",), prompts={"math": 64})
+
+
+def test_a_board_is_a_frame_of_its_metrics() -> None:
+    shown = board(REFRESH)
+    frame = shown.frame()
+    one = frame[(frame.entry == "refresh") & (frame.decoding == "greedy") & (frame.metric == "net recovery")].iloc[0]
+    (refresh,) = (entry for entry in shown.entries if entry.label == "refresh")
+    assert one.estimate == refresh.metrics["greedy"]["net recovery"].estimate
+    assert (one.unit, one["first place"], one.seeds) == ("share", 1, 5)
+    assert frame[frame.entry == "none"]["first place"].isna().all()

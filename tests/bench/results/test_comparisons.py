@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import manifest_of
 
+from bench.costs import AccessRecord
 from bench.results.boards import Board
 from bench.results.comparisons import FAMILIES, Comparison, Places
 from bench.results.entries import Entry
@@ -36,15 +38,9 @@ def entry(
     """An entry whose scores are given; trainings: how many chains of checkpoints its seeds rest on."""
     runs = []
     for seed in found.seeds:
-        manifest = {
-            "spec": {"seed": seed},
-            "suite": {"comparable": True},
-            "method": {"name": method or label, "track": "light", "control": control},
-            "rows": {"baseline": ["baseline-0", "baseline-1"]},
-            "checkpoints": {"baseline-1": f"chain {seed % trainings}"},
-            "cost": {"stages": 1.0, "repair": 0.05, "total": 1.05, "access": {"checkpoints": list(access), "experts": [], "prompts": {}}},
-        }
-        runs.append(Run(Path(label), manifest))
+        used = AccessRecord(checkpoints=tuple(access))
+        made = manifest_of(method or label, seed=seed, method={"control": control}, access=used, chain=seed % trainings)
+        runs.append(Run(Path(label), made))
     made = Entry(label, tuple(runs))
     made.__dict__["_measured"] = dict.fromkeys(DECODINGS, found)  # what the cached property would read from the runs
     return made

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import manifest_of
 
 from bench.errors import UserError
 from bench.results.estimates import SHARES, DomainOutcome, Value, by_domain, interference, measure, measure_all
@@ -140,18 +141,12 @@ def test_interference_is_real_less_null_forgetting_on_shared_seeds() -> None:
 
 def run_with_tables(own: list[float], last: list[tuple[float, float, float]], seed: int) -> Run:
     """Sequence math, cw with target math. own: math's scores by item after its stage; last: score, parsed, ended by item at the end."""
-    names = ["baseline-0", "baseline-1", "baseline-2"]
-    manifest = {
-        "spec": {"seed": seed},
-        "sequence": ["math", "cw"],
-        "targets": ["math"],
-        "rows": {"baseline": names, "method": names, "final": ["baseline-2"]},
-    }
-    found = Run(Path(f"run-{seed}"), manifest)
+    found = Run(Path(f"run-{seed}"), manifest_of(seed=seed, method={"repairs": False}))
     fine = np.ones((len(own), 3))
-    after = np.column_stack([own, fine[:, 1:]])
-    math = {"baseline-0": fine * [0, 1, 1], "baseline-1": after, "baseline-2": np.array(last, float)}
-    tables = {name: {("math", "greedy"): math[name], ("cw", "greedy"): fine * [0, 1, 1]} for name in names}
+    math = (fine * [0, 1, 1], np.column_stack([own, fine[:, 1:]]), np.array(last, float))
+    tables = {
+        row: {("math", "greedy"): table, ("cw", "greedy"): fine * [0, 1, 1]} for row, table in zip(found.rows.baseline, math, strict=True)
+    }
     found.__dict__["tables"] = tables  # what the cached property would read from files
     return found
 

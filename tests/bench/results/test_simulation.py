@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+from bench.costs import AccessRecord
 from bench.results.comparisons import compare
 from bench.results.estimates import measure_all
 from bench.results.measured import Measured, Order
@@ -41,8 +42,9 @@ def measured(lost: np.ndarray, won: np.ndarray, others: list[np.ndarray]) -> Mea
 
 def stub(label: str, found: Measured) -> SimpleNamespace:
     """What a comparison asks of an entry."""
-    access = {"checkpoints": [], "experts": [], "prompts": {}}
-    return SimpleNamespace(label=label, seeds=found.seeds, trainings=len(found.seeds), access=access, measured=lambda decoding: found)
+    return SimpleNamespace(
+        label=label, seeds=found.seeds, trainings=len(found.seeds), access=AccessRecord(), measured=lambda decoding: found
+    )
 
 
 @pytest.mark.parametrize("seeds", [5, 10])

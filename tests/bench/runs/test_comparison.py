@@ -61,4 +61,4 @@ def _curve(folder: Path) -> list[int]:
 
     events = EventAccumulator(str(folder))
     events.Reload()
-    return [event.step for event in events.Scalars("math/reward/math")]
+    return [event.step for event in events.Tensors("math/reward/math")]

@@ -122,6 +122,7 @@ def test_the_check_downloads_the_config_alone(copy: Path, monkeypatch: pytest.Mo
         return str(copy)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    set_in(copy, max_position_embeddings=512)
     for file in copy.glob("*.safetensors"):
         file.unlink()
     check_model("Qwen/Qwen3-0.6B@main", 512)

@@ -144,7 +144,7 @@ def test_an_encoder_decoder_is_refused_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "config", "said"),
     [
-        ("MambaForCausalLM", {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "state_size": 4}, "cannot be sampled here"),
+        ("MambaForCausalLM", {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "state_size": 4}, "it keeps a state"),
         ("RwkvForCausalLM", {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2}, "cannot be sampled here"),
         ("BertLMHeadModel", SMALL, "logits depend on later tokens"),
     ],

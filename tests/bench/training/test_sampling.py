@@ -7,10 +7,11 @@ import copy
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import Qwen3ForCausalLM
 
 from bench.training.build_base import Recipe, config
-from bench.training.sampling import GREEDY, Completions, generate, greedy, left_pad, pick, texts, uniforms
+from bench.training.sampling import GREEDY, Completions, cache_argument, generate, greedy, left_pad, pick, texts, uniforms
 from tasks.micro.vocabulary import TOKENS, build_tokenizer
 
 PAD, END = TOKENS.index("<pad>"), TOKENS.index("<end>")
@@ -191,6 +192,28 @@ def test_answers_are_the_same_however_many_are_written_at_once(model: Qwen3ForCa
     assert torch.equal(whole.tokens, parts.tokens)
     assert torch.equal(whole.lengths, parts.lengths)
     assert torch.equal(whole.ended, parts.ended)
+
+
+class Older(Qwen3ForCausalLM):
+    """A model as older transformers have it: its cache is called `past_key_values`."""
+
+    def forward(self, input_ids, attention_mask=None, position_ids=None, past_key_values=None, use_cache=None, logits_to_keep=0):
+        more = {"position_ids": position_ids, "use_cache": use_cache, "logits_to_keep": logits_to_keep}
+        return super().forward(input_ids, attention_mask, **more, **{cache_argument(super()): past_key_values})
+
+
+def test_older_transformers_give_the_same_answers(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:
+    older = copy.deepcopy(model)
+    older.__class__ = Older
+    assert cache_argument(older) == "past_key_values"
+    draws = uniforms(len(prompts) * 3, LIMIT, "older")
+    one, other = (generate(each, prompts, draws, ends=[END], pad=PAD) for each in (model, older))
+    assert torch.equal(one.tokens, other.tokens)
+
+
+def test_adapters_take_their_models_cache(model: Qwen3ForCausalLM) -> None:
+    adapted = get_peft_model(copy.deepcopy(model), LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    assert cache_argument(adapted) == cache_argument(model)
 
 
 def test_draws_must_divide_into_groups(model: Qwen3ForCausalLM, prompts: list[list[int]]) -> None:

@@ -93,7 +93,7 @@ def test_the_board_names_the_model(runs) -> None:
     assert board.title.startswith("chat/2 Tiny-Qwen3 · math-qa")
 
 
-def test_cut_prompts_are_told(runs, chat_model: Path, chat_suite: Path) -> None:
+def test_cut_prompts_are_reported(runs, chat_model: Path, chat_suite: Path) -> None:
     done, out = runs
     suite = load_suite(str(chat_suite))
     counts = {}
@@ -106,7 +106,7 @@ def test_cut_prompts_are_told(runs, chat_model: Path, chat_suite: Path) -> None:
     assert all(run.manifest.cut == cut for run in done)
     (board,) = content(*collect([out / "runs"])).boards
     for domain, count in cut.items():
-        assert f"{count} test prompts of {domain} were longer than the suite allows and lost their beginning" in board.warnings
+        assert f"{count} test prompts of {domain} exceeded the suite's limit and lost their beginning" in board.warnings
 
 
 def test_cut_prompts_are_counted(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:
@@ -183,3 +183,16 @@ def test_imported_stages_are_priced_by_a_step_of_theirs(chat_model: Path, chat_s
 def test_a_suite_without_a_base_asks_for_a_model(chat_suite: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="add --model"):
         plan(RunSpec(suite=str(chat_suite), device="cpu"))
+
+
+def test_a_context_that_the_prompts_do_not_fit_stops_a_run_at_its_start(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:
+    """A suite that cuts no prompt: how long they are is known once the tokenizer is loaded."""
+    folder = Path(shutil.copytree(chat_model, tmp_path / "short"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 60}))
+    content = yaml.safe_load(chat_suite.read_text())
+    (tmp_path / "uncut.yaml").write_text(yaml.safe_dump(content | {"prompting": {"chat": "plain"}}))
+    spec = RunSpec(suite=str(tmp_path / "uncut.yaml"), model=str(folder), sequence="math-qa", device="cpu")
+    with pytest.raises(UserError, match=r"start failed: --model .*: its context window is 60 tokens; ") as error:
+        execute([plan(spec)], out=tmp_path / "runs", cache=tmp_path / "cache", jobs=1, display=False)
+    assert "\n" not in str(error.value)

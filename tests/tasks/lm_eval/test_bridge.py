@@ -127,7 +127,7 @@ def test_gym_through_a_chat_template_scores_as_we_do(chat_model: Path) -> None:
 def test_without_a_tokenizer_gyms_tasks_say_how_to_name_one() -> None:
     from tasks.lm_eval.bridge import items
 
-    with pytest.raises(ValueError, match=r"tasks.gym.math:Math: whose tokenizer\? Say --metadata"):
+    with pytest.raises(ValueError, match=r"tasks.gym.math:Math: needs a tokenizer; add --metadata"):
         items(**configs("interference_gym")["interference_gym_math"]["metadata"])
 
 
