@@ -58,10 +58,12 @@ def describe_all(reference: str, choices: Sequence[Mapping[str, Any]]) -> list[D
     if ".py" not in reference:
         return [described(reference, settings) for settings in choices]
     file = Path(reference.partition(":")[0])
-<<<<<<< HEAD
-    stamp = file.stat().st_mtime_ns if file.exists() else 0
+    try:
+        stamp = OwnFiles.of(file).stamp() if file.is_file() else ()
+    except SourceError as error:
+        raise UserError(f"--method {reference}: {error}") from error
 
-    def key(settings: Mapping[str, Any]) -> tuple[str, int, str]:
+    def key(settings: Mapping[str, Any]) -> tuple[str, tuple[object, ...], str]:
         return reference, stamp, json.dumps(dict(settings), sort_keys=True)
 
     missing = [settings for settings in choices if key(settings) not in _known]
@@ -75,27 +77,13 @@ def describe_all(reference: str, choices: Sequence[Mapping[str, Any]]) -> list[D
     return [_known[key(settings)] for settings in choices]
 
 
-_known: dict[tuple[str, int, str], Description] = {}
-"""Descriptions of users' methods, by reference, time of the file (an edited one is read again) and settings as JSON."""
+_known: dict[tuple[str, tuple[object, ...], str], Description] = {}
+"""Descriptions of users' methods, by reference, stamp of the file and what it uses (an edited one is read again), and settings as JSON."""
 
 
 def _described_apart(reference: str, choices: Sequence[Mapping[str, Any]]) -> list[Description]:
     """By a process of its own, with no standard input to wait for."""
     command = [sys.executable, "-P", "-m", "bench", "describe", reference, json.dumps([dict(settings) for settings in choices])]
-=======
-    try:
-        stamp = OwnFiles.of(file).stamp() if file.is_file() else ()
-    except SourceError as error:
-        raise UserError(f"--method {reference}: {error}") from error
-    return list(_described_apart(reference, json.dumps([dict(settings) for settings in choices], sort_keys=True), stamp))
-
-
-@lru_cache
-def _described_apart(reference: str, choices: str, stamp: tuple[object, ...]) -> tuple[Description, ...]:
-    """By a process of its own, with no standard input to wait for. stamp: of the file and of what it uses, so that an edited one is
-    read again."""
-    command = [sys.executable, "-P", "-m", "bench", "describe", reference, choices]
->>>>>>> refs/heads/main
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
