@@ -96,7 +96,10 @@ def execute(
 
         logs = cache / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         pool = Pool(jobs or default_jobs(spec.device, spec.load_suite().gpu_memory_gb), cache, logs, listen, spec.device)
-        pool.run(graph)
+        try:
+            pool.run(graph)
+        except OSError as error:  # of a log, a ledger or a curve; what was finished is written
+            raise disk_error(str(error.filename or cache), error) from error
     failed = [*folders.failed]
     for planned in plans:
         failure = next((failure for failure in pool.failures if failure.job.key in planned.jobs), None)

@@ -117,6 +117,19 @@ def test_a_run_is_written_before_the_others_are_done(pool: type[MadeUp], run: Ca
     assert found.seed == 0
 
 
+def test_a_disk_that_fails_on_the_way_is_one_line_and_loses_no_finished_run(
+    pool: type[MadeUp], run: Callable[..., list[Run]], tmp_path: Path
+) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "cache" / "logs"))
+
+    pool.last = staticmethod(full)
+    with pytest.raises(UserError) as error:
+        run([planned(), planned(seed=1)])
+    assert str(error.value).startswith(f"{tmp_path}/cache/logs: cannot be used (No space left on device)")
+    assert [found.seed for found in find_runs(tmp_path / "runs")[0]] == [0]
+
+
 def test_a_failure_is_reported_with_brackets_and_the_others_are_written(pool: type[MadeUp], run: Callable[..., list[Run]]) -> None:
     pool.broken = "recover"
     with pytest.raises(FailedRunsError) as error:

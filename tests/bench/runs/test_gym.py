@@ -36,13 +36,13 @@ def bench(*words: str, cwd: Path) -> str:
 @needs_gym
 def test_gym_goes_the_whole_way_on_a_model_in_a_folder(chat_model: Path, tmp_path: Path) -> None:
     words = ["run", "--suite", "gym", "--model", str(chat_model), "--quick", "--sequence", "math-qa", "--device", "cpu", "--jobs", "1"]
-    said = bench(*words, "--method", "refresh", "--set", "steps=1", cwd=tmp_path)
-    assert "refresh on gym/1" in said
+    printed = bench(*words, "--method", "refresh", "--set", "steps=1", cwd=tmp_path)
+    assert "refresh on gym/1" in printed
     bench("report", "runs", "--out", "report", cwd=tmp_path)
-    told = json.loads((tmp_path / "report" / "report.json").read_text())
-    (board,) = told["boards"]
+    stored = json.loads((tmp_path / "report" / "report.json").read_text())
+    (board,) = stored["boards"]
     assert board["title"].startswith("gym/1 Tiny-Qwen3 · math-qa · targets single")
-    assert board["target domains"] == ["math"]
+    assert board["target_domains"] == ["math"]
     scores = {row["title"]: row["score"]["greedy"] for row in board["matrices"][0]["rows"]}
     assert all(0 <= score <= 100 for row in scores.values() for score in row)
     assert any(entry["label"].startswith("refresh") for entry in board["entries"])

@@ -1,0 +1,100 @@
+"""The price list: what a method is charged for, and what it had access to. The workbench behind it only pretends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.method import Training
+from bench.storage.cache import Entry
+from bench.suite import load_suite
+from bench.worker.history import RunHistory
+
+
+@dataclass
+class Pretends:
+    """A workbench whose every result costs ten FLOPs; checkpoints are their names."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.suite = load_suite("micro")
+        self.cache = SimpleNamespace(checkpoint=lambda content: content, tensors=lambda content: content)
+
+    def _entry(self, *key: Any) -> Entry:
+        value = {"checkpoint": key[-1], "tensors": key[-1], "greedy": 0.5}
+        return Entry(repr(key), "any", value, 10.0, self.folder)
+
+    def train(self, parent: str, training: Training, *, seed: int, purpose: str = "stage") -> Entry:
+        return self._entry(purpose, seed, training.steps, f"{parent}+{'+'.join(training.mixture)}")
+
+    def answers(self, checkpoint: str, domain: str, split: str) -> Entry:
+        return self._entry("answers", domain, split, checkpoint)
+
+    def sample(self, checkpoint: str, domain: str, count: int, *, seed: int) -> Entry:
+        (self.folder / "samples.json").write_text(json.dumps([["1+1=", "2", 1.0]] * count))
+        return self._entry("sample", domain, count, checkpoint)
+
+    def fisher(self, checkpoint: str, domain: str, count: int, *, seed: int) -> Entry:
+        return self._entry("fisher", domain, count, checkpoint)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> RunHistory:
+    """After stages on math and qa."""
+    stages = {"math": "base+math", "qa": "base+math+qa"}
+    return RunHistory(Pretends(tmp_path), ("math", "qa", "cw"), 0, "base", stages)  # type: ignore[arg-type]
+
+
+def test_asking_twice_costs_once(history: RunHistory) -> None:
+    for _ in range(2):
+        history.train("base", Training.on("math", steps=3))
+        history.score("base", "math")
+    assert history.spent == 20.0
+    assert len(history.charged) == 2
+    history.train("base", Training.on("math", steps=4))
+    assert history.spent == 30.0
+
+
+def test_the_first_stages_expert_is_free_and_accounted_for(history: RunHistory) -> None:
+    assert history.expert("math") == "base+math"
+    assert (history.spent, history.free) == (0.0, 10.0)
+    history.expert("qa")
+    assert history.spent == 10.0
+    assert history.access.experts == {"math", "qa"}
+
+
+def test_prompts_are_the_most_that_a_verb_drew_added_up_over_the_verbs(history: RunHistory) -> None:
+    history.fisher("base", "math", 8)
+    history.fisher("base+math", "math", 32)
+    assert len(history.sample("base", "math", 5)) == 5
+    assert history.access.prompts == {"math": 32 + 5}
+
+
+def test_a_training_draws_its_share_of_prompts(history: RunHistory) -> None:
+    per_step = history._bench.suite.grpo.prompts
+    history.train("base", Training({"math": 0.75, "qa": 0.25}, steps=4))
+    assert history.access.prompts == {"math": 3 * per_step, "qa": per_step}
+    stage = Training({"cw": 0.5, "math": 0.5}, steps=2)
+    history.trains(stage, own="cw")
+    assert "cw" not in history.access.prompts, "a stage's own prompts are everybody's"
+    assert [log.what for log in history.logs] == ["math+qa"]
+
+
+def test_checkpoints_that_were_looked_at_are_access(history: RunHistory) -> None:
+    assert history.checkpoint("qa") == "base+math+qa"
+    _ = history.base
+    assert history.access.record().checkpoints == ("base", "qa")
+    with pytest.raises(KeyError, match="the stages so far are math, qa"):
+        history.checkpoint("cw")
+
+
+def test_scores_are_of_validation_items(history: RunHistory) -> None:
+    assert history.score("base", "math") == 0.5
+    assert all("'validation'" in key for key in history.charged)
+    assert history.access.prompts == {"math": history._bench.suite.validation_items}
