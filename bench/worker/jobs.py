@@ -39,9 +39,10 @@ class Setup:
 
 
 class Job:
-    """A node of the graph. rank: lower ones go first where workers are short."""
+    """A node of the graph. rank: lower ones go first where workers are short; generates: it samples answers, by the setup's engine."""
 
     rank: ClassVar[int] = 0
+    generates: ClassVar[bool] = False
     kind: str
     setup: Setup
 
@@ -71,7 +72,7 @@ class Job:
     @property
     def holds_card(self) -> bool:
         """Whether its process keeps a card's memory until it ends."""
-        return False
+        return self.generates and self.setup.engine != "hf"
 
     @cached_property
     def key(self) -> str:
@@ -100,6 +101,7 @@ class Stage(Job):
     """Stage `index` of a sequence, after `previous`. runs: the method that decides how it is trained, None for a stage of the baseline run;
     sequence: for the baseline run the domains up to here, so that sequences share what they begin with; null: rewards are permuted."""
 
+    generates: ClassVar[bool] = True
     previous: Annotated[Start | Stage, Field(discriminator="kind")]
     sequence: tuple[str, ...]
     index: int
@@ -128,15 +130,12 @@ class Stage(Job):
     def like(self) -> str:
         return self.kind if self.runs is None else f"{self.kind} {self.runs.name}"
 
-    @property
-    def holds_card(self) -> bool:
-        return self.setup.engine != "hf"
-
 
 @dataclass(frozen=True, eq=False)
 class Recover(Job):
     """A method's repair after the last stage."""
 
+    generates: ClassVar[bool] = True
     last: Stage
     sequence: tuple[str, ...]
     targets: tuple[str, ...]
@@ -159,58 +158,48 @@ class Recover(Job):
     def like(self) -> str:
         return f"{self.kind} {self.runs.name}"
 
-    @property
-    def holds_card(self) -> bool:
-        return self.setup.engine != "hf"
-
 
 MakesCheckpoint = Annotated[Start | Stage | Recover, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, eq=False)
-class Score(Job):
+class _OfCheckpoint(Job):
+    """A job on the checkpoint that another one makes."""
+
+    of: MakesCheckpoint
+
+    @property
+    def setup(self) -> Setup:  # type: ignore[override]
+        return self.of.setup
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return (self.of,)
+
+
+@dataclass(frozen=True, eq=False)
+class Score(_OfCheckpoint):
     """Every answer of a checkpoint on a domain's items of a split."""
 
     rank: ClassVar[int] = 1
-    of: MakesCheckpoint
+    generates: ClassVar[bool] = True
     domain: str
     split: Split
     kind: Literal["score"] = "score"
 
     @property
-    def setup(self) -> Setup:  # type: ignore[override]
-        return self.of.setup
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        return (self.of,)
-
-    @property
     def like(self) -> str:
         return f"{self.kind} {self.domain}"
 
-    @property
-    def holds_card(self) -> bool:
-        return self.setup.engine != "hf"
-
 
 @dataclass(frozen=True, eq=False)
-class LMEval(Job):
+class LMEval(_OfCheckpoint):
     """Tasks of lm-eval on a checkpoint. limit: items a task (None: all)."""
 
     rank: ClassVar[int] = 2
-    of: MakesCheckpoint
     tasks: tuple[str, ...]
     limit: int | None
     kind: Literal["lm-eval"] = "lm-eval"
-
-    @property
-    def setup(self) -> Setup:  # type: ignore[override]
-        return self.of.setup
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        return (self.of,)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,9 @@ from bench.storage.cache import Cache
 from bench.worker import method_steps
 from bench.worker.history import RunHistory
 from bench.worker.jobs import Distances, Job, LMEval, Recover, Score, Setup, Stage, Start
+from bench.worker.keys import Numerics
 from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Started
-from bench.worker.workbench import Numerics, Workbench
+from bench.worker.workbench import Workbench
 
 Report = Callable[[dict[str, Any]], None]
 

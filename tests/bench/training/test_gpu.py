@@ -24,10 +24,11 @@ def test_stored_weights_stay_fp32_on_cuda(tmp_path, tiny_suite):
     from bench.method import Training
     from bench.storage.cache import Cache
     from bench.suite import load_suite
-    from bench.worker.workbench import Numerics, Workbench
+    from bench.worker.keys import Numerics
+    from bench.worker.workbench import Workbench
 
     bench = Workbench(load_suite(str(tiny_suite)), Cache(tmp_path), Numerics.choose("cuda"))
-    trained = bench.storage.cache.checkpoint(bench.train(bench.base, Training.on("math"), seed=100).value["checkpoint"])
+    trained = bench.cache.checkpoint(bench.train(bench.base, Training.on("math"), seed=100).value["checkpoint"])
     for name, own in bench.base.items():
         tensor = trained.tensor(name)
         assert tensor.dtype == torch.float32

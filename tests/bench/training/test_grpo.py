@@ -37,7 +37,7 @@ from bench.training.loss import (
 )
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Completions, generate
-from bench.worker import workbench
+from bench.worker import keys
 from tasks.micro.cw import CW
 from tasks.micro.math import Math
 from tasks.micro.vocabulary import build_tokenizer
@@ -412,9 +412,9 @@ def test_the_suites_rate_is_used_where_a_training_gives_none(model: Qwen3ForCaus
 @pytest.mark.parametrize(
     ("start", "keyed"),
     [
-        ("bench.training.grpo", workbench._TRAINING_CODE),
-        ("bench.training.derivatives", workbench._DERIVATIVES_CODE),
-        ("bench.evaluation.scoring", workbench._SCORING_CODE),
+        ("bench.training.grpo", keys.TRAINING_CODE),
+        ("bench.training.derivatives", keys.DERIVATIVES_CODE),
+        ("bench.evaluation.scoring", keys.SCORING_CODE),
     ],
 )
 def test_the_code_that_decides_a_result_is_in_its_key(start: str, keyed: tuple[str, ...]) -> None:
