@@ -1,4 +1,4 @@
-"""Everything about cost: how FLOPs are counted, what a method looked at, what its track allows, what a run cost in all. No torch.
+"""Everything about cost: how FLOPs are counted, what a method had access to, what its track allows, what a run cost. No torch.
 
 FLOPs are 2 N a token forward and 4 N a token backward (N parameters; 2001.08361, section 2.1). A run's cost is a share of the baseline
 sequence's FLOPs: a constant of the suite where it has a base of its own, and else what this run's baseline stages took.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TRACK_LIMITS: Mapping[Track, float] = {"training-free": 1.01, "light": 1.10, "during": 1.10, "open": 2.00}
-"""The most that stages and repair may cost together, as a share of the plain sequence's FLOPs."""
+"""The most that stages and repair may cost together, as a share of the baseline sequence's FLOPs."""
 
 
 def over_limit(track: Track, cost: float) -> str:
@@ -49,7 +49,7 @@ class Meter:
 
 
 class AccessRecord(BaseModel):
-    """What a method used beside the last checkpoint: checkpoints (domains, "base"), experts (domains), prompts by domain."""
+    """What a method used in addition to the last checkpoint: checkpoints (domains, "base"), experts (domains), prompts by domain."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -79,9 +79,9 @@ class AccessRecord(BaseModel):
 
 @dataclass
 class Access:
-    """What a method looked at beside the checkpoint it was given: checkpoints (domains, "base"), experts, and the prompts it drew of each
-    domain: the most that each verb did (a verb draws the same ones again), added up over the verbs (whose prompts are different ones).
-    A stage's prompts of its own domain are everybody's and do not count."""
+    """What a method had access to in addition to the checkpoint it was given: checkpoints (domains, "base"), experts, and prompts of each
+    domain. A verb draws the same prompts again, so its largest count is taken; different verbs draw different prompts, so their counts are
+    added. A stage's prompts of its own domain do not count: every method has them."""
 
     checkpoints: set[str] = field(default_factory=set)
     experts: set[str] = field(default_factory=set)
