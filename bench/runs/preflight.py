@@ -50,11 +50,12 @@ def check_options(options: Options, *, writes_runs: bool = True) -> None:
 
 
 def needed_context(suite: Suite) -> int:
-    """Tokens of the longest prompt and its answer, as far as the suite's file and tasks say: a suite without `prompt_tokens` cuts no
-    prompt, and how long its prompts are is known once a tokenizer has been loaded."""
+    """The least context window that a model needs: the suite's longest answer, thinking included, and one token of a prompt. How long its
+    prompts are depends on the tokenizer; `prompt_tokens` is only their limit. The first job of a run checks the prompts themselves, before
+    anything is trained (`bench.training.models.check_context`)."""
     prompting = suite.prompting
     thinking = prompting.thinking_tokens if prompting.chat == "thinking" else 0
-    return (prompting.prompt_tokens or 0) + max(task.answer_tokens for task in suite.loaded_tasks.values()) + thinking
+    return 1 + max(task.answer_tokens for task in suite.loaded_tasks.values()) + thinking
 
 
 def forecast(plans: Sequence[Plan], options: Options) -> str:

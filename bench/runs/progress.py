@@ -79,8 +79,8 @@ class Display(AbstractContextManager):
             self._live.update(self._render())
 
     def _print(self, text: str, style: str = "") -> None:
-        """A line of text as it is: what brackets it has are no markup."""
-        self._console.print(text, style=style, markup=False, highlight=False)
+        """One line of text, unchanged: brackets in it are not markup, and a long line is not broken."""
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def _finish(self, event: Event) -> None:
         ended = self._active.pop(event.job, None)

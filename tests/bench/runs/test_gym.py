@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -33,9 +34,18 @@ def bench(*words: str, cwd: Path) -> str:
     return done.stdout
 
 
+@pytest.fixture
+def long_model(chat_model: Path, tmp_path: Path) -> Path:
+    """The model with a context window for gym's prompts, which its small tokenizer cuts into more than a thousand tokens."""
+    folder = Path(shutil.copytree(chat_model, tmp_path / "Tiny-Qwen3"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 2048}))
+    return folder
+
+
 @needs_gym
-def test_gym_goes_the_whole_way_on_a_model_in_a_folder(chat_model: Path, tmp_path: Path) -> None:
-    words = ["run", "--suite", "gym", "--model", str(chat_model), "--quick", "--sequence", "math-qa", "--device", "cpu", "--jobs", "1"]
+def test_gym_goes_the_whole_way_on_a_model_in_a_folder(long_model: Path, tmp_path: Path) -> None:
+    words = ["run", "--suite", "gym", "--model", str(long_model), "--quick", "--sequence", "math-qa", "--device", "cpu", "--jobs", "1"]
     printed = bench(*words, "--method", "refresh", "--set", "steps=1", cwd=tmp_path)
     assert "refresh on gym/1" in printed
     bench("report", "runs", "--out", "report", cwd=tmp_path)

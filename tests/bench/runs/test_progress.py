@@ -59,6 +59,14 @@ def test_brackets_in_texts_are_printed_as_they_are(terminal: bool) -> None:
         assert f"rollback rank={ODD}" in written.getvalue()
 
 
+def test_a_long_message_stays_one_line() -> None:
+    planned = plan(RunSpec(sequence="math-qa"))
+    shown, written = display([planned], terminal=False)
+    with shown:
+        shown.hear(Event("failed", next(iter(planned.jobs)), {"error": "word " * 200}))
+    assert len(written.getvalue().splitlines()) == 1
+
+
 def test_each_row_is_a_line_once_it_is_known() -> None:
     planned = plan(RunSpec(sequence="math-qa", method="refresh"))
     shown, written = display([planned], terminal=False)

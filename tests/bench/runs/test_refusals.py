@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,9 +174,17 @@ def test_a_dry_run_of_tuning_counts_its_trials(invoke: Callable[..., Result], tm
 def test_the_context_that_a_model_needs_is_that_of_the_longest_answer() -> None:
     gym = load_suite("gym")
     longest = max(task.answer_tokens for task in gym.loaded_tasks.values())
-    assert preflight.needed_context(gym) == (gym.prompting.prompt_tokens or 0) + longest
+    assert preflight.needed_context(gym) == longest + 1
     thinking = gym.model_copy(update={"prompting": gym.prompting.model_copy(update={"chat": "thinking", "thinking_tokens": 500})})
     assert preflight.needed_context(thinking) == preflight.needed_context(gym) + 500
+
+
+def test_a_model_that_cannot_hold_an_answer_is_refused_before_the_plan(refused: Refused, chat_model: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short"
+    shutil.copytree(chat_model, short)
+    config = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 320}))
+    assert "its context window is 320 tokens, and this suite needs 321" in refused("run", "--suite", "gym", "--model", short, "--dry-run")
 
 
 def test_the_default_number_of_workers_is_in_the_forecast(invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
