@@ -1,4 +1,4 @@
-"""Finds methods: by name among the package's, or by path in a user's file. Gives them their settings, and says what they are. No torch.
+"""Finds methods: by name among the package's, or by path in a user's file. Gives them their settings, and describes them. No torch.
 
 A user's file is never imported here: a process of its own reads it and says what is in it (`describe`). Whoever runs the method, a worker
 that does nothing else, calls `make_method`.

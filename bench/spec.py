@@ -104,7 +104,7 @@ def _place(name: str, endings: tuple[str, ...] = ()) -> str:
 
 
 class MethodRecord(BaseModel):
-    """A method with its settings, as it is known by everybody who does not run it.
+    """A method with its settings, as everything but the process that runs it knows it.
 
     reference: the name or "path/to/file.py:Class" it was requested by; settings: all of them, by name; source: hash of the code that
     decides what it does; own_stages: its stages differ from those of the baseline run; repairs: it does something after the last stage.
