@@ -25,7 +25,7 @@ def run(method: str = "none", settings: Mapping[str, Any] | None = None, *, disp
     one line that says what to do.
     """
     runs = start(plans_of(with_tuned(method, [settings or {}], options), options), options, display)
-    return runs[0] if len(runs) == 1 and options.seeds == 1 else runs
+    return runs[0] if len(runs) == 1 and options.seeds == 1 and options.shard == "1/1" else runs
 
 
 @takes(*(name for name in RUN if name != "dry_run"), seeds=5)

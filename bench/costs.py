@@ -1,4 +1,4 @@
-"""Everything about cost: how FLOPs are counted, what a method had access to, what its track allows, what a run cost in all. No torch.
+"""Everything about cost: how FLOPs are counted, what a method had access to, what its track allows, what a run cost. No torch.
 
 `worker/history.py` charges each call of a method with it.
 FLOPs are 2 N a token forward and 4 N a token backward (N parameters; 2001.08361, section 2.1). A run's cost is a share of the baseline
@@ -50,7 +50,7 @@ class Meter:
 
 
 class AccessRecord(BaseModel):
-    """What a method used beside the last checkpoint: checkpoints (domains, "base"), experts (domains), prompts by domain."""
+    """What a method used in addition to the last checkpoint: checkpoints (domains, "base"), experts (domains), prompts by domain."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -80,9 +80,9 @@ class AccessRecord(BaseModel):
 
 @dataclass
 class Access:
-    """What a method looked at beside the checkpoint it was given: checkpoints (domains, "base"), experts, and the prompts it drew of each
-    domain: the most that each verb did (a verb draws the same ones again), added up over the verbs (whose prompts are different ones).
-    A stage's prompts of its own domain are the same for every method and do not count."""
+    """What a method had access to in addition to the checkpoint it was given: checkpoints (domains, "base"), experts, and prompts of each
+    domain. A verb draws the same prompts again, so its largest count is taken; different verbs draw different prompts, so their counts are
+    added. A stage's prompts of its own domain do not count: every method has them."""
 
     checkpoints: set[str] = field(default_factory=set)
     experts: set[str] = field(default_factory=set)

@@ -1,7 +1,7 @@
 """The options that commands share: one definition for the command line and for Python. No torch, and nothing slow to import.
 
 A field of `Options` is an option of both: its help, its bounds and its words are written here and nowhere else. `takes` gives a function
-the options it names, as parameters of its own.
+the options it names, as keyword parameters.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -74,10 +75,12 @@ def _converted(name: str, value: Any, option: Any) -> Any:
     if name == "also":
         return tuple(filter(None, value.split(","))) if isinstance(value, str) else tuple(value)
     if kind.startswith("Path"):
+        if not isinstance(value, str | PathLike):
+            raise UserError(f"{flag(name)} {value!r}: must be a path")
         return Path(value)
-    wanted = {"str": str, "int": int, "bool": bool}[kind.partition(" ")[0]]
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise UserError(f"{flag(name)} {value!r}: must be of type {wanted.__name__}")
+    expected = {"str": str, "int": int, "bool": bool}[kind.partition(" ")[0]]
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise UserError(f"{flag(name)} {value!r}: must be of type {expected.__name__}")
     if choices and value not in choices:
         raise nearest(flag(name), value, choices)
     if least is not None and value < least:
@@ -100,7 +103,7 @@ WHAT = ("suite", "model", "sequence", "targets", "seed", "seeds", "null", "sourc
 RUN = (*WHAT, *PLACE, "shard", "dry_run")
 """Of `run` and `compare`."""
 TUNE = ("suite", "model", "sequence", "targets", "source", "device", "engine", "quick", "cache", "jobs", "dry_run")
-"""Tuning has its own seeds, and leaves no run folders."""
+"""Tuning chooses its seeds itself and writes no run folders."""
 IMPORT = ("suite", "targets", "device", "quick", "also", "also_limit", *PLACE[:3])
 
 

@@ -1,7 +1,7 @@
 """Finds methods: by name among the package's, or by path in a user's file. Gives them their settings, and describes them. No torch.
 
-A user's file is never imported here: a process of its own reads it and says what is in it (`describe`). Whoever runs the method, a worker
-that does nothing else, calls `make_method`.
+A user's file is never imported in this process: another process reads it and describes what it defines (`describe`). Only the worker that
+runs the method, and nothing else, calls `make_method`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _known: dict[tuple[str, tuple[object, ...], str], Description] = {}
 
 
 def _described_apart(reference: str, choices: Sequence[Mapping[str, Any]]) -> list[Description]:
-    """By a process of its own, with no standard input to wait for."""
+    """The descriptions, from a separate process with an empty standard input."""
     command = [sys.executable, "-P", "-m", "bench", "describe", reference, json.dumps([dict(settings) for settings in choices])]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)

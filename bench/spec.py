@@ -24,7 +24,7 @@ class RunSpec(BaseModel):
 
     suite: str = "micro"
     model: str = ""
-    """An HF folder or a repository of the Hub, instead of the suite's own base."""
+    """An HF folder or a repository on the Hub that replaces the suite's base."""
     quick: bool = False
     sequence: str = "paper"
     targets: str = "single"
@@ -35,7 +35,7 @@ class RunSpec(BaseModel):
     engine: Engine = "hf"
     null: str = ""
     also: tuple[str, ...] = ()
-    """Tasks of lm-eval, by name or .yaml file, that every row is scored on beside the domains."""
+    """Tasks of lm-eval, by name or .yaml file, on which every row is also scored."""
     also_limit: int | None = Field(default=None, gt=0)
     imported: tuple[str, ...] = ()
     """Domains' checkpoints in order, the base's first; the sequence is then `imported_sequence`."""
@@ -52,7 +52,7 @@ class RunSpec(BaseModel):
         return self.load_suite().targets(self.domains(), self.targets)
 
     def identity(self) -> dict[str, Any]:
-        """What makes this run another one: everything but what is scored beside the domains. Paths count by where they lead."""
+        """What distinguishes this run from others: everything except `also`. Paths are resolved."""
         own = self.model_dump(mode="json", exclude={"also", "also_limit"})
         file, colon, name = self.method.partition(":")
         return own | {
@@ -104,7 +104,7 @@ def _place(name: str, endings: tuple[str, ...] = ()) -> str:
 
 
 class MethodRecord(BaseModel):
-    """A method with its settings, as everything but the process that runs it knows it.
+    """A method with its settings, as processes that do not run it know it.
 
     reference: the name or "path/to/file.py:Class" it was requested by; settings: all of them, by name; source: hash of the code that
     decides what it does; own_stages: its stages differ from those of the baseline run; repairs: it does something after the last stage.

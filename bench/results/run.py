@@ -3,7 +3,7 @@
 manifest.json     what the run is and what it used, with the sha256 of every file below; written last, so a folder with one is complete
 matrix.json       mean scores of every row, both decodings
 metrics.json      every metric, both decodings, with intervals
-also.json         scores of lm-eval's tasks, where they were requested
+also.json         scores of lm-eval's tasks, if --also was given
 samples/*.gz      every answer of every scoring, one file a row of the matrix
 training/*.jsonl  one line a step of every stage, and of what the repair trained
 timing.json       wall time and what took it; the one file that differs between two runs of the same command
@@ -117,7 +117,7 @@ class Run:
 
     @cached_property
     def also(self) -> Also:
-        """What tasks of lm-eval gave each row; empty where none was requested."""
+        """What tasks of lm-eval gave each row; empty without --also."""
         return self._json("also.json") if "also.json" in self.manifest.files else {}
 
     @cached_property

@@ -20,7 +20,7 @@ from bench.results.run import MANIFEST, Also, Manifest, Run, means
 @dataclass(frozen=True)
 class Contents:
     """What lies behind a run's numbers. samples: files of answers, one a domain; logs: training logs, the row's own first; also: what
-    lm-eval's tasks gave, empty where none was requested."""
+    lm-eval's tasks gave, empty without --also."""
 
     samples: Mapping[Row, tuple[Path, ...]]
     logs: Mapping[Row, tuple[Path, ...]]

@@ -35,7 +35,7 @@ def choices_of(methods: str, options: Options) -> list[Choice]:
     for name, words in named:
         for choice in tuned_choices(name, words, options):
             key = repr((name, choice[1]))
-            found.pop(key, None)  # asked for twice: the later place
+            found.pop(key, None)  # named twice: the later place counts
             found[key] = choice
     return list(found.values())
 

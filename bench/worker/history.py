@@ -17,9 +17,9 @@ from bench.worker.workbench import Workbench
 
 
 class RunHistory:
-    """`bench.method.History` of one run. stages: the checkpoints so far, by domain; `charged` holds the FLOPs of each distinct
-    computation asked for, by cache key (asking twice costs once); `free` those of the first stage's expert, which costs nothing; `logs`
-    the log of each training."""
+    """`bench.method.History` of one run. stages: the checkpoints so far, by domain. `charged` holds the FLOPs of each distinct computation
+    requested, by cache key (a repeated request costs nothing); `free` those of the first stage's expert, which the baseline run has
+    already; `logs` the log of each training."""
 
     def __init__(self, bench: Workbench, sequence: tuple[str, ...], seed: int, base: Checkpoint, stages: Mapping[str, Checkpoint]) -> None:
         self.sequence = sequence
@@ -43,7 +43,7 @@ class RunHistory:
 
     @property
     def spent(self) -> float:
-        """FLOPs of everything the method asked for."""
+        """FLOPs of everything the method requested."""
         return sum(self.charged.values())
 
     def checkpoint(self, domain: str) -> Checkpoint:

@@ -230,7 +230,7 @@ def _plain(value: Any) -> Any:
         return value.key
     if isinstance(value, tuple):
         return [_plain(inner) for inner in value]
-    if isinstance(value, MethodRecord):  # what it was asked for by is not what it is
+    if isinstance(value, MethodRecord):  # the name or path that a user typed does not change the work
         return value.model_dump(mode="json", exclude={"reference"})
     return {f.name: _plain(getattr(value, f.name)) for f in fields(value)} if isinstance(value, Setup) else value
 

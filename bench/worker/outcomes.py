@@ -33,7 +33,7 @@ class Log:
 @dataclass(frozen=True)
 class Made:
     """A stage's or a repair's checkpoint (content hash), and what it took. flops: of the stage's own training (0 for a repair); charged:
-    FLOPs of each distinct computation the method asked for, by cache key; free: FLOPs of those that cost it nothing."""
+    FLOPs of each distinct computation that the method requested, by cache key; free: FLOPs of those that cost it nothing."""
 
     checkpoint: str
     flops: float = 0.0

@@ -3,7 +3,7 @@
     python -P -m bench worker --cache FOLDER --lane LANE
 
 Jobs come as JSON lines on what was standard input, events go as JSON lines to what was standard output; whatever else prints goes to
-standard error, and whoever reads standard input finds it empty. A worker keeps to one lane: one that runs a user's method does that
+standard error, and standard input is empty. A worker keeps to one lane: one that runs a user's method does that
 method's jobs and nothing else, and what it computes it remembers under that method's own keys.
 
 When the channel closes, because the parent is done or dead (even by SIGKILL), the process ends at once: everything it was doing is
