@@ -1,4 +1,4 @@
-"""interference-bench: what RL on one domain makes a language model forget of others, and which methods recover it.
+"""interference-bench: how much RL on one domain makes a language model forget other domains, and which methods recover it.
 
 from bench import boards, compare, run
 

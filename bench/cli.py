@@ -25,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Measures what RL on one domain makes a language model forget of others, and which methods recover it.",
+    help="Measures how much RL on one domain makes a language model forget other domains, and which methods recover it.",
 )
 
 
@@ -93,7 +93,7 @@ def _print_summaries(runs: list[Run], full: bool = False) -> None:
 @takes(*RUN, seeds=5)
 def compare(
     methods: Annotated[
-        str, typer.Option(help="Methods, as in refresh[steps=5,30],rollback,mine.py:Mine; `controls` and `all` stand for many.")
+        str, typer.Option(help="Methods, as in refresh[steps=5,30],rollback,mine.py:Mine; `controls` and `all` select groups.")
     ] = "refresh,rollback,replay,controls",
     *,
     options: Options,
@@ -143,7 +143,7 @@ def _execute(plans: list[Plan], options: Options) -> tuple[list[Run], UserError 
 @_one_line_errors
 @takes(*TUNE)
 def tune(
-    method: Annotated[str, typer.Option(help="Method: a name or path/to/file.py:Class, with a search space of its own.")],
+    method: Annotated[str, typer.Option(help="Method: a name or path/to/file.py:Class, that declares a search space.")],
     *,
     options: Options,
 ) -> None:
@@ -173,7 +173,7 @@ def import_(
     *,
     options: Options,
 ) -> None:
-    """Make a run of your own checkpoints; `run --from RUN --method rollback` then repairs it."""
+    """Turn your own checkpoints into a run; `run --from RUN --method rollback` then repairs it."""
     from bench.runs.plan import plan
     from bench.runs.preflight import check_options
 
@@ -246,11 +246,13 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder for report.html, .md, .json, entries.csv and cells.csv.")] = None,
     pair: Annotated[
         list[str] | None,
-        typer.Option(metavar="ONE/OTHER", help="Two entries whose comparison was planned; planned pairs are a family of their own."),
+        typer.Option(
+            metavar="ONE/OTHER", help="Two entries whose comparison was planned; planned pairs are corrected as a separate family."
+        ),
     ] = None,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Compare every two entries, corrected over all pairs.")] = False,
 ) -> None:
-    """Compare finished runs: boards with intervals; with --out also a page to read, and files to compute with."""
+    """Compare finished runs: boards with intervals; with --out also an HTML page, Markdown, JSON and CSV."""
     from bench.files import check_folder
     from bench.report.content import collect, content, planned_pairs
 
@@ -298,7 +300,7 @@ def build_base(
     suite: Annotated[str, typer.Argument(help="The suite whose base to build (micro).")] = "micro",
     out: Annotated[Path, typer.Option(help="Folder for the base.")] = Path("base"),
 ) -> None:
-    """Make a suite's base model from nothing; rerun to resume."""
+    """Make a suite's base model from scratch; rerun to resume."""
     if suite != "micro":
         raise UserError(f"suite {suite!r} has no recipe for a base: only micro has")
     from bench.files import check_folder

@@ -1,5 +1,6 @@
 """Everything about cost: how FLOPs are counted, what a method had access to, what its track allows, what a run cost. No torch.
 
+`worker/history.py` charges each call of a method with it.
 FLOPs are 2 N a token forward and 4 N a token backward (N parameters; 2001.08361, section 2.1). A run's cost is a share of the baseline
 sequence's FLOPs: a constant of the suite where it has a base of its own, and else what this run's baseline stages took.
 """
@@ -102,7 +103,7 @@ class Access:
 
 
 class Cost(BaseModel):
-    """What a run cost: FLOPs of its stages and of everything its method asked for, as shares of the baseline sequence's, and access."""
+    """What a run cost: FLOPs of its stages and of everything its method requested, as shares of the baseline sequence's, and access."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -118,7 +119,7 @@ class Cost(BaseModel):
 @dataclass(frozen=True)
 class Spent:
     """What one verb of a method (a stage, a repair) took. training: FLOPs of the stage itself; charged: FLOPs of each distinct computation
-    it asked for, by cache key."""
+    it requested, by cache key."""
 
     training: float
     charged: Mapping[str, float]
@@ -127,7 +128,7 @@ class Spent:
 
 def cost_of(baseline_flops: float, stages: Iterable[Spent], repair: Spent | None, *, own_stages: bool) -> Cost:
     """A run's cost. baseline_flops: of the baseline sequence's stages (> 0); stages: the method's, whose training counts as 1 where it is
-    the baseline's. What two verbs ask for costs once."""
+    the baseline's. What two verbs request is charged once."""
     verbs = list(stages)
     trained = sum(spent.training for spent in verbs) / baseline_flops if own_stages else 1.0
     verbs += [repair] if repair is not None else []

@@ -93,7 +93,7 @@ def check_folder(path: Path, what: str) -> None:
 
 def check_cache(folder: Path, what: str = "--cache") -> None:
     """Make the cache's folder and its marker if need be. `UserError` where it cannot be written, or where it holds other files and no
-    marker: emptying the cache would delete somebody's own folders."""
+    marker: emptying the cache would delete a user's own folders."""
     check_folder(folder, what)
     if is_cache(folder):
         return

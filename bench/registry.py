@@ -1,4 +1,4 @@
-"""Finds methods: by name among the package's, or by path in a user's file. Gives them their settings, and says what they are. No torch.
+"""Finds methods: by name among the package's, or by path in a user's file. Gives them their settings, and describes them. No torch.
 
 A user's file is never imported in this process: another process reads it and describes what it defines (`describe`). Only the worker that
 runs the method, and nothing else, calls `make_method`.

@@ -1,1 +1,1 @@
-"""Finished runs and what they say: run folders, metrics, estimates, statistics, boards. No torch."""
+"""Finished runs and what they show: run folders, metrics, estimates, statistics, boards. No torch."""

@@ -1,4 +1,4 @@
-"""Boards: which runs compare with which, and who stands where. No torch.
+"""Boards: which runs compare with which, and how they rank. No torch.
 
 A board is a suite, a sequence (or a design of several), a choice of targets and a device; an entry is a method with one choice of
 settings, over its seeds. Board `single` ranks by net recovery, board `all` by retention, both by greedy scores: sharpening alone lifts
@@ -32,7 +32,7 @@ RANKED_BY = {"single": "net recovery", "all": "retention"}
 
 @dataclass(frozen=True)
 class Board:
-    """entries: in order of standing, those whose metric is undefined last. null: domain -> baseline runs with
+    """entries: in ranking order, those whose metric is undefined last. null: domain -> baseline runs with
     null stages after it, where there are any."""
 
     suite: str
@@ -94,7 +94,7 @@ class Board:
 
 
 def boards(runs: Sequence[Run], designs: Mapping[str, Sequence[str]] | None = None) -> list[Board]:
-    """The boards that finished runs make up, each with its entries in order of standing.
+    """The boards that finished runs make up, each with its entries in ranking order.
 
     designs: name -> sequences that make one board together (the suite's own where None). A design's board shows the entries that have
     all its orders; the boards of its orders but the first are left out where it is there. `UserError` for no runs at all.
@@ -142,7 +142,7 @@ def _name(key: tuple[str, ...], sequence: str) -> tuple[str, str, str, str]:
 
 
 def _null_of(key: tuple[str, ...], sequences: Sequence[str], null: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
-    """Null runs of a board's sequences; what their stages damage does not depend on anybody's targets."""
+    """Null runs of a board's sequences; what their stages make the model forget does not depend on the targets."""
     fitting = [run for run in null if _key(run)[:4] == key[:4] and run.manifest.spec.sequence in sequences]
     after = {domain: one_each([run for run in fitting if run.manifest.spec.null == domain]) for domain in _null_domains(fitting)}
     return {domain: tuple(found) for domain, found in after.items()}

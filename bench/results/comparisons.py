@@ -65,7 +65,7 @@ class _Test:
 def compare(
     entries: Sequence[Entry], family: Family, targets: str, decoding: str, planned: Collection[tuple[str, str]] = ()
 ) -> list[Comparison]:
-    """The comparisons of one family among the entries of a board, given in their order of standing.
+    """The comparisons of one family among the entries of a board, given in ranking order.
 
     planned: labels of pairs chosen before the data were seen, for the family of that name; those that the board does not hold are left out.
     """
@@ -135,7 +135,7 @@ def verdict(one: Entry, other: Entry, difference: Value, p: float | None) -> Ver
 
 
 def places(ranked: Sequence[Entry], targets: str) -> dict[str, Places]:
-    """Label -> range of places, of the entries that can have one, in their order of standing.
+    """Label -> range of places, of the entries that can have one, in ranking order.
 
     Neighbours share a range unless a *break* lies between them: their comparison in the family "next" is significant, and so (unadjusted)
     is that of every other pair across it. Provisional entries have no verdicts; they share the places behind all others.

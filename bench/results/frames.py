@@ -1,4 +1,4 @@
-"""Results as pandas frames, for a notebook or a file. pandas is loaded when a frame is asked for."""
+"""Results as pandas frames, for a notebook or a file. pandas is loaded when a frame is made."""
 
 from __future__ import annotations
 

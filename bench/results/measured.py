@@ -176,7 +176,7 @@ class Measured:
 
     @cached_property
     def recovered(self) -> list[np.ndarray]:
-        """What the targets won back, summed."""
+        """What the repair recovered of the targets, summed."""
         return self.linear(lambda o: metrics.recovered(o)[..., o.targets].sum(-1))
 
     @cached_property

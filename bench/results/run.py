@@ -1,4 +1,4 @@
-"""A run's folder: what is in it, how it is written, how it is read. No torch; pandas only for frames.
+"""A run's folder: what is in it and how it is read (`write.py` writes it, called by `runs/execute.py`). No torch; pandas only for frames.
 
 manifest.json     what the run is and what it used, with the sha256 of every file below; written last, so a folder with one is complete
 matrix.json       mean scores of every row, both decodings

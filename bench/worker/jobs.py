@@ -89,7 +89,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Start(Job):
-    """The base's checkpoint, and what the manifest says of the machine."""
+    """The base's checkpoint, and what the manifest records of the machine."""
 
     rank: ClassVar[int] = -1
     setup: Setup

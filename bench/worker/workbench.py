@@ -210,7 +210,7 @@ class Workbench:
         return Made({"checkpoint": trained.hash, "steps": trainer.total}, meter.flops)
 
     def stage_flops(self, checkpoint: Checkpoint, domain: str, *, seed: int) -> float:
-        """FLOPs of a plain stage that somebody else trained: the suite's constant, or where it has none what one step of it takes at its
+        """FLOPs of a stage that was trained elsewhere: the suite's constant, or where it has none what one step of it takes at its
         end, sampled here, times the suite's steps. A step samples its answers (2 N a token) and trains on them (6 N)."""
         if domain in self.suite.stage_flops:
             return self.suite.stage_flops[domain]
