@@ -70,7 +70,11 @@ class Stage:
 
 
 class PromptChoice(Protocol):
-    """Which training prompts a step uses. A dataclass; `state` holds what resuming needs besides its fields."""
+    """Which training prompts a step uses. A dataclass; `state` holds what resuming needs besides its fields.
+
+    The other hooks may have a `state` too. A hook that keeps something between steps must keep it there, as plain values and tensors: it is
+    all that an interrupted training restores of a hook.
+    """
 
     state: dict[str, Any]
 

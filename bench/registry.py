@@ -165,7 +165,9 @@ def make_method(reference: str, settings: Mapping[str, Any]) -> Method:
 def tuned_file(record: MethodRecord) -> Path:
     """Where `python -m bench tune` keeps the record of a method's trials: beside the method, tuned/<name>.json."""
     folder = Path(baselines.__file__).parent if record.from_package else Path(record.reference.partition(":")[0]).parent
-    return folder / "tuned" / f"{record.name}.json"
+    file = record.reference.partition(":")[0]
+    name = record.name if record.from_package else f"{Path(file).stem}-{record.name}"
+    return folder / "tuned" / f"{name}.json"
 
 
 def tuned_settings(reference: str, board: str) -> dict[str, Any]:

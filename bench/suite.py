@@ -173,9 +173,12 @@ class Suite(_Strict):
         return task
 
     def task_hash(self, domain: str) -> str:
-        """Hash of the code that decides a task's items and scores, and for a user's task of the data files beside it. `UserError` where
-        the code cannot be hashed."""
-        source = self.tasks[domain].partition(":")[0]
+        """Hash of the code that decides a task's items and scores, for a user's task with the data files beside it; and the class's name.
+        `UserError` where the code cannot be hashed."""
+        source, _, name = self.tasks[domain].partition(":")
+        return f"{self._source_hash(domain, source)} {name}"
+
+    def _source_hash(self, domain: str, source: str) -> str:
         if source.partition(".")[0] == "tasks":
             return _code_hash(source)
         try:
@@ -210,6 +213,10 @@ class Suite(_Strict):
     def board(self, sequence: str, targets: str, model: str = "") -> str:
         """The key of tuned settings: suite, model, sequence and targets. A design uses the settings of its first sequence."""
         return " ".join([self.id, *([Path(model).name] if model else []), self.designs.get(sequence, (sequence,))[0], targets])
+
+    def is_own_base(self, content: str) -> bool:
+        """Whether a model, by content hash, is the suite's own base, for which `stage_flops` was measured."""
+        return self.base is not None and self.base.content == content
 
     def sequence_flops(self, sequence: Iterable[str]) -> float:
         """FLOPs of the plain stages of a sequence, of which costs are shares. 0 if the suite has no `stage_flops`."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from tasks.own_files import OURS, OwnFiles, SourceError, bytes_hash, parsed, source_text
 
 
-def _stripped(tree: ast.AST) -> str:
+def _stripped(tree: ast.AST, *, imports: bool = False) -> str:
     """The tree without bare strings (docstrings, and those under constants and fields) and without imports: a file gives the same
     results after it, or its helpers, have moved."""
     for node in ast.walk(tree):
@@ -24,7 +24,8 @@ def _stripped(tree: ast.AST) -> str:
                 kept = [
                     line
                     for line in block
-                    if not (isinstance(line, ast.Import | ast.ImportFrom) or (isinstance(line, ast.Expr) and _is_text(line.value)))
+                    if (imports or not isinstance(line, ast.Import | ast.ImportFrom))
+                    and not (isinstance(line, ast.Expr) and _is_text(line.value))
                 ]
                 setattr(node, name, kept or ([ast.Pass()] if name == "body" and not isinstance(node, ast.Module) else []))
     return _dumped(tree)
@@ -40,13 +41,16 @@ def _is_text(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
-def text_hash(source: str) -> str:
-    """sha256 of Python source, the same for any comments, docstrings and layout. An indented class or function is taken as it is."""
+def text_hash(source: str, *, imports: bool = False) -> str:
+    """sha256 of Python source, the same for any comments, docstrings and layout. An indented class or function is taken as it is.
+
+    imports: import lines count. In a user's file they may choose between two functions of a helper; in the package they do not, so that
+    moving a module changes no result."""
     try:
         tree = ast.parse(source)
     except IndentationError:
         tree = ast.Module(ast.parse("if True:\n" + source).body[0].body, [])
-    return hashlib.sha256(_stripped(tree).encode()).hexdigest()
+    return hashlib.sha256(_stripped(tree, imports=imports).encode()).hexdigest()
 
 
 @functools.cache
@@ -125,10 +129,13 @@ class _Source:
 
     @classmethod
     def of(cls, file: Path, module: str) -> _Source:
-        own = OwnFiles(file.parent, (file,), ()) if module.partition(".")[0] in OURS else OwnFiles.of(file)
-        parts = [f"{own.name(helper)} {_file_hash(helper)}" for helper in sorted(own.modules[1:])]
+        ours = module.partition(".")[0] in OURS
+        own = OwnFiles(file.parent, (file,), ()) if ours else OwnFiles.of(file)
+        parts = [f"{own.name(helper)} {_file_hash(helper, imports=not ours)}" for helper in sorted(own.modules[1:])]
         parts += [f"{own.name(data)} {bytes_hash(data)}" for data in own.data]
-        return cls(_file_hash(file), tuple(parts), tuple(source_text(each) for each in own.modules if parsed(each) is not None))
+        return cls(
+            _file_hash(file, imports=not ours), tuple(parts), tuple(source_text(each) for each in own.modules if parsed(each) is not None)
+        )
 
 
 _noted: dict[str, _Source] = {}
@@ -159,6 +166,6 @@ def class_hash(cls: type, package: str) -> str:
     return hashlib.sha256("\n".join([source.first, *parts]).encode()).hexdigest() if parts else source.first
 
 
-def _file_hash(file: Path) -> str:
+def _file_hash(file: Path, *, imports: bool) -> str:
     """sha256 of what decides results in a Python file; of its bytes where it cannot be parsed."""
-    return bytes_hash(file) if parsed(file) is None else text_hash(source_text(file))
+    return bytes_hash(file) if parsed(file) is None else text_hash(source_text(file), imports=imports)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -93,9 +94,12 @@ def _numbers(result: dict[str, Any]) -> dict[str, list[float]]:
     numbers = {}
     for key, value in result.items():
         metric, _, kind = key.partition(",")
-        if kind and not metric.endswith("_stderr") and isinstance(value, int | float):
+        if kind and not metric.endswith("_stderr") and isinstance(value, int | float) and math.isfinite(value):
             error = result.get(f"{metric}_stderr,{kind}")
-            numbers[metric if kind == "none" else f"{metric}, {kind}"] = [value, error if isinstance(error, int | float) else 0.0]
+            numbers[metric if kind == "none" else f"{metric}, {kind}"] = [
+                value,
+                error if isinstance(error, int | float) and math.isfinite(error) else 0.0,
+            ]
     return numbers
 
 

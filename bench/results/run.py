@@ -243,6 +243,8 @@ def distinct_seeds(runs: list[Run]) -> list[Run]:
             ("targets", first.targets, run.targets),
             ("methods", first.manifest.method.name, run.manifest.method.name),
             ("settings", first.manifest.method, run.manifest.method),
+            ("devices", first.manifest.numerics.get("device"), run.manifest.numerics.get("device")),
+            ("engines", first.manifest.spec.engine, run.manifest.spec.engine),
             ("null stages", first.manifest.spec.null, run.manifest.spec.null),
         ):
             if one != other:

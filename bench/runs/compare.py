@@ -72,11 +72,17 @@ def tuned_choices(method: str, words: Sequence[str], options: Options) -> list[C
 def with_tuned(method: str, settings: Sequence[Mapping[str, Any]], options: Options) -> list[Choice]:
     """Each of the given settings on top of the method's tuned ones, in their types. Those that equal its defaults are left out: equal runs
     have one name."""
-    suite = load_suite(options.suite, quick=options.quick)
-    tuned = tuned_settings(method, suite.board(options.sequence, options.targets, options.model))
+    tuned = tuned_settings(method, board_of(options))
     defaults, *found = describe_all(method, [{}, *(tuned | dict(each) for each in settings)])
     plain = defaults.record.settings
     return [(method, {key: value for key, value in each.given.items() if value != plain[key]}) for each in found]
+
+
+def board_of(options: Options) -> str:
+    """The board that settings are tuned for and kept under; with --from, that of the run."""
+    where = _where(options)
+    suite = load_suite(where["suite"], quick=where["quick"])
+    return suite.board(where.get("sequence", options.sequence), options.targets, where["model"])
 
 
 def plans_of(choices: Sequence[Choice], options: Options, split: Split = "test") -> list[Plan]:

@@ -151,6 +151,8 @@ class Folders:
         except OSError as error:
             where = self._out / planned.spec.folder_name()
             self.failed.append(FailedRun(planned, str(disk_error(str(where), error)), retry=False))
+        except (UserError, ValueError) as error:  # of this run alone: the others go on
+            self.failed.append(FailedRun(planned, f"its folder could not be written: {' '.join(str(error).split())}", retry=True))
 
 
 def check_folders(plans: Sequence[Plan], out: Path) -> None:
@@ -187,7 +189,7 @@ def _hold(folder: Path, held: ExitStack) -> None:
 
 def _write(planned: Plan, outcomes: Mapping[str, Any], out: Path, timing: Mapping[str, Any]) -> Run:
     """The folder of a run all of whose jobs are done."""
-    spec, suite = planned.spec, planned.spec.load_suite()
+    spec, suite = planned.spec, planned.suite
     made = {row: outcomes[job.key] for row, job in planned.maker_of.items()}
     scored = {row: [outcomes[planned.scoring(row, domain).key] for domain in planned.sequence] for row in made}
     norms = outcomes[planned.distances.key].norms
@@ -226,9 +228,10 @@ def measured(run: Run) -> dict[str, Any]:
 
 
 def cost(planned: Plan, outcomes: Mapping[str, Any]) -> Cost:
-    """What a run cost, as shares of the baseline sequence's FLOPs: a constant of the suite where it has a base of its own, and else what
-    this run's baseline stages took."""
-    whole = planned.spec.load_suite().sequence_flops(planned.sequence)
+    """What a run cost, as shares of the baseline sequence's FLOPs: a constant of the suite for its own base, and else
+    what this run's baseline stages took."""
+    start = outcomes[planned.makers.baseline[0].key]
+    whole = planned.suite.sequence_flops(planned.sequence) if planned.suite.is_own_base(start.checkpoint) else 0.0
     whole = whole or sum(outcomes[job.key].flops for job in planned.makers.baseline[1:])
 
     def spent(outcome: Any) -> Spent:

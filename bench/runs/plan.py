@@ -10,6 +10,7 @@ from bench.errors import UserError, nearest
 from bench.registry import describe
 from bench.results.rows import Row, Rows, rows_of
 from bench.spec import MethodRecord, RunSpec
+from bench.suite import Suite
 from bench.worker.jobs import Distances, Job, LMEval, Recover, Score, Setup, Stage, Start
 from tasks.task import Split
 
@@ -19,9 +20,10 @@ Maker = Start | Stage | Recover
 
 @dataclass(frozen=True)
 class Plan:
-    """One run's part of the graph. makers: the job behind each row; settings: those that were given for the method."""
+    """One run's part of the graph. suite: as it was when the run was planned; makers: the job behind each row."""
 
     spec: RunSpec
+    suite: Suite
     method: MethodRecord
     sequence: tuple[str, ...]
     targets: tuple[str, ...]
@@ -86,6 +88,8 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
         raise UserError(f"--null {spec.null}: imported checkpoints are trained already, so nothing can be permuted; leave out --null")
     if spec.null and spec.null not in sequence[:-1]:
         raise nearest("domain before the last", spec.null, sequence[:-1])
+    if spec.model and suite.base:
+        raise UserError(f"--model {spec.model}: suite {spec.suite} has a base of its own; choose a suite without one, or copy its file")
     if not (spec.model or spec.imported or suite.base):
         raise UserError(f"suite {spec.suite} has no model of its own: add --model, a folder or a repository of the Hub (Qwen/Qwen3-0.6B)")
     method = describe(spec.method, spec.settings).record
@@ -104,7 +108,7 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
     last = own[-1]
     assert isinstance(last, Stage)
     final = Recover(last, sequence, targets, method) if method.repairs else last
-    return Plan(spec, method, sequence, targets, split, Rows(baseline, own, final))
+    return Plan(spec, suite, method, sequence, targets, split, Rows(baseline, own, final))
 
 
 def graph_of(plans: Iterable[Plan]) -> dict[str, Job]:

@@ -30,7 +30,7 @@ from bench.results.estimates import Measured, Order
 from bench.results.rows import Rows
 from bench.results.statistics import crossed_interval
 from bench.runs import preflight
-from bench.runs.compare import plans_of
+from bench.runs.compare import board_of, plans_of
 from bench.runs.execute import cost
 from bench.runs.machine import default_jobs
 from bench.runs.plan import Plan, graph_of
@@ -92,6 +92,9 @@ def trials_of(method: str) -> list[dict[str, Any]]:
 def plans_for(method: str, options: Options) -> list[list[Plan]]:
     """The plans of each trial, one a development seed, scored on validation items."""
     apart = options.but(seed=SEEDS[0], seeds=len(SEEDS))
+    if options.source is None:  # a design is tuned on its first order, which its settings are kept for
+        suite = load_suite(options.suite, quick=options.quick)
+        apart = apart.but(sequence=suite.orders(options.sequence)[0])
     return [plans_of([(method, trial)], apart, "validation") for trial in trials_of(method)]
 
 
@@ -135,7 +138,7 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
         chosen=max(allowed, key=lambda trial: (trial.points, -trial.cost)).settings if allowed else {},
     )
     if not options.quick:
-        keep(record, suite.board(options.sequence, options.targets, options.model), found)
+        keep(record, board_of(options), found)
     if not allowed:
         raise UserError(f"method {method}: no trial came through within its track; the last one: {trials[-1].verdict}")
     return found

@@ -44,13 +44,15 @@ _UNREADABLE = (DamagedError, OSError, ValueError, KeyError, TypeError, Attribute
 
 @dataclass(frozen=True)
 class Entry:
-    """One cached result. value: small JSON; flops: what it cost when made; folder: its files."""
+    """One cached result. value: small JSON; flops: what it cost when made; folder: its files; work: the key without its owner, the same for
+    whoever made it."""
 
     key: str
     kind: str
     value: dict[str, Any]
     flops: float
     folder: Path
+    work: str
 
 
 @dataclass
@@ -182,7 +184,9 @@ class Cache:
             if "tensors" in entry["value"]:
                 self._verify(self.tensors(entry["value"]["tensors"]))
             self._verified.add(name)
-        return Entry(name, entry["kind"], entry["value"], entry["flops"], folder)
+        own = {name: value for name, value in entry["key"].items() if name != "owner"}
+        work = key_hash({"kind": entry["kind"], **own})
+        return Entry(name, entry["kind"], entry["value"], entry["flops"], folder, work)
 
     def _verify(self, stored: Tensors) -> None:
         if not re.fullmatch("[0-9a-f]{64}", stored.hash) or stored.folder.parent != self.folder / "checkpoints":

@@ -96,13 +96,12 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed training needs, as `torch.save` takes it."""
-        choice = self.training.prompts
         return {
             "step": self.step,
             "shared": self.shared,
             "parameters": {name: p.detach() for name, p in self.parameters.items()},
             "optimizer": self.optimizer.state_dict(),
-            "prompts": None if choice is None else choice.state,
+            "hooks": {name: hook.state for name, hook in self._keeping_state().items()},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -114,8 +113,13 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.writer is not None:
             self.writer.take(self.model)
-        if self.training.prompts is not None:
-            self.training.prompts.state = state["prompts"]
+        for name, hook in self._keeping_state().items():
+            hook.state = state["hooks"][name]
+
+    def _keeping_state(self) -> dict[str, Any]:
+        """The training's hooks that keep something between steps, by field."""
+        hooks = {name: getattr(self.training, name) for name in ("prompts", "penalty", "gradient", "advantages")}
+        return {name: hook for name, hook in hooks.items() if hasattr(hook, "state")}
 
     def steps(self) -> Iterator[dict[str, Any]]:
         """Train to the end; yields a log line after each step. `DivergedError` if the loss or the gradient is not finite."""

@@ -93,7 +93,7 @@ class RunHistory:
         return self._tensors("gradient", self._bench.gradient(checkpoint, domain, count, seed=self.seed), domain, count)
 
     def _charge(self, entry: Entry) -> Entry:
-        self.charged[entry.key] = entry.flops
+        self.charged[entry.work] = entry.flops
         return entry
 
     def _checkpoint(self, entry: Entry) -> Checkpoint:

@@ -17,9 +17,6 @@ from bench.spec import Device, Engine, MethodRecord
 from bench.suite import Suite, load_suite
 from tasks.task import Split
 
-PACKAGE = "package"
-"""The lane of methods that came with the package."""
-
 
 @dataclass(frozen=True)
 class Setup:
@@ -58,11 +55,10 @@ class Job:
 
     @property
     def lane(self) -> str:
-        """Whose code a process that does this job has run: "" for no method, `PACKAGE` for the package's methods, otherwise the class and
-        the source hash of a user's method. A process keeps to one lane, so no method's code shares a process with scoring or with another
-        user's method."""
+        """Whose code a process that does this job has run: "" for the package's only, otherwise the class and the source hash of a user's
+        method. A process keeps to one lane, so a user's code shares no process with scoring or with another method."""
         method = self.method
-        return "" if method is None else PACKAGE if method.from_package else f"{method.name}-{method.source}"
+        return "" if method is None or method.from_package else f"{method.name}-{method.source}"
 
     @property
     def like(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.checkpoint import Checkpoint
+from bench.errors import UserError
 from bench.method import Method, Training
 from bench.method import Stage as MethodStage
 from bench.registry import make_method
@@ -17,6 +18,7 @@ from bench.worker.jobs import Distances, Job, LMEval, Recover, Score, Setup, Sta
 from bench.worker.keys import Numerics
 from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Started
 from bench.worker.workbench import Workbench
+from tasks.source import class_hash
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -78,7 +80,7 @@ class Performer:
         """A stage of the baseline run: trained here, or a user's."""
         if job.setup.imported:
             checkpoint = bench.checkpoint(job.setup.imported[job.index + 1])
-            return Made(checkpoint.hash, bench.stage_flops(checkpoint, job.domain, seed=job.seed))
+            return Made(checkpoint.hash, bench.stage_flops(checkpoint, job.domain, seed=job.seed, base=job.setup.imported[0]))
         training = Training.on(job.domain)
         entry = bench.train(parent, training, seed=job.seed, null=job.null)
         return Made(entry.value["checkpoint"], entry.flops, logs=(Log(_what(training), str(entry.folder / "log.jsonl")),))
@@ -92,13 +94,19 @@ class Performer:
 
     def _bench(self, setup: Setup) -> Workbench:
         if setup not in self._benches:
-            numerics = Numerics.choose(setup.device, setup.engine)
-            self._benches[setup] = Workbench(setup.load_suite(), self._cache, numerics, self._report, setup.model)
+            numerics, suite = Numerics.choose(setup.device, setup.engine), setup.load_suite()
+            if suite.fingerprint() != setup.fingerprint:
+                raise UserError(f"suite {setup.suite}: its file or tasks were edited during the run; rerun the command")
+            self._benches[setup] = Workbench(suite, self._cache, numerics, self._report, setup.model)
         return self._benches[setup]
 
 
 def _method(record: MethodRecord) -> Method:
-    return make_method(record.reference, record.settings)
+    """The method, if its code is still what was planned; results of other code must not go under this record."""
+    method = make_method(record.reference, record.settings)
+    if class_hash(type(method), "baselines") != record.source:
+        raise UserError(f"method {record.name}: its code was edited during the run; rerun the command")
+    return method
 
 
 def _history(bench: Workbench, sequence: tuple[str, ...], seed: int, previous: list[Checkpoint]) -> RunHistory:

@@ -54,14 +54,14 @@ def main(cache_folder: str, lane: str) -> None:
     from bench.training.grpo import DivergedError
     from bench.user_code import no_breakpoint
     from bench.worker import outcomes
-    from bench.worker.jobs import PACKAGE, from_json
+    from bench.worker.jobs import from_json
     from bench.worker.perform import Performer
 
     sys.breakpointhook = no_breakpoint
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    cache = Cache(Path(cache_folder), owner="" if lane == PACKAGE else lane)
+    cache = Cache(Path(cache_folder), owner=lane)
     current = ""
     performer = Performer(cache, lambda event: send({"job": current, **event}))
     while True:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -21,7 +23,7 @@ from transformers import PreTrainedModel
 
 from bench.checkpoint import Checkpoint, DamagedError, Tensors
 from bench.costs import Meter
-from bench.errors import UserError
+from bench.errors import UserError, nearest
 from bench.evaluation import lm_eval as general
 from bench.evaluation.scoring import mean_score, score_domain
 from bench.files import canonical
@@ -40,6 +42,8 @@ from bench.weights import WEIGHTS
 from bench.worker.keys import DERIVATIVES_CODE, SCORING_CODE, TRAINING_CODE, Numerics, declared
 from tasks.source import modules_hash
 from tasks.task import Split
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -118,11 +122,15 @@ class Workbench:
         return torch.autocast(self.numerics.device, torch.bfloat16) if self.numerics.bf16 else nullcontext()
 
     def _key(self, checkpoint: Checkpoint, code: tuple[str, ...], domains: list[str]) -> dict[str, Any]:
+        for domain in domains:
+            if domain not in self.suite.tasks:
+                raise nearest("domain", domain, self.suite.domains)
         return {
             "checkpoint": checkpoint.hash,
             "tasks": {domain: self.suite.task_hash(domain) for domain in sorted(domains)},
             "numerics": self.numerics.described(),
             "prompting": self.suite.prompting.model_dump(),
+            "at_once": self.suite.answers_at_once,
             "code": modules_hash(*code, *(("bench.training.engines.vllm",) if self.numerics.engine == "vllm" else ())),
         }
 
@@ -192,8 +200,8 @@ class Workbench:
         )
         lines: list[dict[str, Any]] = []
         snapshot = work / "snapshot.pt"
-        if snapshot.exists():
-            saved = torch.load(snapshot, weights_only=True, map_location="cpu")
+        saved = _loaded_snapshot(snapshot)
+        if saved is not None:
             trainer.restore(saved["trainer"])
             lines, meter.flops = saved["lines"], saved["flops"]
             del saved
@@ -203,16 +211,15 @@ class Workbench:
             self.report({"event": "step", "what": label, "of": trainer.total, **line})
             if trainer.step % self.suite.snapshot_every == 0 and trainer.step < trainer.total:
                 state = {"trainer": trainer.state(), "lines": lines, "flops": meter.flops}
-                torch.save(state, work / "snapshot.tmp")
-                (work / "snapshot.tmp").replace(snapshot)
+                _save_snapshot(state, snapshot)
         (files / "log.jsonl").write_text("".join(canonical(line) + "\n" for line in lines), encoding="utf-8")
         trained = self.cache.store.add_model(trainer.finished(), parent.folder)
         return Made({"checkpoint": trained.hash, "steps": trainer.total}, meter.flops)
 
-    def stage_flops(self, checkpoint: Checkpoint, domain: str, *, seed: int) -> float:
-        """FLOPs of a stage that was trained elsewhere: the suite's constant, or where it has none what one step of it takes at its
-        end, sampled here, times the suite's steps. A step samples its answers (2 N a token) and trains on them (6 N)."""
-        if domain in self.suite.stage_flops:
+    def stage_flops(self, checkpoint: Checkpoint, domain: str, *, seed: int, base: str) -> float:
+        """FLOPs of a stage that was trained elsewhere from `base` (a content hash): the suite's constant for its own base, and else the
+        suite's steps times what one step takes at the stage's end, sampled here (2 N a token to sample, 6 N to train)."""
+        if self.suite.is_own_base(base) and domain in self.suite.stage_flops:
             return self.suite.stage_flops[domain]
         settings = self.suite.grpo
         key = self._key(checkpoint, DERIVATIVES_CODE, [domain]) | {"prompts": settings.prompts, "group": settings.group, "seed": seed}
@@ -342,3 +349,31 @@ class Workbench:
 
         self.report({"event": "statistic", "what": f"{kind} of {domain}"})
         return self.cache.remember(kind, key, make)
+
+
+def _save_snapshot(state: dict[str, Any], snapshot: Path) -> None:
+    """Whole or not at all. `UserError` where a hook keeps in its `state` what could not be read back."""
+    unfinished = snapshot.with_suffix(".tmp")
+    with unfinished.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    if not snapshot.exists():
+        try:
+            torch.load(unfinished, weights_only=True, map_location="cpu")
+        except Exception as error:
+            unfinished.unlink()
+            raise UserError("a hook's `state` must hold plain values and tensors only, so that training can resume from it") from error
+    unfinished.replace(snapshot)
+
+
+def _loaded_snapshot(snapshot: Path) -> dict[str, Any] | None:
+    """What was saved; None where nothing was, or where it cannot be read and training starts again."""
+    if not snapshot.exists():
+        return None
+    try:
+        return torch.load(snapshot, weights_only=True, map_location="cpu")
+    except Exception as error:
+        log.warning("snapshot %s cannot be read, so this training starts again: %s", snapshot, error)
+        snapshot.unlink()
+        return None

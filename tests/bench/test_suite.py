@@ -347,3 +347,22 @@ def test_a_task_with_too_few_items_says_so(tmp_path: Path) -> None:
     suite = load_suite(str(own_suite(tmp_path, OWN.replace("str(rng.random())", "str(rng.randint(1, 50))"), test_items=512)))
     with pytest.raises(UserError, match=r"task own: split 'test' has only \d+ latents .* not 512; widen .* fewer test_items"):
         suite.items("own", "test")
+
+
+def test_two_classes_of_one_file_are_two_tasks(tmp_path: Path) -> None:
+    task = (FOLDER.parents[1] / "tasks" / "micro" / "math.py").read_text()
+    (tmp_path / "own.py").write_text(task + "\n\nclass Lenient(Math):\n    pass\n")
+    content = yaml.safe_load((FOLDER / "micro.yaml").read_text())
+    hashes = []
+    for name in ("Math", "Lenient"):
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(content | {"tasks": content["tasks"] | {"math": f"own.py:{name}"}}))
+        hashes.append(load_suite(str(file)).task_hash("math"))
+    assert hashes[0] != hashes[1]
+
+
+def test_only_the_suites_own_base_has_constant_costs() -> None:
+    suite = load_suite("micro")
+    assert suite.is_own_base(suite.base.content)
+    assert not suite.is_own_base("0" * 64)
+    assert not load_suite("gym").is_own_base("0" * 64)

@@ -334,3 +334,19 @@ def test_a_helper_that_is_no_python_counts_by_its_bytes(beside: Callable[..., st
     lazy = "class Rule:\n    def late(self):\n        import helper_own\n"
     before = beside(mine_py=lazy, helper_own_py="x = (\n")
     assert beside(helper_own_py="x = ((\n") != before
+
+
+def test_imports_count_in_a_users_file_only() -> None:
+    strict, loose = (f"from helper import {name} as check\n\nVALUE = check\n" for name in ("strict", "loose"))
+    assert text_hash(strict) == text_hash(loose)
+    assert text_hash(strict, imports=True) != text_hash(loose, imports=True)
+
+
+def test_another_import_is_another_class_of_a_users_file(folder: Path) -> None:
+    hashes = []
+    for name in ("floor", "ceil"):
+        module = f"hashed_user_{name}"
+        (folder / f"{module}.py").write_text(f"from math import {name} as rounded\n\n\nclass Mine:\n    way = rounded\n")
+        importlib.invalidate_caches()
+        hashes.append(class_hash(importlib.import_module(module).Mine, "tasks"))
+    assert hashes[0] != hashes[1]

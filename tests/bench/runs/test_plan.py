@@ -71,3 +71,8 @@ def test_what_cannot_be_run_is_refused_before_anything_is_planned(given: dict, m
         plan(RunSpec(**given))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_another_model_goes_to_a_suite_without_a_base() -> None:
+    with pytest.raises(UserError, match="has a base of its own"):
+        plan(RunSpec(model="somebody/model"))

@@ -10,6 +10,7 @@ import pytest
 import baselines
 from bench.api import tune
 from bench.errors import UserError
+from bench.options import Options
 from bench.registry import tuned_settings
 from bench.runs import tune as tuning
 from bench.runs.tune import MAX_TRIALS, SEEDS, Record, table, trials_of
@@ -99,7 +100,7 @@ def test_chosen_is_the_best_that_is_allowed_and_the_cheapest_of_equals(tuned: tu
 
 def test_the_record_is_kept_beside_the_method_under_its_board(tuned: tuple[Record, Path]) -> None:
     record, place = tuned
-    kept = json.loads((place / "tuned" / "Mine.json").read_text())
+    kept = json.loads((place / "tuned" / "mine-Mine.json").read_text())
     board = f"{record.suite} math-qa single"
     assert board in kept
     assert Record.model_validate(kept[board]) == record
@@ -133,3 +134,10 @@ def test_a_record_that_could_not_be_kept_is_not_begun(tmp_path: Path) -> None:
     (tmp_path / "tuned").write_text("a file, not a folder")
     with pytest.raises(UserError, match="cannot be kept there"):
         tune(f"{tmp_path}/mine.py:Mine", cache=tmp_path / "cache", display=False)
+
+
+def test_a_design_is_tuned_on_the_order_that_its_settings_are_kept_for() -> None:
+    options = Options(sequence="balanced", targets="all")
+    plans = tuning.plans_for("refresh", options)
+    assert {planned.spec.sequence for part in plans for planned in part} == {"paper"}
+    assert {len(part) for part in plans} == {len(SEEDS)}

@@ -28,7 +28,7 @@ class Pretends:
 
     def _entry(self, *key: Any) -> Entry:
         value = {"checkpoint": key[-1], "tensors": key[-1], "greedy": 0.5}
-        return Entry(repr(key), "any", value, 10.0, self.folder)
+        return Entry(repr(key), "any", value, 10.0, self.folder, repr(key))
 
     def train(self, parent: str, training: Training, *, seed: int, purpose: str = "stage") -> Entry:
         return self._entry(purpose, seed, training.steps, f"{parent}+{'+'.join(training.mixture)}")
@@ -98,3 +98,10 @@ def test_scores_are_of_validation_items(history: RunHistory) -> None:
     assert history.score("base", "math") == 0.5
     assert all("'validation'" in key for key in history.charged)
     assert history.access.prompts == {"math": history._bench.suite.validation_items}
+
+
+def test_the_same_work_costs_once_whoever_made_it(tmp_path: Path) -> None:
+    history = RunHistory(Pretends(tmp_path), ("code", "math"), 0, "base", {})
+    for owner in ("", "mine"):
+        history._charge(Entry(f"key of {owner}", "fisher", {}, 10.0, tmp_path, "the work"))
+    assert sum(history.charged.values()) == 10.0

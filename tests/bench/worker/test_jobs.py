@@ -12,7 +12,7 @@ from bench.runs.plan import graph_of, plan
 from bench.spec import MethodRecord, ModelRecord, RunSpec
 from bench.suite import load_suite
 from bench.worker import outcomes
-from bench.worker.jobs import PACKAGE, Distances, Job, LMEval, Recover, Score, Stage, Start, from_json, to_json
+from bench.worker.jobs import Distances, Job, LMEval, Recover, Score, Stage, Start, from_json, to_json
 from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Started
 
 RECORD = MethodRecord(
@@ -119,9 +119,9 @@ def test_lanes_keep_methods_apart() -> None:
     edited = mine.model_copy(update={"source": "c" * 64})
     last = plan(RunSpec()).makers.baseline[-1]
     repairs = [Recover(last, ("code",), ("code",), record) for record in (RECORD, mine, twin, edited)]
-    assert repairs[0].lane == PACKAGE
+    assert repairs[0].lane == ""
     assert len({job.lane for job in repairs}) == 4
-    assert {Score(job, "code", "test").lane for job in repairs} == {""}, "scoring happens in a process that loaded no method"
+    assert {Score(job, "code", "test").lane for job in repairs} == {""}, "scoring happens in a process that ran no user's method"
     assert last.lane == ""
 
 

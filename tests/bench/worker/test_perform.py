@@ -1,0 +1,74 @@
+"""A worker does what was planned and nothing else; an interrupted training resumes from a sound snapshot only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.errors import UserError
+from bench.method import Training
+from bench.registry import describe
+from bench.runs.plan import plan
+from bench.spec import RunSpec
+from bench.storage.cache import Cache
+from bench.worker.perform import Performer, _method
+from bench.worker.workbench import Workbench, _loaded_snapshot, _save_snapshot
+
+MINE = """from bench.method import Method
+
+
+class Mine(Method):
+    def recover(self, checkpoint, targets, history):
+        return checkpoint
+"""
+
+
+def test_a_method_edited_during_the_run_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    record = describe(f"{file}:Mine").record
+    assert _method(record).settings() == {}
+    file.write_text(MINE.replace("return checkpoint", "return history.base"))
+    with pytest.raises(UserError, match="edited during the run"):
+        _method(record)
+
+
+def test_a_suite_edited_during_the_run_is_refused(tiny_suite: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(tiny_suite.read_text())
+    start = plan(RunSpec(suite=str(file), device="cpu", sequence="math-qa")).makers.baseline[0]
+    file.write_text(file.read_text().replace("test_items: 16", "test_items: 18"))
+    with pytest.raises(UserError, match="edited during the run"):
+        Performer(Cache(tmp_path / "cache"), lambda event: None).perform(start, {})
+
+
+def test_a_domain_that_the_suite_lacks_is_named_with_its_neighbours(tiny_bench: Workbench) -> None:
+    with pytest.raises(UserError, match="did you mean math"):
+        tiny_bench.train(tiny_bench.base, Training.on("mth"), seed=100)
+
+
+def test_a_snapshot_is_read_back_as_it_was_saved(tmp_path: Path) -> None:
+    file = tmp_path / "snapshot.pt"
+    assert _loaded_snapshot(file) is None
+    _save_snapshot({"lines": [{"step": 4}], "weights": torch.ones(3)}, file)
+    found = _loaded_snapshot(file)
+    assert found["lines"] == [{"step": 4}]
+    assert found["weights"].tolist() == [1, 1, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["snapshot.pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no snapshot"])
+def test_a_snapshot_that_cannot_be_read_starts_the_training_again(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "snapshot.pt"
+    file.write_bytes(content)
+    assert _loaded_snapshot(file) is None
+    assert not file.exists()
+
+
+def test_a_state_that_could_not_be_resumed_from_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="plain values and tensors"):
+        _save_snapshot({"state": defaultdict(Path)}, tmp_path / "snapshot.pt")
+    assert not list(tmp_path.iterdir())
