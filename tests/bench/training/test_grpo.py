@@ -340,10 +340,22 @@ class Curriculum:
         self.state["rates"].append(list(pass_rates))
 
 
+@dataclass
+class Growing:
+    """A pull to zero that grows step by step: an example of another hook that keeps state."""
+
+    state: dict[str, Any] = field(default_factory=lambda: {"calls": 0})
+
+    def __call__(self, parameters: Mapping[str, torch.Tensor], loaded: Any) -> torch.Tensor:
+        self.state["calls"] += 1
+        return 0.01 * self.state["calls"] * sum(parameter.square().sum() for parameter in parameters.values())
+
+
 TRAININGS = {
     "plain": (Training.on("cw"), 1),
     "two updates, two domains": (Training.on("cw", "math"), 2),
     "chosen prompts": (Training.on("cw", prompts=Curriculum()), 1),
+    "a growing penalty": (Training.on("cw", penalty=Growing()), 1),
     "adapters": (Training.on("cw", trainable=LoRA(rank=2)), 1),
 }
 
