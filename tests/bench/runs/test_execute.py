@@ -17,7 +17,7 @@ from bench.runs.execute import FailedRunsError, execute
 from bench.runs.plan import Plan, plan
 from bench.runs.pool import Event, Failure
 from bench.spec import ModelRecord, RunSpec
-from bench.suite import DECODINGS
+from bench.suite import DECODINGS, load_suite
 from bench.worker.jobs import Distances, Job, LMEval, Score, Stage, Start
 from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Started
 
@@ -25,6 +25,7 @@ from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Starte
 class MadeUp:
     """A pool that invents results. broken: the kind of job that fails; last: called before the last job."""
 
+    base = load_suite("micro").base.content
     broken = ""
     last: Callable[[], None] = staticmethod(lambda: None)
 
@@ -46,7 +47,7 @@ class MadeUp:
 
     def outcome(self, job: Job) -> Any:
         if isinstance(job, Start):
-            return Started("a" * 64, ModelRecord(name="", revision="", content="a" * 64), {"device": "cpu"})
+            return Started(self.base, ModelRecord(name="", revision="", content=self.base), {"device": "cpu"})
         if isinstance(job, Score):
             file = self.folder / f"{job.key}.gz"
             given = {"domain": job.domain, "prompt": "p", "answer": "a", "parsed": True, "ended": True}
@@ -180,3 +181,11 @@ def test_costs_are_shares_of_the_suites_constant(pool: type[MadeUp], run: Callab
     assert refreshed.manifest.cost.repair == pytest.approx(1e9 / whole)
     assert replayed.manifest.cost.stages == pytest.approx(2e9 / whole)
     assert replayed.manifest.cost.repair == 0
+
+
+def test_costs_of_another_base_are_shares_of_its_own_stages(
+    pool: type[MadeUp], run: Callable[..., list[Run]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MadeUp, "base", "a" * 64)
+    (refreshed,) = run([planned("refresh")])
+    assert refreshed.manifest.cost.repair == pytest.approx(1 / len(refreshed.sequence))
