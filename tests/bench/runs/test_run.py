@@ -210,7 +210,7 @@ FAILING = {
 
 @pytest.fixture(scope="module")
 def odd(words: list[object], place: Path, bench: Bench) -> tuple[Path, str]:
-    """The runs of the method above and the baseline run, then refresh, by one worker and in a cache of their own; what the first printed."""
+    """Runs of the method above and the baseline run, then refresh, by one worker and in a cache of their own; what the first printed."""
     (place / "odd.py").write_text(ODD)
     methods = f"{place}/odd.py:Odd[way={','.join(['patch', 'free', *FAILING])}]"
     where = ["--out", place / "odd", "--cache", place / "odd-cache", "--jobs", 1]
