@@ -163,7 +163,8 @@ def make_method(reference: str, settings: Mapping[str, Any]) -> Method:
 
 
 def tuned_file(record: MethodRecord) -> Path:
-    """Where `python -m bench tune` keeps the record of a method's trials: beside the method, tuned/<name>.json."""
+    """Where `python -m bench tune` keeps the record of a method's trials: beside the method, tuned/<name>.json, for a user's file
+    tuned/<file>-<class>.json."""
     folder = Path(baselines.__file__).parent if record.from_package else Path(record.reference.partition(":")[0]).parent
     file = record.reference.partition(":")[0]
     name = record.name if record.from_package else f"{Path(file).stem}-{record.name}"
