@@ -276,8 +276,10 @@ def test_with_two_workers_the_hostile_method_changes_nothing_either(
 ) -> None:
     where = ["--out", place / "two", "--cache", place / "two-cache", "--jobs", 2]
     bench("compare", *words[1:], *where, "--methods", f"{place}/odd.py:Odd[way=patch],refresh[steps=3]", "--seeds", 1)
-    for method in ("Odd", "refresh"):
-        assert (
-            run_of(place / "two", method).manifest
-            == run_of(odd[0], method, **({"settings": {"way": "patch"}} if method == "Odd" else {})).manifest
-        )
+    hostile, other = run_of(place / "two", "Odd"), run_of(odd[0], "refresh")
+    assert run_of(place / "two", "refresh").manifest == other.manifest
+    # Whether the hostile method trains for itself or finds refresh's training depends on which comes first.
+    for row in other.rows.baseline:
+        name = f"samples/{row.name}.jsonl.gz"
+        assert hostile.manifest.files[name] == other.manifest.files[name]
+    assert hostile.matrix["greedy"].final[0] < 1
