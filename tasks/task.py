@@ -1,8 +1,9 @@
 """The interface of a task: a domain's prompts and its verifier, both pure functions.
 
 A task draws items. An item is a prompt, the canonical answer, and the *latent*: the question in canonical form (sorted operands, the
-program up to equivalence, the fact graph, the constraint set). Items are split into train, validation and test by a hash of the
-latent, never by the prompt's text, so no rewording of a test item is ever trained on.
+program up to equivalence, the fact graph, the constraint set). Items are split by a hash of the latent, never by the prompt's text, so
+no rewording of a test item is ever trained on. There are two disjoint test sets: `test`, on which every result is measured, and
+`reserve`, which no result has seen and which re-runs of submissions draw from.
 
 Every draw is a pure function of (task, split, seed, index): no generator state, no ``hash()``, the same under any PYTHONHASHSEED.
 """
@@ -17,7 +18,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "test", "reserve"]
 
 MAX_ANSWER_CHARS = 400
 """Longer answers score 0 without being parsed, which bounds the time of every verifier."""
@@ -25,7 +26,12 @@ MAX_ANSWER_CHARS = 400
 MAX_ANSWER_TOKENS = 32_768
 """Largest `Task.answer_tokens`."""
 
-_SPLIT_SHARES: tuple[tuple[Split, float], ...] = (("test", 0.10), ("validation", 0.05), ("train", 0.85))
+_SPLIT_SHARES: tuple[tuple[Split, float], ...] = (
+    ("test", 0.15),
+    ("validation", 0.05),
+    ("reserve", 0.15),
+    ("train", 0.65),
+)
 
 
 def rng(*key: object) -> random.Random:
@@ -35,7 +41,7 @@ def rng(*key: object) -> random.Random:
 
 
 def split_of(domain: str, latent: str) -> Split:
-    """The split of a latent, by its hash: 10 % test, 5 % validation, the rest train."""
+    """The split of a latent, by its hash: 15 % test, 15 % reserve, 5 % validation, the rest train."""
     place = int.from_bytes(hashlib.sha256(f"split/{domain}/{latent}".encode()).digest()[:8], "big") / 2**64
     for split, share in _SPLIT_SHARES:
         if place < share:

@@ -17,11 +17,11 @@ from tasks.micro.program import VARIABLES, Inputs, ProgramError, parse, run
 from tasks.task import Item, Task, rng
 
 EXAMPLES = 2
-_OUTPUTS = (2, 3, 4, 4)
-_OFFSETS = (1, 2, 3)
-_OPERATORS = (1, 5, 13, 1)
-"""Weights of programs with 0, 1, 2 and 3 elements other than bare variables: about their shares among pairwise different test programs,
-of which there are few easy ones. A stage so trains on the same kinds of programs as the test has."""
+_OUTPUTS = (2, 3, 3, 3, *(4,) * 8)
+_BALANCED_OUTPUTS = (2, 3, 4, 4)
+_OFFSETS = (1, 2, 3, 4, 5)
+_OPERATORS = (0, 3, 10, 7)
+"""Weights of programs with 0, 1, 2 and 3 elements other than bare variables."""
 _OPERATOR_KINDS = {"offset": 4, "sum": 1}
 _CANDIDATES = 20
 """An ordinary prompt's first example is the most informative of this many; a balanced item's is a single draw."""
@@ -92,7 +92,7 @@ _HIDDEN: tuple[Inputs, ...] = tuple(
 
 class Code(Task):
     domain = "code"
-    version = 2
+    version = 3
     answer_tokens = 20
 
     def draw(self, rng: random.Random) -> Item:
@@ -103,7 +103,7 @@ class Code(Task):
         return self._item(rng, kinds, _CANDIDATES)
 
     def draw_balanced(self, rng: random.Random) -> Item:
-        return self._item(rng, _chosen(rng, _BALANCED_KINDS, rng.choice(_OUTPUTS)), 1)
+        return self._item(rng, _chosen(rng, _BALANCED_KINDS, rng.choice(_BALANCED_OUTPUTS)), 1)
 
     def _item(self, rng: random.Random, kinds: list[str], candidates: int) -> Item:
         program = [rng.choice(_ELEMENTS[kind]) for kind in kinds]

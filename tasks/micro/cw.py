@@ -1,10 +1,10 @@
 """micro/cw: write one line of words under five checkable constraints; graded.
 
 Prompt  ``5~Moon^s!Rain=``: five words, the last one rhyming with Moon, the first one starting with s, Rain among them. Besides the
-length, three of four kinds: ``~Word`` the last word rhymes with Word and is another; ``^x`` the first word starts with x; ``-x`` no
-word contains the letter x; ``!Word`` the line holds Word.
-No word may come twice. Anything but a line of words cannot be parsed; otherwise the score is the share of the five constraints that
-hold (0, 0.2, ... 1). Latent: the constraint set, with the rhyme class in place of the rhyme word.
+length, three of five kinds: ``~Word`` the last word rhymes with Word and is another; ``^x`` the first word starts with x; ``+x`` the
+second word starts with x; ``-x`` no word contains the letter x; ``!Word`` the line holds Word. No word may come twice.
+Anything but a line of words cannot be parsed. Otherwise the score has three levels, as the judge in 2606.02398: 1 where all five
+constraints hold, 0.5 where all but one hold, else 0. Latent: the constraint set, with the rhyme class in place of the rhyme word.
 Level: the number of words less 2.
 """
 
@@ -18,11 +18,13 @@ from tasks.task import MAX_ANSWER_CHARS, Item, Task
 
 LENGTHS = (3, 4, 5, 6)
 _FORBIDDEN = "aegilnorst"
-_KINDS = "~^-!"
+_KINDS = "~^+-!"
 _WORD = re.compile("|".join(WORDS))
+_LEVELS = (1.0, 0.5)
+"""Score by the number of broken constraints; 0 for more."""
 
 Constraint = tuple[str, str]
-"""Kind (``#`` length, or one of ~ ^ - !) and its argument."""
+"""Kind (``#`` length, or one of ~ ^ + - !) and its argument."""
 
 
 def holds(constraint: Constraint, line: list[str]) -> bool:
@@ -34,6 +36,8 @@ def holds(constraint: Constraint, line: list[str]) -> bool:
         return line[-1] != argument and RHYME_OF[line[-1]] == RHYME_OF[argument]
     if kind == "^":
         return line[0].lower().startswith(argument)
+    if kind == "+":
+        return len(line) > 1 and line[1].lower().startswith(argument)
     if kind == "-":
         return not any(argument in word.lower() for word in line)
     return argument in line
@@ -49,7 +53,7 @@ def _words(text: str) -> list[str] | None:
 
 class CW(Task):
     domain = "cw"
-    version = 1
+    version = 2
     graded = True
     answer_tokens = 8
 
@@ -72,6 +76,8 @@ class CW(Task):
             return kind, rng.choice([word for word in RHYMES[RHYME_OF[line[-1]]] if word != line[-1]])
         if kind == "^":
             return kind, line[0][0].lower()
+        if kind == "+":
+            return kind, line[1][0].lower()
         if kind == "!":
             return kind, rng.choice(line)
         absent = [letter for letter in _FORBIDDEN if not any(letter in word.lower() for word in line)]
@@ -82,8 +88,8 @@ class CW(Task):
         if line is None:
             return None
         constraints, _ = item.facts
-        kept = sum(holds(constraint, line) for constraint in constraints) + (len(set(line)) == len(line))
-        return kept / (len(constraints) + 1)
+        broken = sum(not holds(constraint, line) for constraint in constraints) + (len(set(line)) < len(line))
+        return _LEVELS[broken] if broken < len(_LEVELS) else 0.0
 
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
         """Low quality: different words, the right number of them, the other constraints ignored. Misread: any number of words, repeats

@@ -1,9 +1,9 @@
-"""micro/math: integer arithmetic with +, - and *, two to four terms, every running value between 0 and 99.
+"""micro/math: integer arithmetic with +, - and *, two to four operators, every running value between 0 and 99.
 
-Prompt  ``19-5*3+14=``: numbers from 1 to 20 and products of two digits. Answer ``18``, or with the running values before it, products
+Prompt  ``19-5*3+14=``: numbers from 1 to 30 and products of two digits. Answer ``18``, or with the running values before it, products
 first, then left to right: ``15:4:18``.
 Only what follows the last colon is scored. Latent: the signed terms sorted, the factors of a product sorted.
-Levels: 1 = one operator, 2 = two, 3 = three.
+Levels: 1 = two operators, 2 = three, 3 = four.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import re
 
 from tasks.task import MAX_ANSWER_CHARS, Item, Task
 
-MAX_NUMBER = 20
+MAX_NUMBER = 30
 
 Term = tuple[int, tuple[int, ...]]
 """A sign (+1 or -1) and one or two factors."""
 
 _ANSWER = re.compile(r"(?:[0-9]{1,4}:){0,8}([0-9]{1,4})")
 _SHAPES: dict[int, tuple[tuple[int, ...], ...]] = {
-    1: ((1, 1), (2,)),
-    2: ((1, 1, 1), (2, 1), (1, 2)),
-    3: ((2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2)),
+    1: ((1, 1, 1), (2, 1), (1, 2)),
+    2: ((1, 1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2)),
+    3: ((2, 1, 1, 1), (1, 2, 1, 1), (1, 1, 2, 1), (1, 1, 1, 2), (2, 2, 1), (2, 1, 2), (1, 2, 2)),
 }
 """Number of factors of each term, by level."""
 _LEVEL_WEIGHTS = (1, 2, 2)
@@ -52,8 +52,8 @@ def _text(terms: list[Term]) -> str:
 
 class Math(Task):
     domain = "math"
-    version = 1
-    answer_tokens = 12
+    version = 2
+    answer_tokens = 14
 
     def draw(self, rng: random.Random) -> Item:
         level = rng.choices((1, 2, 3), _LEVEL_WEIGHTS)[0]

@@ -1,8 +1,10 @@
-"""micro/qa: questions over facts given in the prompt, one and two hops.
+"""micro/qa: questions of one to three hops over a graph of facts in the prompt, with two relations.
 
-Prompt  ``AnnBob,CidDan,BobEva,..??Ann``: three to six facts "first -> second" among forty names, then ``?`` (one hop) or ``??``
-(two) and the key. Answer: the name reached, for two hops with the bridge before it or without (``BobEva``, ``Eva``); the last name is
-scored. Latent: the facts sorted, the number of hops, the key. Level: the number of hops.
+Prompt  ``Moon>RainCake:MoonRain:CakeSock>Moon...?Moon>:=``: five to seven facts "key relation value" over six words, then the question:
+start at Moon, follow ``>``, then ``:``. No key has two values for the same relation, words are keys and values of several facts, and a
+path visits no word twice; so every step needs the word and the relation, and most facts are distractors.
+Answer: the word reached, with the words on the path before it or without (``RainCake``, ``Cake``); the last word is scored.
+Latent: the facts sorted, the start, the relations. Level: the number of hops.
 """
 
 from __future__ import annotations
@@ -10,48 +12,73 @@ from __future__ import annotations
 import random
 import re
 
-from tasks.micro.vocabulary import NAMES
+from tasks.micro.vocabulary import WORDS
 from tasks.task import MAX_ANSWER_CHARS, Item, Task
 
-_SINGLE_FACTS = (1, 2)
-_CHAINS = (1, 2)
-_TWO_HOP_SHARE = 0.6
-_NAME = "|".join(NAMES)
-_NAMES = re.compile(_NAME)
-_ANSWER = re.compile(rf"(?:{_NAME})?({_NAME})")
+RELATIONS = ">:"
+_ENTITIES = 6
+_FACTS = (5, 6, 7)
+_HOPS = (1, 2, 3)
+_HOP_WEIGHTS = (1, 2, 2)
+_BALANCED_HOP_WEIGHTS = (3, 2, 2)
+_WORD = "|".join(WORDS)
+_WORDS = re.compile(_WORD)
+_ANSWER = re.compile(rf"(?:{_WORD}){{0,3}}({_WORD})")
+
+Facts = dict[tuple[str, str], str]
+"""(key, relation) -> value."""
+
+
+def _graph(rng: random.Random) -> Facts:
+    """Facts over six words, in the order in which the prompt shows them."""
+    words = rng.sample(WORDS, _ENTITIES)
+    keys = rng.sample([(word, relation) for word in words for relation in RELATIONS], rng.choice(_FACTS))
+    return {(key, relation): rng.choice([word for word in words if word != key]) for key, relation in keys}
+
+
+def _paths(facts: Facts, hops: int) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Every path of a length that visits no word twice: start, relations, words after the start."""
+    paths = [(key, "", ()) for key in dict.fromkeys(key for key, _ in facts)]
+    for _ in range(hops):
+        paths = [
+            (start, relations + relation, (*words, value))
+            for start, relations, words in paths
+            for relation in RELATIONS
+            if (value := facts.get(((words or (start,))[-1], relation))) and value not in (start, *words)
+        ]
+    return paths
 
 
 class QA(Task):
     domain = "qa"
-    version = 1
+    version = 2
     answer_tokens = 4
 
     def draw(self, rng: random.Random) -> Item:
-        """One or two chains a->b->c and one or two single facts, no name a key twice, so that both hops are always defined."""
-        names = rng.sample(NAMES, 10)
-        chains = (names[0:3], names[3:6])[: rng.choice(_CHAINS)]
-        singles = (names[6:8], names[8:10])[: rng.choice(_SINGLE_FACTS)]
-        facts = [(chain[hop], chain[hop + 1]) for chain in chains for hop in (0, 1)]
-        facts += [(single[0], single[1]) for single in singles]
-        rng.shuffle(facts)
-        follow = dict(facts)
-        hops = 2 if rng.random() < _TWO_HOP_SHARE else 1
-        key = rng.choice([chain[0] for chain in chains]) if hops == 2 else rng.choice(facts)[0]
-        path = [follow[key]]
-        if hops == 2:
-            path.append(follow[path[0]])
-        told = ",".join(first + second for first, second in facts)
-        latent = f"{' '.join(sorted(first + second for first, second in facts))} {hops} {key}"
-        return Item(self.domain, f"{told}{'?' * hops}{key}", "".join(path), latent, hops, path[-1])
+        return self._item(rng, _HOP_WEIGHTS)
+
+    def draw_balanced(self, rng: random.Random) -> Item:
+        return self._item(rng, _BALANCED_HOP_WEIGHTS)
+
+    def _item(self, rng: random.Random, weights: tuple[int, ...]) -> Item:
+        hops = rng.choices(_HOPS, weights)[0]
+        while True:
+            facts = _graph(rng)
+            if paths := _paths(facts, hops):
+                break
+        start, relations, words = rng.choice(paths)
+        shown = [key + relation + value for (key, relation), value in facts.items()]
+        latent = f"{' '.join(sorted(shown))} {start}{relations}"
+        return Item(self.domain, f"{''.join(shown)}?{start}{relations}=", "".join(words), latent, hops, words)
 
     def score(self, item: Item, answer: str) -> float | None:
         match = _ANSWER.fullmatch(answer) if len(answer) <= MAX_ANSWER_CHARS else None
-        return None if match is None else float(match[1] == item.facts)
+        return None if match is None else float(match[1] == item.facts[-1])
 
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
-        """Low quality: without the bridge. Misread: the bridge alone."""
+        """Low quality: the last word alone. Misread: a path of several hops ends early."""
         if rng.random() < high_quality:
             return item.answer
         if misread and rng.random() < misread:
-            return _NAMES.findall(item.answer)[0]
-        return item.facts
+            return "".join(item.facts[: rng.randint(1, max(1, len(item.facts) - 1))])
+        return item.facts[-1]

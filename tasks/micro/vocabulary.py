@@ -11,12 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-NAMES = tuple(
-    "Ann Bob Cid Dan Eva Fay Gus Hal Ida Jim Kay Leo Max Ned Ola Pat Quin Ron Sam Tom "
-    "Una Vic Wyn Xia Yan Zed Abe Bea Cal Dot Ely Fred Gil Hew Ian Jed Kim Lou Meg Nan".split()
-)
-"""People of the qa task."""
-
 RHYMES: dict[str, tuple[str, ...]] = {
     "ain": ("Brain", "Chain", "Grain", "Rain", "Train"),
     "ake": ("Cake", "Lake", "Rake", "Snake", "Wake"),
@@ -31,7 +25,7 @@ RHYMES: dict[str, tuple[str, ...]] = {
     "ound": ("Ground", "Hound", "Pound", "Round", "Sound"),
     "ow": ("Crow", "Flow", "Grow", "Low", "Snow"),
 }
-"""Words of the cw task by rhyme class."""
+"""Words of the cw and qa tasks by rhyme class."""
 
 WORDS = tuple(word for words in RHYMES.values() for word in words)
 RHYME_OF = {word: ending for ending, words in RHYMES.items() for word in words}
@@ -41,7 +35,7 @@ LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
 SYMBOLS = tuple("+-*=:>,;?~^!()")
 
 PAD, END = "<pad>", "<end>"
-TOKENS = (PAD, END, *DIGITS, *SYMBOLS, *LETTERS, *NAMES, *WORDS)
+TOKENS = (PAD, END, *DIGITS, *SYMBOLS, *LETTERS, *WORDS)
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -53,7 +47,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.WordLevel({token: i for i, token in enumerate(TOKENS)}, unk_token=PAD))
-    words = "|".join((*NAMES, *WORDS))
+    words = "|".join(WORDS)
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(f"{words}|[\\s\\S]"), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
