@@ -55,10 +55,10 @@ class Recipe:
     phase ends at step `first_phase_until`."""
 
     seed: int = 0
-    steps: int = 6400
-    copy_until: int = 600
-    first_phase_until: int = 5800
-    decay_from: int = 3400
+    steps: int = 3000
+    copy_until: int = 400
+    first_phase_until: int = 2550
+    decay_from: int = 1300
     rate: float = 3e-3
     matrix_rate: float = 2e-2
     warmup: int = 100

@@ -24,8 +24,8 @@ _OPERATORS = (0, 3, 10, 7)
 """Weights of programs with 0, 1, 2 and 3 elements other than bare variables."""
 _OPERATOR_KINDS = {"offset": 4, "sum": 1}
 _CANDIDATES = 20
-"""An ordinary prompt's first example is the most informative of this many; a balanced item's is a single draw."""
-_BALANCED_KINDS = {"copy": 12, "offset": 5, "sum": 3}
+"""A prompt's first example is the most informative of this many."""
+_BALANCED_KINDS = {"copy": 5, "offset": 10, "sum": 5}
 
 Element = tuple[int, int, int, int]
 """Coefficients of a, b, c and the constant, each modulo 10."""
@@ -100,15 +100,15 @@ class Code(Task):
         operators = min(outputs, rng.choices(range(len(_OPERATORS)), _OPERATORS)[0])
         kinds = ["copy"] * (outputs - operators) + _chosen(rng, _OPERATOR_KINDS, operators)
         rng.shuffle(kinds)
-        return self._item(rng, kinds, _CANDIDATES)
+        return self._item(rng, kinds)
 
     def draw_balanced(self, rng: random.Random) -> Item:
-        return self._item(rng, _chosen(rng, _BALANCED_KINDS, rng.choice(_BALANCED_OUTPUTS)), 1)
+        return self._item(rng, _chosen(rng, _BALANCED_KINDS, rng.choice(_BALANCED_OUTPUTS)))
 
-    def _item(self, rng: random.Random, kinds: list[str], candidates: int) -> Item:
+    def _item(self, rng: random.Random, kinds: list[str]) -> Item:
         program = [rng.choice(_ELEMENTS[kind]) for kind in kinds]
         while True:
-            first = min((_inputs(rng) for _ in range(candidates)), key=lambda x: _rivals(program, x))
+            first = min((_inputs(rng) for _ in range(_CANDIDATES)), key=lambda x: _rivals(program, x))
             examples = [first, *(_inputs(rng) for _ in range(EXAMPLES - 1))]
             if _determined(program, examples):
                 break

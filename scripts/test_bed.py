@@ -1,0 +1,281 @@
+"""Is a suite a valid test bed? What stages gain, what later stages make the model forget, and how much of that null stages take as well.
+
+    python scripts/test_bed.py --out docs/test-bed-micro-3.md
+
+Runs the baseline run in every order of the suite's design, and null stages after each domain of the first order, on development seeds.
+No repair is run: settings are chosen by what this prints, never by what a repair does. To compare candidates, score validation items
+(`--split validation`); the test items are for the table of the suite that was chosen. Everything trained is cached: rerun to resume.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from bench.files import check_cache, default_cache
+from bench.results.answers import table_of
+from bench.results.statistics import Interval, crossed_interval, ratio_set
+from bench.runs.machine import default_jobs
+from bench.runs.plan import Plan, graph_of, plan
+from bench.runs.pool import Pool
+from bench.runs.progress import Display
+from bench.spec import RunSpec
+from bench.suite import DECODINGS, DEVELOPMENT_SEEDS, Decoding, Suite, load_suite
+from tasks.task import Split
+
+FORGETTING_SOMEWHERE = 3.0
+FORGETTING_ON_FIRST = {"math": 6.0, "code": 6.0}
+GAIN = 10.0
+CEILING = 95.0
+"""Points of 100, greedy: least forgetting in some order, and on the first order; least gain of a stage; highest score after it."""
+NULL_SHARE = 1 / 3
+SPREAD = 0.35
+FORMAT_SHARE = 0.2
+LATENTS = 8_192
+"""Most that null stages may take of what real ones do; largest coefficient of variation of math's forgetting between seeds; largest share
+of lost items that only failed to stop or parse; distinct test items, twice."""
+
+Key = tuple[str, str, int]
+"""Order, domain after which stages are null (or ""), seed."""
+
+
+@dataclass(frozen=True)
+class Bed:
+    """The scores of all runs. tables: run -> for each row of the baseline, (domain, decoding) -> (I, 3): score, parsed, ended."""
+
+    suite: Suite
+    orders: tuple[str, ...]
+    seeds: tuple[int, ...]
+    tables: dict[Key, list[dict[tuple[str, Decoding], np.ndarray]]]
+
+    @property
+    def first(self) -> str:
+        return self.orders[0]
+
+    def place(self, order: str, domain: str) -> int:
+        """The row right after the domain's own stage."""
+        return self.suite.sequence(order).index(domain) + 1
+
+    def scores(self, order: str, row: int, domain: str, decoding: Decoding, null: str = "", column: int = 0) -> np.ndarray:
+        """(S, I), in points of 100. column: 0 the score, 1 whether it was parsed, 2 whether it ended."""
+        return 100 * np.stack([self.tables[order, null, seed][row][domain, decoding][:, column] for seed in self.seeds])
+
+    def own(self, order: str, domain: str, decoding: Decoding) -> np.ndarray:
+        return self.scores(order, self.place(order, domain), domain, decoding)
+
+    def gain(self, order: str, domain: str, decoding: Decoding) -> np.ndarray:
+        """What the domain's own stage gains, from the model before it."""
+        return self.own(order, domain, decoding) - self.scores(order, self.place(order, domain) - 1, domain, decoding)
+
+    def forgetting(self, order: str, domain: str, decoding: Decoding, null: str = "") -> np.ndarray:
+        return self.own(order, domain, decoding) - self.scores(order, -1, domain, decoding, null)
+
+    def format_loss(self, order: str, domain: str, decoding: Decoding) -> tuple[np.ndarray, np.ndarray]:
+        """(S, I) twice: items that were lost and whose answer did not stop or parse, and items lost."""
+        lost = self.forgetting(order, domain, decoding) > 0
+        usable = np.minimum(*(self.scores(order, -1, domain, decoding, column=column) for column in (1, 2))) > 0
+        return (lost & ~usable).astype(float), lost.astype(float)
+
+    @cached_property
+    def nulls(self) -> tuple[str, ...]:
+        """The domains after which stages were null."""
+        return tuple(dict.fromkeys(null for _, null, _ in self.tables if null))
+
+    def earlier(self, order: str) -> tuple[str, ...]:
+        """The domains that later stages can make it forget."""
+        return self.suite.sequence(order)[:-1]
+
+
+def trained(suite_name: str, orders: Sequence[str], nulls: Sequence[str], seeds: Sequence[int], split: Split, device: str) -> Bed:
+    """Train and score what is not in the cache yet."""
+    suite = load_suite(suite_name)
+
+    def planned(order: str, seed: int, null: str) -> Plan:
+        return plan(RunSpec(suite=suite_name, sequence=order, seed=seed, null=null, device=device), split)
+
+    plans = {(order, "", seed): planned(order, seed, "") for seed in seeds for order in orders}
+    plans |= {(orders[0], null, seed): planned(orders[0], seed, null) for seed in seeds for null in nulls}
+    cache = default_cache()
+    check_cache(cache)
+    with Display(list(plans.values()), enabled=sys.stderr.isatty()) as shown:
+        pool = Pool(default_jobs(device, suite.gpu_memory_gb), cache, cache / "logs" / "test-bed", shown.hear, device)
+        pool.run(graph_of(plans.values()))
+    if pool.failures:
+        sys.exit(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")
+
+    def table(run: Plan, row: int) -> dict[tuple[str, Decoding], np.ndarray]:
+        files = [Path(pool.results[run.scoring(run.rows.baseline[row], domain).key].answers) for domain in run.sequence]
+        return {key: value for file in files for key, value in table_of(file.read_bytes(), str(file)).items()}
+
+    tables = {key: [table(run, row) for row in range(len(run.rows.baseline))] for key, run in plans.items()}
+    return Bed(suite, tuple(orders), tuple(seeds), tables)
+
+
+# --- words for numbers
+
+
+def interval(points: np.ndarray) -> Interval:
+    return crossed_interval([points])
+
+
+def shown(found: Interval) -> str:
+    return f"{found.estimate:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
+
+
+def share(above: np.ndarray, below: np.ndarray) -> str:
+    if not below.sum():
+        return "-"
+    pieces = " or ".join(f"{100 * low:.0f}, {100 * high:.0f}" for low, high in ratio_set([above], [below]))
+    return f"{100 * above.mean() / below.mean():.0f} % [{pieces}]"
+
+
+def spread(bed: Bed, domain: str) -> float:
+    """Coefficient of variation between seeds of a domain's forgetting on the first order, greedy."""
+    by_seed = bed.forgetting(bed.first, domain, "greedy").mean(1)
+    return float(by_seed.std(ddof=1) / by_seed.mean()) if len(by_seed) > 1 and by_seed.mean() > 0 else float("nan")
+
+
+# --- the tables
+
+
+def order_table(bed: Bed, order: str, decoding: Decoding) -> str:
+    rows = []
+    for domain in bed.suite.sequence(order):
+        own = bed.own(order, domain, decoding)
+        is_last = domain not in bed.earlier(order)
+        only_format = "" if is_last else share(*bed.format_loss(order, domain, decoding))
+        lost = "" if is_last else shown(interval(bed.forgetting(order, domain, decoding)))
+        base = bed.scores(order, 0, domain, decoding).mean()
+        rows.append([domain, f"{base:.1f}", shown(interval(bed.gain(order, domain, decoding))), f"{own.mean():.1f}", lost, only_format])
+    header = ["domain", "base", "gain of its stage", "after its stage", "forgetting", "of the items lost, only format"]
+    return tabulate(rows, header, tablefmt="github", disable_numparse=True)
+
+
+def null_table(bed: Bed, decoding: Decoding) -> str:
+    rows = []
+    for domain in bed.nulls:
+        real, null = (bed.forgetting(bed.first, domain, decoding, which) for which in ("", domain))
+        rows.append([domain, *(shown(interval(points)) for points in (real, null, real - null)), share(null, real)])
+    header = ["domain", "forgetting, real stages", "forgetting, null stages", "interference (real - null)", "null / real"]
+    return tabulate(rows, header, tablefmt="github", disable_numparse=True)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    words: str
+    met: bool
+    measured: str
+
+
+def criteria(bed: Bed) -> Iterable[Criterion]:
+    """Whether the bed is valid, by greedy scores."""
+    for domain in bed.suite.domains:
+        lost = {order: interval(bed.forgetting(order, domain, "greedy")) for order in bed.orders if domain in bed.earlier(order)}
+        if lost:
+            most = max(lost, key=lambda order: lost[order].estimate)
+            met = any(found.estimate >= FORGETTING_SOMEWHERE and found.low > 0 for found in lost.values())
+            yield Criterion(f"{domain} forgets at least {FORGETTING_SOMEWHERE:g} points in some order", met, f"{most}: {shown(lost[most])}")
+    for domain, least in FORGETTING_ON_FIRST.items():
+        found = interval(bed.forgetting(bed.first, domain, "greedy"))
+        met = found.estimate >= least and found.low > 0
+        yield Criterion(f"{domain} forgets at least {least:g} points on `{bed.first}`", met, shown(found))
+    yield from _null_criteria(bed)
+    for domain in bed.suite.domains:
+        words = f"{domain} is at most {CEILING:g} after its own stage, in every order at every seed's mean"
+        highest, order = max((bed.own(order, domain, "greedy").mean(1).max(), order) for order in bed.orders)
+        yield Criterion(words, highest <= CEILING, f"{order}: {highest:.1f}")
+    for domain in bed.suite.domains:
+        lowest, order = min((bed.gain(order, domain, "greedy").mean(), order) for order in bed.orders)
+        yield Criterion(f"{domain} gains at least {GAIN:g} points in its stage, in every order", lowest >= GAIN, f"{order}: {lowest:.1f}")
+    varies = spread(bed, "math")
+    yield Criterion(f"coefficient of variation of math's forgetting between seeds below {SPREAD}", varies < SPREAD, f"{varies:.2f}")
+    for domain in FORGETTING_ON_FIRST:
+        only, lost = bed.format_loss(bed.first, domain, "greedy")
+        part = only.sum() / max(lost.sum(), 1)
+        yield Criterion(f"{domain}: below {FORMAT_SHARE:.0%} of the items lost are only format", part < FORMAT_SHARE, share(only, lost))
+
+
+def _null_criteria(bed: Bed) -> Iterable[Criterion]:
+    for domain in (domain for domain in FORGETTING_ON_FIRST if domain in bed.nulls):
+        real, null = (bed.forgetting(bed.first, domain, "greedy", which) for which in ("", domain))
+        found = interval(real - null)
+        yield Criterion(f"{domain}: interference is significant on `{bed.first}`", found.low > 0, shown(found))
+        part = float(null.mean() / real.mean())
+        yield Criterion(f"{domain}: null stages take less than a third of that", part < NULL_SHARE, f"{part:.2f}")
+
+
+def populations(suite: Suite) -> Iterable[Criterion]:
+    """Whether every task has two disjoint test sets of `LATENTS` items."""
+    for domain, task in suite.loaded_tasks.items():
+        counts = []
+        for split in ("test", "reserve"):
+            try:
+                counts.append(len(task.distinct(split, 0, LATENTS)))
+            except RuntimeError:
+                counts.append(0)
+        words = f"{domain}: {LATENTS:,} distinct test items, and as many in the reserve"
+        yield Criterion(words, min(counts) == LATENTS, ", ".join(f"{count:,}" for count in counts))
+
+
+def report(bed: Bed, command: str, split: Split, device: str, found: Sequence[Criterion]) -> str:
+    items = bed.suite.test_items if split == "test" else bed.suite.validation_items
+    rows = [[criterion.words, "yes" if criterion.met else "**no**", criterion.measured] for criterion in found]
+    parts = [
+        f"Suite {bed.suite.id}, development seeds {bed.seeds[0]} to {bed.seeds[-1]}, {items} {split} items a domain. Points of 100, with "
+        "95 % intervals over seeds and items. No repair was run.",
+        "## Criteria (greedy)",
+        tabulate(rows, ["criterion", "met", "measured"], tablefmt="github", disable_numparse=True),
+    ]
+    for decoding, title in zip(DECODINGS, ("greedy", "at temperature 1"), strict=True):
+        if bed.nulls:
+            parts += [f"## Real and null stages on `{bed.first}`, {title}", null_table(bed, decoding)]
+        for order in bed.orders:
+            sequence = " → ".join(bed.suite.sequence(order))
+            parts += [f"## `{order}`, {title}: {sequence}", order_table(bed, order, decoding)]
+    by_seed = ", ".join(f"{value:.1f}" for value in bed.forgetting(bed.first, "math", "greedy").mean(1))
+    parts.append(f"Math's forgetting on `{bed.first}` by seed, greedy: {by_seed}.")
+    return "\n\n".join([*parts, f"Made by `{command}` on {date.today()}: {machine(device)}."]) + "\n"
+
+
+def machine(device: str) -> str:
+    """What the numbers depend on besides the code."""
+    import torch
+
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{device}, torch {torch.__version__}, {capability}, {platform.machine()}, {os.cpu_count()} cores"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", default="micro")
+    parser.add_argument("--sequence", default="balanced", help="sequence or design")
+    parser.add_argument("--null", default="math,code", help="domains after which stages are also null, on the first order")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--split", choices=("test", "validation"), default="test")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    suite = load_suite(options.suite)
+    nulls = [domain for domain in options.null.split(",") if domain]
+    seeds = DEVELOPMENT_SEEDS[: options.seeds]
+    bed = trained(options.suite, suite.orders(options.sequence), nulls, seeds, options.split, options.device)
+    found = [*criteria(bed), *(populations(suite) if options.split == "test" else ())]
+    command = "python scripts/test_bed.py" + "".join(f" {word}" for word in sys.argv[1:])
+    text = report(bed, command, options.split, options.device, found)
+    print(text)
+    if options.out:
+        options.out.write_text(f"# Is {suite.id} a valid test bed?\n\n{text}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
