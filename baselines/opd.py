@@ -1,0 +1,49 @@
+"""On-policy distillation (OPD): after the last stage, train briefly to answer as each target's own checkpoint would.
+
+    A_t = log q_d(y_t | x, y_<t) - log p(y_t | x, y_<t),    x a prompt of target d, y sampled from p = pi_theta, q_d the policy after d's stage
+
+A_t takes the place of the reward's advantage in the suite's loss, with no reward and no KL term. In expectation over the tokens a step
+descends the reverse KL(p || q_d) of the next token, for each target against its own teacher.
+
+One teacher a domain is MOPD (2606.30406); this estimate from the sampled token is the one of NeMo-RL (its guide on MOPD), after the
+MiMo-V2-Flash report (2601.02780). Thinking Machines ("On-Policy Distillation", 2025) recover lost behaviour from an earlier checkpoint of
+the same model. Ours: every target's stage checkpoint as its teacher, and `steps`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.method import MAX_STEPS, History, Method, Rollout, Training
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class TeacherGap:
+    """(P*G, T): log-probability of each token under the teacher minus that under the policy that sampled it; 0 where the mask is False."""
+
+    def __call__(self, rollout: Rollout) -> torch.Tensor:
+        return (rollout.reference_log_probs - rollout.log_probs).where(rollout.mask, 0.0)
+
+
+class OPD(Method):
+    """steps: optimizer steps in all, from 1 to `MAX_STEPS`, with the targets in equal shares. It needs the targets' checkpoints and their
+    prompts, but no reward."""
+
+    # Per answer token 2 N to sample, 2 N each for teacher and policy, 6 N to train: no group is skipped, as groups of equal rewards are in
+    # `refresh`. At 12 N a step takes 2 to 3 of `refresh`'s.
+    steps: int = 6
+    search = {"steps": (1, 2, 3, 4, 5, 6, 8, 10)}  # the light track's 10 % is worth about ten
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise ValueError(f"steps={self.steps}: must be from 1 to {MAX_STEPS:,}")
+
+    def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
+        teachers = {target: history.checkpoint(target) for target in targets}
+        return history.train(checkpoint, Training.on(*targets, steps=self.steps, advantages=TeacherGap(), reference=teachers, kl=0.0))
