@@ -1,9 +1,10 @@
 """On-policy distillation (OPD): after the last stage, train briefly to answer as each target's own checkpoint would.
 
-    A_t = log q_d(y_t | x, y_<t) - log p(y_t | x, y_<t),    x a prompt of target d, y sampled from p = pi_theta, q_d the policy after d's stage
+    A_t = log q_d(y_t | x, y_<t) - log p(y_t | x, y_<t)
 
-A_t takes the place of the reward's advantage in the suite's loss, with no reward and no KL term. In expectation over the tokens a step
-descends the reverse KL(p || q_d) of the next token, for each target against its own teacher.
+x is a prompt of target d, y an answer sampled from the model being trained, p = pi_theta; q_d is the policy right after d's own stage.
+A_t takes the place of the reward's advantage in the suite's loss, without a KL term; rewards are not used. In expectation over the tokens
+a step descends the reverse KL(p || q_d) of the next token, for each target against its own teacher.
 
 One teacher a domain is MOPD (2606.30406); this estimate from the sampled token is the one of NeMo-RL (its guide on MOPD), after the
 MiMo-V2-Flash report (2601.02780). Thinking Machines ("On-Policy Distillation", 2025) recover lost behaviour from an earlier checkpoint of
@@ -35,10 +36,10 @@ class OPD(Method):
     """steps: optimizer steps in all, from 1 to `MAX_STEPS`, with the targets in equal shares. It needs the targets' checkpoints and their
     prompts, but no reward."""
 
-    # Per answer token 2 N to sample, 2 N each for teacher and policy, 6 N to train: no group is skipped, as groups of equal rewards are in
-    # `refresh`. At 12 N a step takes 2 to 3 of `refresh`'s.
-    steps: int = 6
-    search = {"steps": (1, 2, 3, 4, 5, 6, 8, 10)}  # the light track's 10 % is worth about ten
+    # An answer token costs 2 N FLOPs to sample, 2 N each for teacher and policy, and 6 N to train, because no group is skipped for equal
+    # rewards. On micro/2 a step cost as much as three of `refresh`, so that the light track's 10 % is worth seven or eight.
+    steps: int = 5
+    search = {"steps": (1, 2, 3, 4, 5, 6, 7, 8)}
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= MAX_STEPS:

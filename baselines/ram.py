@@ -1,4 +1,4 @@
-"""RAM+ (Reinforced Agent Merging, 2601.13572): a merge for the sparse updates of RL; nothing is averaged away that one expert alone changed.
+"""RAM+ (Reinforced Agent Merging, 2601.13572): a merge for sparse updates of RL, in which no average dilutes what one expert alone changed.
 
     changed         c_k,i = 1 where |tau_k,i| is among the `share` largest of tau_k, else 0;    n_i = sum_k c_k,i
     shared          tau_i = sum_k c_k,i tau_k,i / n_i                 where n_i >= 2
@@ -6,9 +6,9 @@
                     lambda_k = 1 + rescale * min(1, rho_k),    rho_k = k's shared coordinates / k's unique ones
     theta = theta_0 + scale * tau
 
-`rescale` 0 is the paper's RAM; min(1, .) and 0.2 are those of the authors' code (github.com/xiangchi-yuan/mrl), `scale` is 1 there. The
-paper calls a coordinate changed where |tau| > 1e-5, which bf16 storage leaves true of a minority. Adam on fp32 weights moves nearly all of
-them further, so that all would be shared. Ours is therefore the share of the largest, as in `ties`.
+`rescale` 0 is the paper's RAM; min(1, .) and 0.2 are those of the authors' code (github.com/xiangchi-yuan/mrl), which has no `scale`. There
+a coordinate is changed where |tau| > 1e-5, as few are in the paper's models. Adam moves nearly all of micro's fp32 weights further than
+that, so all would be shared and RAM a plain mean. Ours is therefore the share with the largest |tau|, as in `ties`.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ def test_ties_of_stages_takes_what_each_stage_changed(house, four_stages) -> Non
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        # Code shares 0 1 4 and has 2 alone, math shares 0 1 and has 3 5, qa shares 0 1 4 and has 7: rho = 3, 1, 3. The means are 10/3 of 8 -2
-        # 4 at 0, 7/3 of -4 5 6 at 1, and 0 of 6 -6 at 4.
+        # Code shares 0 1 4 and has 2 alone, math shares 0 1 and has 3 5, qa shares 0 1 4 and has 7: rho = 3, 1, 3.
+        # The means of what is shared: at 0 of 8 -2 4, 10/3; at 1 of -4 5 6, 7/3; at 4 of 6 -6, 0.
         ({"share": 0.5, "rescale": 0.0}, [13 / 3, 10 / 3, 3, 9, 1, 5, 1, 4]),
         ({"share": 0.5, "rescale": 0.5}, [13 / 3, 10 / 3, 4, 13, 1, 7, 1, 5.5]),
         ({"share": 0.5, "rescale": 0.5, "scale": 0.5}, [8 / 3, 13 / 6, 2.5, 7, 1, 4, 1, 3.25]),
