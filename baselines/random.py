@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from bench.checkpoint import Checkpoint
 
 
-def uniforms(shape: tuple[int, ...], seed: int, name: str) -> np.ndarray:
-    """float32 in [0, 1), a pure function of seed and tensor name: from a counter-based generator with both as its key."""
-    key = hashlib.sha256(f"random coordinates/{seed}/{name}".encode()).digest()[:16]
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "big"))).random(shape, dtype=np.float32)
+def uniforms(shape: tuple[int, ...], *key: object) -> np.ndarray:
+    """float32 in [0, 1), a pure function of `key` (what the draws are for, seed, tensor name): from a counter-based generator."""
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()[:16]
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "big"))).random(shape, dtype=np.float32)
 
 
 class RandomCoordinates(Rollback):
@@ -39,7 +39,7 @@ class RandomCoordinates(Rollback):
         share = self.share if self.match == "count" else self.share_of_norm(checkpoint, targets, history)
 
         def change(name: str, last: torch.Tensor, *thetas: torch.Tensor) -> torch.Tensor:
-            picked = last.new_tensor(uniforms(tuple(last.shape), history.seed, name)) < share
+            picked = last.new_tensor(uniforms(tuple(last.shape), "random coordinates", history.seed, name)) < share
             return last.lerp(sum(thetas) / len(thetas), self.step).where(picked, last)
 
         return checkpoint.map(change, *own)

@@ -21,7 +21,7 @@ class StageTIES(TIES):
     """share: of all coordinates, the share that each stage's change keeps, in (0, 1]; scale: of the merged change."""
 
     track = "training-free"
-    search = {"share": (0.1, 0.2, 0.4), "scale": (0.7, 1.0, 1.4)}
+    search = {"share": (0.05, 0.1, 0.2, 0.4), "scale": (1.0, 1.4)}
 
     def pairs(self, history: History) -> list[tuple[Checkpoint, Checkpoint]]:
         return list(pairwise([history.base, *(history.checkpoint(domain) for domain in history.sequence)]))

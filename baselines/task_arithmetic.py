@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
     from bench.checkpoint import Checkpoint
 
-    Merge = Callable[[Sequence[torch.Tensor]], torch.Tensor]
-    """Makes one task vector of several, for one tensor."""
+    Merge = Callable[[str, Sequence[torch.Tensor]], torch.Tensor]
+    """Makes one task vector of several, for a tensor of that name."""
 
 
 class TaskArithmetic(Method):
     """scale: of the summed task vectors."""
 
     track = "open"
+    elementwise = True  # merging a coordinate needs that coordinate only, so large tensors are merged in pieces
     scale: float = 0.4
     search = {"scale": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)}
 
@@ -36,17 +37,17 @@ class TaskArithmetic(Method):
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         pairs = self.pairs(history)
-        merge = self.merger(pairs)
+        merge = self.merger(pairs, history)
 
         def change(name: str, base: torch.Tensor, *ends: torch.Tensor) -> torch.Tensor:
-            return base + self.scale * merge([after - before for before, after in zip(ends[::2], ends[1::2], strict=True)])
+            return base + self.scale * merge(name, [after - before for before, after in zip(ends[::2], ends[1::2], strict=True)])
 
-        return history.base.map(change, *(end for pair in pairs for end in pair), elementwise=True)
+        return history.base.map(change, *(end for pair in pairs for end in pair), elementwise=self.elementwise)
 
     def pairs(self, history: History) -> list[tuple[Checkpoint, Checkpoint]]:
         """The checkpoints before and after each training: a task vector is their difference."""
         return [(history.base, history.expert(domain)) for domain in history.sequence]
 
-    def merger(self, pairs: Sequence[tuple[Checkpoint, Checkpoint]]) -> Merge:
+    def merger(self, pairs: Sequence[tuple[Checkpoint, Checkpoint]], history: History) -> Merge:
         """How the task vectors are merged into one."""
-        return sum
+        return lambda name, taus: sum(taus)

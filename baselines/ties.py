@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from baselines.task_arithmetic import TaskArithmetic
+from bench.method import History
 
 if TYPE_CHECKING:
     import torch
@@ -28,17 +29,17 @@ class TIES(TaskArithmetic):
 
     scale: float = 1.0
     share: float = 0.2
-    search = {"share": (0.1, 0.2, 0.4), "scale": (0.7, 1.0, 1.4)}
+    search = {"share": (0.05, 0.1, 0.2, 0.4), "scale": (1.0, 1.4)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.share <= 1:
             raise ValueError(f"share={self.share}: must lie in (0, 1]")
 
-    def merger(self, pairs: Sequence[tuple[Checkpoint, Checkpoint]]) -> Merge:
+    def merger(self, pairs: Sequence[tuple[Checkpoint, Checkpoint]], history: History) -> Merge:
         cuts = [self.cut(before, after) for before, after in pairs]
 
-        def merge(taus: Sequence[torch.Tensor]) -> torch.Tensor:
+        def merge(name: str, taus: Sequence[torch.Tensor]) -> torch.Tensor:
             trimmed = [tau.where(tau.abs() >= cut, 0.0) for tau, cut in zip(taus, cuts, strict=True)]
             elected = sum(trimmed).sign()
             agreeing = [tau.sign() == elected for tau in trimmed]

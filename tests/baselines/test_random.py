@@ -72,9 +72,10 @@ def test_random_draws_are_independent_between_tensors(house) -> None:
 
 def test_random_draws_belong_to_the_coordinate(house) -> None:
     """A larger tensor of the same name begins with the same draws, and its shape does not matter: the counter is the coordinate's place."""
-    flat = uniforms((SIZE,), 3, house.LAYER)
-    assert (uniforms((2 * SIZE,), 3, house.LAYER)[:SIZE] == flat).all()
-    assert (uniforms((64, SIZE // 64), 3, house.LAYER).ravel() == flat).all()
+    flat = uniforms((SIZE,), "a purpose", 3, house.LAYER)
+    assert (uniforms((2 * SIZE,), "a purpose", 3, house.LAYER)[:SIZE] == flat).all()
+    assert (uniforms((64, SIZE // 64), "a purpose", 3, house.LAYER).ravel() == flat).all()
+    assert (uniforms((SIZE,), "another purpose", 3, house.LAYER) != flat).mean() > 0.99
     assert flat.dtype == "float32"
     assert 0 <= flat.min() < 0.01
     assert 0.99 < flat.max() < 1
