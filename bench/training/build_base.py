@@ -17,9 +17,12 @@ gradients; where there is one core, one process computes both halves and the sum
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -122,33 +125,34 @@ def _optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Opt
     ]
 
 
-def losses_of(model: Qwen3ForCausalLM, texts: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> dict[str, float]:
-    """Add the gradient of each batch's mean loss, over the number of domains, to the parameters. Returns the losses by name."""
-    losses = {}
-    for name, (ids, labels) in texts.items():
-        loss = model(input_ids=ids, labels=labels).loss
-        (loss / len(HIGH_QUALITY)).backward()
-        losses[name] = loss.item()
-    return losses
-
-
 def accumulate(model: Qwen3ForCausalLM, texts: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> dict[str, float]:
-    """Set the parameters' gradients: the sum of the gradients of both `HALVES`. Returns the losses by name, in a group of two processes
-    those of this process's half."""
-    two = distributed.is_initialized()
-    losses: dict[str, float] = {}
-    sums: list[torch.Tensor] | None = None
-    for half in [HALVES[distributed.get_rank()]] if two else HALVES:
-        model.zero_grad(set_to_none=False)
-        losses |= losses_of(model, {name: texts[name] for name in half if name in texts})
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters()]
-        sums = [g.clone() for g in gradients] if sums is None else [s + g for s, g in zip(sums, gradients, strict=True)]
-    flat = torch.cat([gradient.flatten() for gradient in sums or ()])
-    if two:
-        distributed.all_reduce(flat)
-    for parameter, gradient in zip(model.parameters(), flat.split([p.numel() for p in model.parameters()]), strict=True):
+    """Set the parameters' gradients to the sum, over all batches, of the gradient of a batch's mean loss divided by the number of domains.
+
+    Each half is summed for itself, then both are added; in a group of two processes each computes its own half. Returns the losses by name.
+    """
+    parameters = list(model.parameters())
+    losses = torch.zeros(len(ROWS))
+    total = torch.zeros(())
+    for half in _own_halves():
+        model.zero_grad(set_to_none=True)
+        for name in (name for name in half if name in texts):
+            ids, labels = texts[name]
+            loss = model(input_ids=ids, labels=labels).loss
+            (loss / len(HIGH_QUALITY)).backward()
+            losses[list(ROWS).index(name)] = loss.detach()
+        total = total + torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
+    everything = torch.cat([total, losses])
+    if distributed.is_initialized():
+        distributed.all_reduce(everything)
+    *gradients, losses = everything.split([*(p.numel() for p in parameters), len(ROWS)])
+    for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient.view_as(parameter)
-    return losses
+    return {name: loss for name, loss in zip(ROWS, losses.tolist(), strict=True) if loss}
+
+
+def _own_halves() -> tuple[tuple[str, ...], ...]:
+    """What this process computes: both halves, or one of them in a group of two."""
+    return (HALVES[distributed.get_rank()],) if distributed.is_initialized() else HALVES
 
 
 def _rate(recipe: Recipe, step: int) -> float:
@@ -179,13 +183,13 @@ def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]],
             optimizer.load_state_dict(state)
         first = saved["step"]
 
+    mine = list(chain.from_iterable(_own_halves()))
     leads = not distributed.is_initialized() or distributed.get_rank() == 0
     out.mkdir(parents=True, exist_ok=True)
     model.train()
     for step in range(first, recipe.steps):
         for optimizer, peak in zip(optimizers, peaks, strict=True):
             optimizer.param_groups[0]["lr"] = peak * _rate(recipe, step)
-        mine = HALVES[distributed.get_rank()] if distributed.is_initialized() else sum(HALVES, ())
         texts = {task.domain: batch(task, tokenizer, recipe, step) for task in tasks if task.domain in mine}
         if step < recipe.copy_until and "copying" in mine:
             texts["copying"] = copying(recipe, step)
@@ -211,6 +215,31 @@ def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]],
     return model
 
 
+def build_with_two(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]], None], save_every: int = 200) -> Qwen3ForCausalLM:
+    """As `build`, by this process and another one; the result is the same to the bit."""
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = Path(folder) / "meeting"
+        context = multiprocessing.get_context("spawn")
+        other = context.Process(target=_second, args=(meeting, out, recipe, save_every), daemon=True)
+        other.start()
+        _join(meeting, rank=0)
+        try:
+            return build(out, recipe, progress, save_every)
+        finally:
+            distributed.destroy_process_group()
+            other.join(timeout=10)
+
+
+def _second(meeting: Path, out: Path, recipe: Recipe, save_every: int) -> None:
+    torch.set_num_threads(1)
+    _join(meeting, rank=1)
+    build(out, recipe, lambda step, losses: None, save_every)
+
+
+def _join(meeting: Path, rank: int) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=len(HALVES))
+
+
 def command(out: Path) -> None:
     """The command `python -m bench build-base micro`: build with a progress bar, then print the content hash for the suite file."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -224,5 +253,5 @@ def command(out: Path) -> None:
         def progress(step: int, losses: dict[str, float]) -> None:
             bar.update(task, completed=step, description=" ".join(f"{name} {loss:.2f}" for name, loss in losses.items()))
 
-        build(out, recipe, progress)
+        (build_with_two if (os.cpu_count() or 1) > 1 else build)(out, recipe, progress)
     print(f"{out}: content {Checkpoint(out).content()}")

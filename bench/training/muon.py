@@ -17,7 +17,7 @@ _ITERATIONS = 5
 
 
 def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
-    """(N, R, C) with singular values near 1 (between 0.7 and 1.2) and the singular vectors of `matrices`: five quintic Newton-Schulz steps."""
+    """(N, R, C) with the singular vectors of `matrices` and singular values between 0.6 and 1.3: five quintic Newton-Schulz steps."""
     wide = matrices.mT if matrices.shape[1] > matrices.shape[2] else matrices
     x = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     a, b, c = _QUINTIC

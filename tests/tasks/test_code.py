@@ -6,6 +6,7 @@ import itertools
 import operator
 import random
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from tasks.micro.program import Inputs, parse, run
 from tasks.task import Item
 
 TASK = Code()
-FAMILY = ("a", "b", "c", "a+1", "a+2", "a+3", "b+1", "b+2", "b+3", "c+1", "c+2", "c+3", "a+b", "a+c", "b+c")
+FAMILY = (*"abc", *(f"{v}+{k}" for v in "abc" for k in range(1, 6)), "a+b", "a+c", "b+c")
 ITEM = Item(
     "code",
     "3a1b4c>4145,2a0b5c>3055=",
@@ -98,12 +99,11 @@ def test_comments_are_the_values_on_the_first_example(drawn: list[Item]) -> None
 def test_20000_programs_by_counting_their_parts(drawn: list[Item]) -> None:
     """Drawing alone would take minutes to meet the rare ones: each place holds any part, whatever the others hold."""
     four = [bare(item.answer) for item in drawn if item.level == 3]
-    assert len({function(part) for part in FAMILY}) == 15
+    assert len({function(part) for part in FAMILY}) == len(FAMILY) == 21
     assert [{parts[place] for parts in four} for place in range(4)] == [set(FAMILY)] * 4
     for left, right in itertools.combinations(range(4), 2):
-        assert len({(parts[left], parts[right]) for parts in four}) > 190  # of 225 pairs, the rarest of them one draw in 3,600
-    assert 15**4 >= 20_000
-    assert len({item.latent for item in drawn}) > 3_000
+        assert len({(parts[left], parts[right]) for parts in four}) > 400  # of 441 pairs
+    assert len({item.latent for item in drawn}) > 6_000
 
 
 def test_latents_are_programs_up_to_equivalence(drawn: list[Item]) -> None:
@@ -205,19 +205,20 @@ def test_no_program_of_up_to_three_atoms_is_right_by_luck() -> None:
         assert [found for found, text in functions.items() if TASK.score(item, text) == 1.0] == [values(wanted)]
 
 
-def test_balanced_items_hold_more_sums_and_ordinary_ones_few_bare_programs(drawn: list[Item]) -> None:
+def test_balanced_items_hold_more_bare_variables_and_short_programs(drawn: list[Item]) -> None:
     generator = random.Random(0)
-    parts = [part for _ in range(1_000) for part in bare(TASK.draw_balanced(generator).answer)]
+    balanced = [bare(TASK.draw_balanced(generator).answer) for _ in range(1_000)]
     ordinary = [bare(item.answer) for item in drawn[:1_000]]
-    assert set(parts) == set(FAMILY)
 
-    def sums(found: list[str]) -> float:
-        return sum(part[-1] in "abc" and "+" in part for part in found) / len(found)
+    def mean(found: list[list[str]], of: Callable[[list[str]], float]) -> float:
+        return sum(map(of, found)) / len(found)
 
-    assert sums(parts) > sums([part for own in ordinary for part in own]) + 0.03
-    # Weights 1, 5, 13 and 1 of 20, but for short programs, which have no room for three.
+    assert {part for parts in balanced for part in parts} == set(FAMILY)
+    assert mean(balanced, len) < mean(ordinary, len) - 0.2
+    # Weights 3, 10 and 7 of 20; none has only bare variables.
     operators = [sum("+" in part for part in own) for own in ordinary]
-    assert [operators.count(n) / 1_000 for n in range(4)] == pytest.approx([0.05, 0.25, 0.66, 0.04], abs=0.05)
+    assert [operators.count(n) / 1_000 for n in range(4)] == pytest.approx([0.0, 0.15, 0.52, 0.33], abs=0.05)
+    assert any(all("+" not in part for part in parts) for parts in balanced)
 
 
 def test_low_quality_demonstrations_are_bare_variables() -> None:
@@ -226,22 +227,21 @@ def test_low_quality_demonstrations_are_bare_variables() -> None:
     assert TASK.score(ITEM, "a,b,c,b") == 0.0
 
 
-def test_low_quality_demonstrations_are_right_where_variables_are_enough(drawn: list[Item]) -> None:
+def test_low_quality_demonstrations_are_right_where_variables_are_enough() -> None:
     generator = random.Random(0)
-    right = [item for item in drawn[:500] if TASK.score(item, TASK.demonstrate(item, generator, 0.0)) == 1.0]
-    assert right == [item for item in drawn[:500] if "+" not in item.answer]
+    found = [TASK.draw_balanced(generator) for _ in range(500)]
+    right = [item for item in found if TASK.score(item, TASK.demonstrate(item, generator, 0.0)) == 1.0]
+    assert right == [item for item in found if "+" not in item.answer]
     assert 0 < len(right) < 500
 
 
-def test_ordinary_prompts_begin_with_an_informative_example(drawn: list[Item]) -> None:
-    """How many expressions of the family fit what the first example shows of an element: few in an ordinary prompt."""
+def test_prompts_begin_with_an_informative_example(drawn: list[Item]) -> None:
+    """How many expressions of the family fit what an example shows of an element: fewer for the first example than for the second."""
 
-    def fits(prompt: str) -> float:
-        inputs, outputs = examples(prompt)[0]
+    def fits(prompt: str, place: int) -> float:
+        inputs, outputs = examples(prompt)[place]
         shown = [run(parse(text), inputs)[0] for text in FAMILY]
         return sum(shown.count(output) for output in outputs) / len(outputs)
 
-    generator = random.Random(1)
-    ordinary = sum(fits(item.prompt) for item in drawn[:1_000]) / 1_000
-    balanced = sum(fits(TASK.draw_balanced(generator).prompt) for _ in range(1_000)) / 1_000
-    assert 1 <= ordinary < balanced - 0.5
+    first, second = (sum(fits(item.prompt, place) for item in drawn[:1_000]) / 1_000 for place in (0, 1))
+    assert 1 <= first < second - 0.5

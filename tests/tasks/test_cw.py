@@ -32,7 +32,7 @@ FORBID = Item(
 
 def read(prompt: str) -> dict[str, str]:
     """Arguments of a prompt's constraints by their signs, the length under ``#``."""
-    match = re.fullmatch(r"([0-9])((?:~[A-Z][a-z]+)?)((?:\^[a-z])?)((?:-[a-z])?)((?:![A-Z][a-z]+)?)=", prompt)
+    match = re.fullmatch(r"([0-9])((?:~[A-Z][a-z]+)?)((?:\^[a-z])?)((?:\+[a-z])?)((?:-[a-z])?)((?:![A-Z][a-z]+)?)=", prompt)
     assert match is not None, prompt
     return {"#": match[1]} | {part[0]: part[1:] for part in match.groups()[1:] if part}
 
@@ -63,8 +63,8 @@ def test_prompts_set_the_length_and_three_more(drawn: list[Item]) -> None:
         assert len(asked) == 4
         assert tuple(asked.items()) == item.facts[0]
         assert item.level == int(asked["#"]) - 2
-    for kind in "~^-!":
-        assert 0.65 < sum(kind in item.prompt for item in drawn) / len(drawn) < 0.85
+    for kind in "~^+-!":
+        assert 0.5 < sum(kind in item.prompt for item in drawn) / len(drawn) < 0.7
     assert {read(item.prompt)["#"] for item in drawn} == set("3456")
 
 
@@ -79,6 +79,8 @@ def test_canonical_lines_keep_every_constraint(drawn: list[Item]) -> None:
             assert line[-1] in RHYMES[RHYME_OF[asked["~"]]]
         if "^" in asked:
             assert line[0][0] == asked["^"].upper()
+        if "+" in asked:
+            assert line[1][0] == asked["+"].upper()
         if "-" in asked:
             assert asked["-"] not in item.answer.lower()
         if "!" in asked:
@@ -99,25 +101,25 @@ def test_latents_are_constraint_sets_up_to_the_rhyme_word(drawn: list[Item]) -> 
         ("SightRainLowTellBalloon", 1.0),
         ("SoonRainKingBestNoon", 1.0),
         ("SnowMoonKingRainSoon", 1.0),  # Moon is barred from the end alone
-        ("SnowRainKingBestMoon", 0.8),  # a word does not rhyme with itself
-        ("SnowRainKingSoonBest", 0.8),  # the rhyme is not at the end
-        ("CakeRainKingBestSoon", 0.8),  # begins with c
-        ("KingSnowRainBestSoon", 0.8),
-        ("BestSnowRainKingSoon", 0.8),  # an s later in the first word is none
-        ("SnowRainKingSoon", 0.8),  # four words
-        ("SnowRainKingBestBellSoon", 0.8),  # six
-        ("SnowCakeKingBestSoon", 0.8),  # without Rain
-        ("SnowBrainKingBestSoon", 0.8),  # Brain is not Rain
-        ("SnowRainRainKingSoon", 0.8),  # a word twice
-        ("SnowRainRainRainSoon", 0.8),  # that counts once
-        ("SnowRainKingSoonSoon", 0.8),
-        ("RainRainKingBestSoon", 0.6),  # a word twice, and begins with r
-        ("SnowRain", 0.6),  # begins with s, holds Rain, no word twice
-        ("CakeRainKingBestLow", 0.6),  # five words, Rain, no word twice
-        ("Soon", 0.6),  # s, the rhyme, no word twice
-        ("Rain", 0.4),
-        ("CakeLakeKingBestLow", 0.4),  # five words, none twice, no more
-        ("CakeLakeLow", 0.2),
+        ("SnowRainKingBestMoon", 0.5),  # a word does not rhyme with itself
+        ("SnowRainKingSoonBest", 0.5),  # the rhyme is not at the end
+        ("CakeRainKingBestSoon", 0.5),  # begins with c
+        ("KingSnowRainBestSoon", 0.5),
+        ("BestSnowRainKingSoon", 0.5),  # an s later in the first word is none
+        ("SnowRainKingSoon", 0.5),  # four words
+        ("SnowRainKingBestBellSoon", 0.5),  # six
+        ("SnowCakeKingBestSoon", 0.5),  # without Rain
+        ("SnowBrainKingBestSoon", 0.5),  # Brain is not Rain
+        ("SnowRainRainKingSoon", 0.5),  # a word twice
+        ("SnowRainRainRainSoon", 0.5),  # that counts once
+        ("SnowRainKingSoonSoon", 0.5),
+        ("RainRainKingBestSoon", 0.0),  # a word twice, and begins with r
+        ("SnowRain", 0.0),  # begins with s, holds Rain, no word twice
+        ("CakeRainKingBestLow", 0.0),  # five words, Rain, no word twice
+        ("Soon", 0.0),  # s, the rhyme, no word twice
+        ("Rain", 0.0),
+        ("CakeLakeKingBestLow", 0.0),  # five words, none twice, no more
+        ("CakeLakeLow", 0.0),
         ("CakeCakeLow", 0.0),
         ("", None),
         ("snowRainKingBestSoon", None),
@@ -126,7 +128,7 @@ def test_latents_are_constraint_sets_up_to_the_rhyme_word(drawn: list[Item]) -> 
         ("SnowRainKingBestSoonx", None),
         ("xSnowRainKingBestSoon", None),
         ("SnowRainKingBestSoo", None),
-        ("AnnRainKingBestSoon", None),  # a name, not a word
+        ("AnnRainKingBestSoon", None),  # Ann is no word of the vocabulary
         ("5~Moon^s!Rain=", None),
     ],
 )
@@ -139,15 +141,15 @@ def test_scores_by_hand(line: str, score: float | None) -> None:
     [
         ("BellCakeLake", 1.0),
         ("BestCakeWell", 1.0),
-        ("BellCakeKing", 0.8),  # n in King
-        ("BellCakeNight", 0.8),  # the capital N is an n
-        ("BringCakeLake", 0.8),
-        ("BrainCakeSnow", 0.8),  # a letter counts once however often it comes
-        ("CakeBellLake", 0.8),
-        ("BellLakeRake", 0.8),
-        ("BellBellBell", 0.6),  # three words, b, no n
-        ("KingCake", 0.4),  # Cake, no word twice
-        ("RainSnow", 0.2),
+        ("BellCakeKing", 0.5),  # n in King
+        ("BellCakeNight", 0.5),  # the capital N is an n
+        ("BringCakeLake", 0.5),
+        ("BrainCakeSnow", 0.5),  # a letter counts once however often it comes
+        ("CakeBellLake", 0.5),
+        ("BellLakeRake", 0.5),
+        ("BellBellBell", 0.0),  # three words, b, no n
+        ("KingCake", 0.0),  # Cake, no word twice
+        ("RainSnow", 0.0),
         ("RainRain", 0.0),
     ],
 )
@@ -160,6 +162,8 @@ def test_constraints_one_by_one() -> None:
     assert holds(("~", "Low"), ["Cake", "Snow"]) and not holds(("~", "Snow"), ["Cake", "Snow"])
     assert not holds(("~", "Low"), ["Snow", "Cake"])
     assert holds(("^", "c"), ["Cake", "Snow"]) and not holds(("^", "s"), ["Cake", "Snow"])
+    assert holds(("+", "s"), ["Cake", "Snow"]) and not holds(("+", "c"), ["Cake", "Snow"])
+    assert not holds(("+", "c"), ["Cake"])
     assert holds(("-", "r"), ["Cake", "Snow"]) and not holds(("-", "w"), ["Cake", "Snow"])
     assert holds(("!", "Snow"), ["Cake", "Snow"]) and not holds(("!", "Rain"), ["Cake", "Brain"])
 
@@ -174,8 +178,7 @@ def test_low_quality_demonstrations_keep_the_length_alone() -> None:
     lines = [split(TASK.demonstrate(RHYME, generator, 0.0)) for _ in range(300)]
     assert all(len(set(line)) == 5 and set(line) <= set(WORDS) for line in lines)
     scores = [TASK.score(RHYME, "".join(line)) for line in lines]
-    assert min(scores) == 0.4  # the length is kept, and no word comes twice
-    assert sum(scores) / len(scores) < 0.6
+    assert sum(scores) / len(scores) < 0.15
     assert TASK.demonstrate(RHYME, generator, 1.0) == RHYME.answer
 
 
@@ -185,5 +188,3 @@ def test_misread_demonstrations_are_any_words() -> None:
     assert all(set(line) <= set(WORDS) for line in lines)
     assert {len(line) for line in lines} == {3, 4, 5, 6}
     assert any(len(set(line)) < len(line) for line in lines)
-    low_quality = [TASK.score(RHYME, TASK.demonstrate(RHYME, generator, 0.0)) for _ in range(300)]
-    assert sum(TASK.score(RHYME, "".join(line)) for line in lines) < sum(low_quality) - 20

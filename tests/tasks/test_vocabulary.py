@@ -13,11 +13,11 @@ from tasks.micro.code import Code
 from tasks.micro.cw import CW
 from tasks.micro.math import Math
 from tasks.micro.qa import QA
-from tasks.micro.vocabulary import END, NAMES, PAD, RHYME_OF, RHYMES, TOKENS, WORDS, build_tokenizer
+from tasks.micro.vocabulary import END, PAD, RHYME_OF, RHYMES, TOKENS, WORDS, build_tokenizer
 from tasks.task import Item, Task, rng
 
 TASKS: tuple[Task, ...] = (Math(), Code(), QA(), CW())
-CONTEXT = 44
+CONTEXT = 48
 """Tokens that a prompt, its answer and the end token may take."""
 
 TOKENIZER = build_tokenizer()
@@ -40,11 +40,9 @@ def test_no_token_begins_another() -> None:
     assert [(a, b) for a in TOKENS for b in TOKENS if a is not b and b.startswith(a)] == []
 
 
-def test_names_and_words_are_told_apart() -> None:
-    assert len(set(NAMES)) == len(NAMES) == 40
+def test_words_are_words() -> None:
     assert len(set(WORDS)) == len(WORDS) == 60
-    assert set(NAMES).isdisjoint(WORDS)
-    assert all(name.isalpha() and name.istitle() for name in (*NAMES, *WORDS))
+    assert all(word.isalpha() and word.istitle() for word in WORDS)
 
 
 def test_rhyme_classes_are_disjoint_and_share_an_ending() -> None:
@@ -61,7 +59,7 @@ def test_tokens_by_hand() -> None:
         return [TOKENS.index(token) for token in tokens]
 
     assert encode("62-5*7+14=") == numbers(*"62-5*7+14=")
-    assert encode("AnnBob,BobEva??Ann") == numbers("Ann", "Bob", ",", "Bob", "Eva", "?", "?", "Ann")
+    assert encode("Moon>RainRain:Cake?Moon>:=") == numbers("Moon", ">", "Rain", "Rain", ":", "Cake", "?", "Moon", ">", ":", "=")
     assert encode("5~Moon^s!Rain=") == numbers("5", "~", "Moon", "^", "s", "!", "Rain", "=")
     assert encode("a+1,(b)") == numbers(*"a+1,(b)")
     assert encode("") == []
@@ -104,8 +102,8 @@ def test_text_outside_the_alphabet_becomes_pad(tokens: list[int], foreign: str) 
 
 def test_foreign_characters_by_hand() -> None:
     pad = TOKENIZER.pad_token_id
-    assert encode("Ann  é") == [TOKENS.index("Ann"), pad, pad, pad]
-    assert encode("Nam") == [pad, TOKENS.index("a"), TOKENS.index("m")]  # no name, no word
+    assert encode("Rain  é") == [TOKENS.index("Rain"), pad, pad, pad]
+    assert encode("Nam") == [pad, TOKENS.index("a"), TOKENS.index("m")]  # no word
 
 
 @every_task
@@ -124,9 +122,9 @@ def test_items_fit_the_context_and_answers_their_bound(task: Task) -> None:
 @pytest.mark.parametrize(
     ("task", "answer"),
     [
-        (Math(), "64:72:73:74"),  # one step more than three operators make
+        (Math(), "64:72:73:74"),
         (Code(), "4a+1,4a+1,4a+1,4b+c"),
-        (QA(), "AnnBob"),
+        (QA(), "MoonRainCake"),
         (CW(), "SnowRainKingBestSoonLow"),
     ],
     ids=lambda value: getattr(value, "domain", value),
@@ -153,6 +151,6 @@ def test_auto_tokenizer_loads_what_was_saved(tmp_path: Path) -> None:
 
 def test_a_loaded_tokenizer_pads_on_the_left(tmp_path: Path) -> None:
     loaded = saved(tmp_path)
-    batch = loaded(["1+2=", "Ann"], padding=True)
-    assert batch["input_ids"] == [[TOKENS.index(token) for token in "1+2="], [TOKENS.index(PAD)] * 3 + [TOKENS.index("Ann")]]
+    batch = loaded(["1+2=", "Rain"], padding=True)
+    assert batch["input_ids"] == [[TOKENS.index(token) for token in "1+2="], [TOKENS.index(PAD)] * 3 + [TOKENS.index("Rain")]]
     assert batch["attention_mask"] == [[1, 1, 1, 1], [0, 0, 0, 1]]

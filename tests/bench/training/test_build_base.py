@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bench.checkpoint import Checkpoint
 from bench.suite import FOLDER, load_suite
 from bench.training import build_base
-from bench.training.build_base import Recipe, batch, build, copying
+from bench.training.build_base import Recipe, batch, build, build_with_two, copying
 from tasks.micro.code import Code
 from tasks.micro.cw import CW
 from tasks.micro.math import Math
@@ -36,7 +36,7 @@ def test_the_shipped_base_is_the_suites_and_of_the_promised_size():
     assert model.config.head_dim >= 32
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.get_vocab() == build_tokenizer().get_vocab()
-    assert tokenizer.decode(tokenizer("3a1b4c>4145=AnnBob")["input_ids"]) == "3a1b4c>4145=AnnBob"
+    assert tokenizer.decode(tokenizer("3a1b4c>4145=MoonRain")["input_ids"]) == "3a1b4c>4145=MoonRain"
 
 
 @pytest.mark.parametrize("step", [0, SMALL.first_phase_until])
@@ -59,7 +59,7 @@ def test_base_text_comes_from_training_latents_alone(step, monkeypatch):
 def test_the_training_text_is_the_shipped_bases():
     """Both phases' text, byte by byte: the recipe still makes the base that ships."""
     digest = hashlib.sha256()
-    for step in (0, 3, 5800, 6399):
+    for step in (0, 3, Recipe().first_phase_until, Recipe().steps - 1):
         texts = [batch(task, build_tokenizer(), Recipe(), step) for task in (Math(), Code(), QA(), CW())] + [copying(Recipe(), step)]
         for tensor in itertools.chain(*texts):
             digest.update(tensor.numpy().tobytes())
@@ -90,3 +90,12 @@ def test_a_stopped_build_goes_on_to_the_same_base(tmp_path):
     assert not (tmp_path / "stopped" / "unfinished.pt").exists()
     with pytest.raises(ValueError, match="another recipe"):
         build(tmp_path / "other", replace(SMALL, rate=1.0), lambda step, losses: None)
+
+
+def test_two_processes_build_the_same_base(tmp_path):
+    """Also from an unfinished build, and with every loss reported."""
+    seen = []
+    build(tmp_path / "one", SMALL, lambda step, losses: None)
+    build_with_two(tmp_path / "two", SMALL, lambda step, losses: seen.append(losses), save_every=2)
+    assert Checkpoint(tmp_path / "two").content() == Checkpoint(tmp_path / "one").content()
+    assert [sorted(losses) for losses in seen] == [["code", "copying", "cw", "math", "qa"]] * 2 + [["code", "cw", "math", "qa"]] * 4
