@@ -58,6 +58,12 @@ class Bed:
     seeds: tuple[int, ...]
     tables: dict[Key, list[dict[tuple[str, Decoding], np.ndarray]]]
 
+    @cached_property
+    def decodings(self) -> tuple[Decoding, ...]:
+        """Validation items are scored greedily only."""
+        scored = {decoding for _, decoding in next(iter(self.tables.values()))[0]}
+        return tuple(decoding for decoding in DECODINGS if decoding in scored)
+
     @property
     def first(self) -> str:
         return self.orders[0]
@@ -236,7 +242,8 @@ def report(bed: Bed, command: str, split: Split, device: str, found: Sequence[Cr
         "## Criteria (greedy)",
         tabulate(rows, ["criterion", "met", "measured"], tablefmt="github", disable_numparse=True),
     ]
-    for decoding, title in zip(DECODINGS, ("greedy", "at temperature 1"), strict=True):
+    for decoding in bed.decodings:
+        title = "greedy" if decoding == "greedy" else "at temperature 1"
         if bed.nulls:
             parts += [f"## Real and null stages on `{bed.first}`, {title}", null_table(bed, decoding)]
         for order in bed.orders:

@@ -20,7 +20,7 @@ EXAMPLES = 2
 _OUTPUTS = (2, 3, 3, 3, *(4,) * 8)
 _BALANCED_OUTPUTS = (2, 3, 4, 4)
 _OFFSETS = (1, 2, 3, 4, 5)
-_OPERATORS = (0, 3, 10, 7)
+_OPERATORS = (0, 6, 10, 4)
 """Weights of programs with 0, 1, 2 and 3 elements other than bare variables."""
 _OPERATOR_KINDS = {"offset": 4, "sum": 1}
 _CANDIDATES = 20

@@ -1,6 +1,6 @@
 """micro/math: integer arithmetic with +, - and *, two to four operators, every running value between 0 and 99.
 
-Prompt  ``19-5*3+14=``: numbers from 1 to 30 and products of two digits. Answer ``18``, or with the running values before it, products
+Prompt  ``19-5*3+14=``: numbers from 1 to 60 and products of two digits. Answer ``18``, or with the running values before it, products
 first, then left to right: ``15:4:18``.
 Only what follows the last colon is scored. Latent: the signed terms sorted, the factors of a product sorted.
 Levels: 1 = two operators, 2 = three, 3 = four.
@@ -13,7 +13,8 @@ import re
 
 from tasks.task import MAX_ANSWER_CHARS, Item, Task
 
-MAX_NUMBER = 30
+MAX_NUMBER = 60
+_BALANCED_MAX_NUMBER = 30
 
 Term = tuple[int, tuple[int, ...]]
 """A sign (+1 or -1) and one or two factors."""
@@ -56,10 +57,16 @@ class Math(Task):
     answer_tokens = 14
 
     def draw(self, rng: random.Random) -> Item:
+        return self._item(rng, MAX_NUMBER)
+
+    def draw_balanced(self, rng: random.Random) -> Item:
+        return self._item(rng, _BALANCED_MAX_NUMBER)
+
+    def _item(self, rng: random.Random, most: int) -> Item:
         level = rng.choices((1, 2, 3), _LEVEL_WEIGHTS)[0]
         shape = rng.choice(_SHAPES[level])
         while True:
-            terms = [self._term(rng, place, factors) for place, factors in enumerate(shape)]
+            terms = [self._term(rng, place, factors, most) for place, factors in enumerate(shape)]
             steps = _steps(terms)
             if steps is not None:
                 break
@@ -68,9 +75,9 @@ class Math(Task):
         return Item(self.domain, f"{_text(terms)}=", working, latent, level, steps[-1])
 
     @staticmethod
-    def _term(rng: random.Random, place: int, factors: int) -> Term:
+    def _term(rng: random.Random, place: int, factors: int, most: int) -> Term:
         sign = 1 if place == 0 else rng.choice((1, -1))
-        return sign, (rng.randint(1, MAX_NUMBER),) if factors == 1 else (rng.randint(2, 9), rng.randint(2, 9))
+        return sign, (rng.randint(1, most),) if factors == 1 else (rng.randint(2, 9), rng.randint(2, 9))
 
     def score(self, item: Item, answer: str) -> float | None:
         match = _ANSWER.fullmatch(answer) if len(answer) <= MAX_ANSWER_CHARS else None

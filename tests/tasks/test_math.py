@@ -59,11 +59,11 @@ def test_the_level_is_the_number_of_operators_less_1(drawn: list[Item]) -> None:
     assert {item.level for item in drawn} == {1, 2, 3}
 
 
-def test_operands_are_numbers_up_to_30_and_products_of_two_digits(drawn: list[Item]) -> None:
+def test_operands_are_numbers_up_to_60_and_products_of_two_digits(drawn: list[Item]) -> None:
     products = [factors for item in drawn[:5_000] for _, factors in terms(item.prompt) if len(factors) > 1]
     numbers = [factors[0] for item in drawn[:5_000] for _, factors in terms(item.prompt) if len(factors) == 1]
     assert all(len(factors) == 2 and min(factors) >= 1 and max(factors) <= 9 for factors in products)
-    assert set(numbers) == set(range(1, 31))
+    assert set(numbers) == set(range(1, 61))
 
 
 def test_each_operator_occurs_at_each_level(drawn: list[Item]) -> None:

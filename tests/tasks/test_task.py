@@ -348,10 +348,10 @@ def test_high_quality_is_a_probability(task: Task) -> None:
 
 
 PINNED = {
-    "math": ("13-8+8*8=", "64:5:69", "69", "8e8b2c10cc5baf27"),
-    "code": ("9a8b5c>7285,5a1b7c>9817=", "7c+2,2a+3,8b,5c", "c,a,b,c", "ce6b2c3602501b13"),
-    "qa": ("WynZed,KimBob,ZedCal,SamYan??Wyn", "ZedCal", "Zed", "cce3b4cc04e8d341"),
-    "cw": ("4^r-n!Sight=", "RakeSightBestLock", "NameSockMoonSnake", "982fe04f4633a281"),
+    "math": ("27+59-4+3*3=", "9:86:82:91", "91", "e459d40fbfd74e12"),
+    "code": ("3a1b5c>013,3a4b8c>343=", "0c+5,1b,3a", "c,b,a", "2543ba3fd0b9cf44"),
+    "qa": ("Frame>ChainNoon>FlockChain:ChestClock>FrameFlock>Clock?Noon>>=", "FlockClock", "Flock", "a88c8f869e05bace"),
+    "cw": ("6^w+s!Spoon=", "WingSpoonGroundTamePoundBest", "NameSockMoonSnake", "d7a3afb0b7450594"),
 }
 """By domain: prompt and answer of the first test item, a misread demonstration of it, and the hash of some more of each."""
 
