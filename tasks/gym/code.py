@@ -145,7 +145,7 @@ _CLEAR = {"w_rotate": _OFF, "w_hmirror": _OFF, "w_vmirror": _OFF, "w_cmirror": _
 
 class Code(Gym):
     domain = "code"
-    version = 1
+    version = 2
     answer_tokens = 320
     sources = (
         Source(

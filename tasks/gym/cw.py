@@ -163,7 +163,7 @@ class _Generator:
 
 class CW(Task):
     domain = "cw"
-    version = 1
+    version = 2
     graded = True
     answer_tokens = 256
 

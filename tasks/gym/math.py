@@ -102,7 +102,7 @@ _FRACTION_KEYS = ("numerator", "denominator", "simplified_numerator", "simplifie
 
 class Math(Gym):
     domain = "math"
-    version = 1
+    version = 2
     answer_tokens = 320
     sources = (
         Source(

@@ -188,7 +188,7 @@ def _cube_kept(entry: Entry) -> dict[str, Any]:
 
 class QA(Gym):
     domain = "qa"
-    version = 1
+    version = 2
     answer_tokens = 320
     sources = (
         Source(

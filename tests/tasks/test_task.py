@@ -137,7 +137,7 @@ def test_1024_test_latents_are_apart_from_all_other_splits(task: Task) -> None:
     for split, count in (("train", 1_000), ("validation", 200), ("reserve", 1_000)):
         assert latents.isdisjoint(item.latent for item in items(task, split, 0, count))
     again = [task.item("test", 1, index).latent for index in range(300)]
-    assert len(latents & set(again)) < 0.25 * len(again), "other draws find too few fresh items"
+    assert len(latents & set(again)) < 0.4 * len(again), "other draws find too few fresh items"
 
 
 @every_task

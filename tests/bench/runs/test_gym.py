@@ -47,11 +47,11 @@ def long_model(chat_model: Path, tmp_path: Path) -> Path:
 def test_gym_goes_the_whole_way_on_a_model_in_a_folder(long_model: Path, tmp_path: Path) -> None:
     words = ["run", "--suite", "gym", "--model", str(long_model), "--quick", "--sequence", "math-qa", "--device", "cpu", "--jobs", "1"]
     printed = bench(*words, "--method", "refresh", "--set", "steps=1", cwd=tmp_path)
-    assert "refresh on gym/1" in printed
+    assert "refresh on gym/2" in printed
     bench("report", "runs", "--out", "report", cwd=tmp_path)
     stored = json.loads((tmp_path / "report" / "report.json").read_text())
     (board,) = stored["boards"]
-    assert board["title"].startswith("gym/1 Tiny-Qwen3 · math-qa · targets single")
+    assert board["title"].startswith("gym/2 Tiny-Qwen3 · math-qa · targets single")
     assert board["target_domains"] == ["math"]
     scores = {row["title"]: row["score"]["greedy"] for row in board["matrices"][0]["rows"]}
     assert all(0 <= score <= 100 for row in scores.values() for score in row)

@@ -90,7 +90,7 @@ def test_costs_are_shares_of_the_runs_own_plain_stages(runs) -> None:
 def test_the_board_names_the_model(runs) -> None:
     _, out = runs
     (board,) = content(*collect([out / "runs"])).boards
-    assert board.title.startswith("chat/2 Tiny-Qwen3 · math-qa")
+    assert board.title.startswith("chat/3 Tiny-Qwen3 · math-qa")
 
 
 def test_cut_prompts_are_reported(runs, chat_model: Path, chat_suite: Path) -> None:

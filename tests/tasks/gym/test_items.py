@@ -38,10 +38,10 @@ every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.domain
 every_built = pytest.mark.parametrize("task", BUILT, ids=lambda task: task.domain)
 
 PINNED = {
-    "math": "c7daf1d90e0d93117d586f69c7421bb1fa6adee4b3fa65d3e7900afff31cf833",
-    "code": "6409ec25b4f9c16452cc85788a6cb4a8f613fa20766ac2fb64ecec83f464976d",
-    "qa": "2d41c82f23874dbfea80cbbaf702884b5497aa57fd270f16e4c395a45e773f41",
-    "cw": "3c7b63df590ecfea3a9a8250276f9ac21b110b4fd7b432d689fbd93532540d68",
+    "math": "8e9ec11d392af7c0a5f5174304f29e31edbee6543a9d5864b76672c4198f1882",
+    "code": "a23dcffc264a77fade9845530345165b20f42d94b8013b65925b5a1a79eae075",
+    "qa": "4975e7f9cb07e41b37b4dc68b245e791861d7bea26d7fa36fcf4a9cafa017110",
+    "cw": "f77328063b9531e09b67e3ba74275de328b85bc6b748d4ced3a6e9621aac4093",
 }
 """sha256 over prompt, answer and latent of the first 128 test and 128 validation items. A hash changes with its task's `version` only."""
 
