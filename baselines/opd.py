@@ -16,7 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.method import MAX_STEPS, History, Method, Rollout, Training
+from baselines.refresh import Refresh
+from bench.method import History, Rollout, Training
 
 if TYPE_CHECKING:
     import torch
@@ -32,18 +33,13 @@ class TeacherGap:
         return (rollout.reference_log_probs - rollout.log_probs).where(rollout.mask, 0.0)
 
 
-class OPD(Method):
-    """steps: optimizer steps in all, from 1 to `MAX_STEPS`, with the targets in equal shares. It needs the targets' checkpoints and their
-    prompts, but no reward."""
+class OPD(Refresh):
+    """steps: as in `refresh`. It needs the targets' checkpoints and their prompts, but no reward."""
 
     # An answer token costs 2 N FLOPs to sample, 2 N each for teacher and policy, and 6 N to train, because no group is skipped for equal
     # rewards. On micro/2 a step cost as much as three of `refresh`, so that the light track's 10 % is worth seven or eight.
     steps: int = 5
     search = {"steps": (1, 2, 3, 4, 5, 6, 7, 8)}
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.steps <= MAX_STEPS:
-            raise ValueError(f"steps={self.steps}: must be from 1 to {MAX_STEPS:,}")
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
         teachers = {target: history.checkpoint(target) for target in targets}

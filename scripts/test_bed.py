@@ -216,7 +216,7 @@ def _null_criteria(bed: Bed) -> Iterable[Criterion]:
         real, null = (bed.forgetting(bed.first, domain, "greedy", which) for which in ("", domain))
         found = interval(real - null)
         yield Criterion(f"{domain}: interference is significant on `{bed.first}`", found.low > 0, shown(found))
-        part = float(null.mean() / real.mean())
+        part = float(null.mean() / real.mean()) if real.mean() > 0 else float("nan")  # which meets no bound
         yield Criterion(f"{domain}: null stages take less than a third of that", part < NULL_SHARE, f"{part:.2f}")
 
 

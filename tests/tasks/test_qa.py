@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from tasks.micro import qa
 from tasks.micro.qa import QA
 from tasks.micro.vocabulary import WORDS
 from tasks.task import Item
@@ -111,23 +112,18 @@ def test_latents_are_questions_whatever_the_order_of_facts(drawn: list[Item]) ->
     assert question(reordered) == question(TWO)
 
 
-class Unshuffled(random.Random):
-    """The same draws, with the facts in the order of their keys."""
-
-    def sample(self, population: list, k: int) -> list:
-        found = super().sample(population, k)
-        return found if isinstance(found[0], str) else sorted(found)
-
-
-def test_the_order_of_facts_leaves_the_latent_alone() -> None:
-    """Two draws of the same facts in another order, where they ask for the same path."""
-    same = 0
-    for seed in range(300):
-        one, other = TASK.draw(random.Random(seed)), TASK.draw(Unshuffled(seed))
-        if set(read(one.prompt)[0]) == set(read(other.prompt)[0]) and read(one.prompt)[1:] == read(other.prompt)[1:]:
-            same += one.prompt != other.prompt
-            assert one.latent == other.latent
-    assert same >= 0
+def test_the_order_of_facts_leaves_the_latent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every question about one graph, with its facts in two orders."""
+    facts = {("Moon", ">"): "Rain", ("Rain", ":"): "Cake", ("Moon", ":"): "Sock", ("Cake", ">"): "Gold", ("Sock", ">"): "Rain"}
+    asked = []
+    for order in (list(facts.items()), sorted(facts.items(), reverse=True)):
+        monkeypatch.setattr(qa, "_graph", lambda rng, order=order: dict(order))
+        items = [TASK.draw(random.Random(seed)) for seed in range(200)]
+        asked.append({item.prompt.partition("?")[2]: item for item in items})
+    assert asked[0].keys() == asked[1].keys()
+    assert len(asked[0]) > 5
+    assert all(asked[0][question].prompt != asked[1][question].prompt for question in asked[0])
+    assert all(asked[0][question].latent == asked[1][question].latent for question in asked[0])
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_stopped_build_goes_on_to_the_same_base(tmp_path):
 
 
 def test_two_processes_build_the_same_base(tmp_path):
-    """Also from an unfinished build, and with every loss reported."""
+    """And report every loss."""
     seen = []
     build(tmp_path / "one", SMALL, lambda step, losses: None)
     build_with_two(tmp_path / "two", SMALL, lambda step, losses: seen.append(losses), save_every=2)
