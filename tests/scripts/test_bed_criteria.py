@@ -1,0 +1,100 @@
+"""scripts/test_bed.py on made-up scores: which criteria a bed meets."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.suite import load_suite
+
+FILE = Path(__file__).parents[2] / "scripts" / "test_bed.py"
+ITEMS = 2_000
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    spec = importlib.util.spec_from_file_location("test_bed_script", FILE)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def table(share: float, unparsed: float = 0.0) -> np.ndarray:
+    """(ITEMS, 3) with the first `share` of the items right, and the last `unparsed` of them not parsed."""
+    place = np.arange(ITEMS)
+    return np.stack([place < round(share * ITEMS), place < round((1 - unparsed) * ITEMS), np.ones(ITEMS)], 1).astype(float)
+
+
+@pytest.fixture
+def bed(script: Any) -> Callable[..., Any]:
+    """Every stage takes its domain from 0.3 to `own`; what comes later takes `real` of it, or `null` where stages are null."""
+
+    def make(own: float = 0.8, real: float = 0.1, null: float = 0.01, unparsed: float = 0.0, varies: float = 0.0) -> Any:
+        suite = load_suite("micro")
+        orders, seeds = suite.orders("balanced"), (100, 101, 102)
+        tables = {}
+        for order, which in [*((order, "") for order in orders), (orders[0], "math"), (orders[0], "code")]:
+            sequence = suite.sequence(order)
+            for place, seed in enumerate(seeds):
+                lost = null if which else real * (1 + varies * (place - 1))
+                rows = []
+                for row in range(len(sequence) + 1):
+                    rows.append({})
+                    for domain in sequence:
+                        after = row - 1 - sequence.index(domain)
+                        score = 0.3 if after < 0 else own if after == 0 else own - lost
+                        rows[-1][domain, "greedy"] = table(score, unparsed if after > 0 else 0.0)
+                tables[order, which, seed] = rows
+        return script.Bed(suite, orders, seeds, tables)
+
+    return make
+
+
+def unmet(script: Any, bed: Any) -> list[str]:
+    return [criterion.words for criterion in script.criteria(bed) if not criterion.met]
+
+
+def test_a_valid_bed_meets_every_criterion(script: Any, bed: Callable[..., Any]) -> None:
+    assert unmet(script, bed()) == []
+    assert len(list(script.criteria(bed()))) == 21
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "count"),
+    [
+        ({"real": 0.02, "null": 0.0}, "forgets at least", 6),
+        ({"real": 0.0, "null": 0.0}, "null stages take less", 2),
+        ({"null": 0.05}, "null stages take less", 2),
+        ({"null": 0.1}, "interference is significant", 2),
+        ({"own": 0.96}, "at most 95", 4),
+        ({"own": 0.39, "real": 0.07}, "gains at least 10", 4),
+        ({"varies": 0.4}, "coefficient of variation", 1),
+        ({"unparsed": 0.75, "real": 0.1}, "only format", 2),
+    ],
+)
+def test_each_fault_is_seen(script: Any, bed: Callable[..., Any], change: dict[str, float], words: str, count: int) -> None:
+    assert sum(words in each for each in unmet(script, bed(**change))) == count
+
+
+def test_format_loss_counts_lost_items_only(script: Any, bed: Callable[..., Any]) -> None:
+    """10 % of the items are lost, places 0.7 to 0.8; the last 25 % are not parsed, of which the lost ones are a half."""
+    only, lost = bed(unparsed=0.25).format_loss("paper", "math", "greedy")
+    assert lost.mean() == pytest.approx(0.1)
+    assert only.mean() == pytest.approx(0.05)
+
+
+def test_the_report_has_every_table(script: Any, bed: Callable[..., Any]) -> None:
+    made = bed()
+    text = script.report(made, "the command", "validation", "cpu", list(script.criteria(made)))
+    assert text.count("## Real and null stages") == 1
+    assert all(f"## `{order}`, greedy" in text for order in made.orders)
+    cells = [[cell.split()[0] for cell in line.split("|")[2:-1]] for line in text.splitlines() if line.startswith("| math ")]
+    assert ["+10.0", "+1.0", "+9.0", "10"] in cells
+    assert "Made by `the command`" in text
