@@ -95,6 +95,8 @@ def test_the_report_has_every_table(script: Any, bed: Callable[..., Any]) -> Non
     text = script.report(made, "the command", "validation", "cpu", list(script.criteria(made)))
     assert text.count("## Real and null stages") == 1
     assert all(f"## `{order}`, greedy" in text for order in made.orders)
-    cells = [[word for cell in line.split("|")[2:-1] for word in cell.split()[:1]] for line in text.splitlines() if line.startswith("| math ")]
+    cells = [
+        [word for cell in line.split("|")[2:-1] for word in cell.split()[:1]] for line in text.splitlines() if line.startswith("| math ")
+    ]
     assert ["+10.0", "+1.0", "+9.0", "10"] in cells
     assert "Made by `the command`" in text
