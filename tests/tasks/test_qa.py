@@ -124,6 +124,7 @@ def test_the_order_of_facts_leaves_the_latent_alone(monkeypatch: pytest.MonkeyPa
     assert len(asked[0]) > 5
     assert all(asked[0][question].prompt != asked[1][question].prompt for question in asked[0])
     assert all(asked[0][question].latent == asked[1][question].latent for question in asked[0])
+    assert len({item.latent for item in asked[0].values()}) == len(asked[0]), "start and relations are part of the latent"
 
 
 @pytest.mark.parametrize(
