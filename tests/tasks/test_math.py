@@ -66,6 +66,12 @@ def test_operands_are_numbers_up_to_60_and_products_of_two_digits(drawn: list[It
     assert set(numbers) == set(range(1, 61))
 
 
+def test_balanced_items_have_smaller_numbers() -> None:
+    generator = random.Random(0)
+    found = [TASK.draw_balanced(generator) for _ in range(1_000)]
+    assert max(factors[0] for item in found for _, factors in terms(item.prompt) if len(factors) == 1) == 30
+
+
 def test_each_operator_occurs_at_each_level(drawn: list[Item]) -> None:
     for level in (1, 2, 3):
         assert set("+-*") <= set("".join(item.prompt for item in drawn if item.level == level))
