@@ -51,6 +51,10 @@ THREADS = {
 }
 """Environment of a worker: one thread each. Two spinning threads on a busy machine were 40 times slower."""
 
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+"""More of it, for glibc: blocks up to 64 MiB come from the heap, and up to 1 GiB of freed heap stays with the process. By default glibc
+returns every large tensor to the kernel, which has to clear its pages for the next one."""
+
 
 def limit_threads() -> None:
     """The same for this process; before torch is loaded."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from bench.runs.machine import THREADS, card_of
+from bench.runs.machine import MEMORY, THREADS, card_of
 from bench.worker import outcomes
 from bench.worker.jobs import Job, to_json
 
@@ -182,7 +182,7 @@ class Pool:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stream,
-            env=os.environ | THREADS | card_of(slot, self.device),
+            env=MEMORY | os.environ | THREADS | card_of(slot, self.device),
         )
         worker = _Worker(process, log, stream, lane, slot)
         self._workers.append(worker)

@@ -1,10 +1,11 @@
 """The recipe of the micro suite's base: a small Qwen3 trained from scratch on high-quality and low-quality demonstrations.
 
-Like a pretrained model, it imitates text of mixed quality. A high-quality demonstration shows the working and satisfies every
-constraint; a low-quality one omits the working or ignores constraints. Training has two phases: in the first, 95 % of the
-demonstrations are of high quality and the prompts are balanced over kinds of items; in the second, most demonstrations are of low
-quality (`HIGH_QUALITY` gives the shares) and the prompts are those of the test. The base therefore has abilities that its answers
-rarely show, and reinforcement learning on one domain can bring them out. Prompts come from the training split only.
+Like a pretrained model, it imitates text of mixed quality. A high-quality demonstration shows the working of math and code, gives the
+short answer that qa asks for, and satisfies every constraint of cw; a low-quality one omits the working, shows the whole path
+instead of the answer, or ignores constraints. Training has two phases: the first teaches the abilities (`HIGH_QUALITY_FIRST`; in qa
+most demonstrations show the path, from which following facts is learned) on prompts balanced over kinds of items; in the second most
+demonstrations are of low quality (`HIGH_QUALITY`), and the prompts are those of the test. The base therefore has abilities that its
+answers rarely show, and reinforcement learning on one domain can bring them out. Prompts come from the training split only.
 
     python -m bench build-base micro --out DIR
 
@@ -37,12 +38,12 @@ from tasks.micro.qa import QA
 from tasks.micro.vocabulary import TOKENS, build_tokenizer
 from tasks.task import Task, rng
 
-HIGH_QUALITY = {"math": 0.25, "code": 0.5, "qa": 0.2, "cw": 0.2}
+HIGH_QUALITY = {"math": 0.3, "code": 0.42, "qa": 0.25, "cw": 0.2}
 """Share of high-quality demonstrations in each domain's text, in the second phase."""
 MISREAD = {"math": 0.0, "code": 0.0, "qa": 0.4, "cw": 0.6}
 """Share of its low-quality demonstrations that also answer another question."""
-HIGH_QUALITY_FIRST = 0.95
-"""Share of high-quality demonstrations in the first phase, in every domain; none is misread there."""
+HIGH_QUALITY_FIRST = {"math": 0.95, "code": 0.95, "qa": 0.1, "cw": 0.95}
+"""The same in the first phase; none is misread there."""
 ROWS = {"math": 56, "code": 48, "qa": 24, "cw": 8, "copying": 16}
 """Sequences per step: more for domains that are harder to learn."""
 HALVES = (("code",), ("math", "qa", "cw", "copying"))
@@ -95,7 +96,7 @@ def batch(task: Task, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, step: 
     first_phase = step < recipe.first_phase_until
     items = [task.item("train", recipe.seed, step * rows + row, balanced=first_phase) for row in range(rows)]
     style = rng("base", task.domain, recipe.seed, step)
-    high_quality = HIGH_QUALITY_FIRST if first_phase else HIGH_QUALITY[task.domain]
+    high_quality = (HIGH_QUALITY_FIRST if first_phase else HIGH_QUALITY)[task.domain]
     misread = 0.0 if first_phase else MISREAD[task.domain]
     answers = [task.demonstrate(item, style, high_quality, misread) for item in items]
     prompts = tokenizer([item.prompt for item in items])["input_ids"]
@@ -172,7 +173,8 @@ def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]],
     optimizers = _optimizers(model, recipe)
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     unfinished = out / "unfinished.pt"
-    settings = json.dumps({"recipe": asdict(recipe), "high_quality": HIGH_QUALITY, "misread": MISREAD, "rows": ROWS}, sort_keys=True)
+    shares = {"high_quality": [HIGH_QUALITY_FIRST, HIGH_QUALITY], "misread": MISREAD}
+    settings = json.dumps({"recipe": asdict(recipe), **shares, "rows": ROWS}, sort_keys=True)
     first = 0
     if unfinished.exists():
         saved = torch.load(unfinished, weights_only=True)

@@ -1,7 +1,7 @@
 """micro/math: integer arithmetic with +, - and *, two to four operators, every running value between 0 and 99.
 
-Prompt  ``19-5*3+14=``: numbers from 1 to 60 and products of two digits. Answer ``18``, or with the running values before it, products
-first, then left to right: ``15:4:18``.
+Prompt  ``19-5*3+14=``: numbers from 1 to 60, products of a digit and a number up to 19. Answer ``18``, or with the running values before
+it, products first, then left to right: ``15:4:18``.
 Only what follows the last colon is scored. Latent: the signed terms sorted, the factors of a product sorted.
 Levels: 1 = two operators, 2 = three, 3 = four.
 """
@@ -13,8 +13,9 @@ import re
 
 from tasks.task import MAX_ANSWER_CHARS, Item, Task
 
-MAX_NUMBER = 60
-_BALANCED_MAX_NUMBER = 30
+MAX_NUMBER, MAX_FACTOR = 60, 19
+_BALANCED_MAX_NUMBER, _BALANCED_MAX_FACTOR = 30, 9
+"""Largest number that stands alone, and largest second factor of a product."""
 
 Term = tuple[int, tuple[int, ...]]
 """A sign (+1 or -1) and one or two factors."""
@@ -57,16 +58,16 @@ class Math(Task):
     answer_tokens = 14
 
     def draw(self, rng: random.Random) -> Item:
-        return self._item(rng, MAX_NUMBER)
+        return self._item(rng, MAX_NUMBER, MAX_FACTOR)
 
     def draw_balanced(self, rng: random.Random) -> Item:
-        return self._item(rng, _BALANCED_MAX_NUMBER)
+        return self._item(rng, _BALANCED_MAX_NUMBER, _BALANCED_MAX_FACTOR)
 
-    def _item(self, rng: random.Random, most: int) -> Item:
+    def _item(self, rng: random.Random, number: int, factor: int) -> Item:
         level = rng.choices((1, 2, 3), _LEVEL_WEIGHTS)[0]
         shape = rng.choice(_SHAPES[level])
         while True:
-            terms = [self._term(rng, place, factors, most) for place, factors in enumerate(shape)]
+            terms = [self._term(rng, place, factors, number, factor) for place, factors in enumerate(shape)]
             steps = _steps(terms)
             if steps is not None:
                 break
@@ -75,9 +76,9 @@ class Math(Task):
         return Item(self.domain, f"{_text(terms)}=", working, latent, level, steps[-1])
 
     @staticmethod
-    def _term(rng: random.Random, place: int, factors: int, most: int) -> Term:
+    def _term(rng: random.Random, place: int, factors: int, number: int, factor: int) -> Term:
         sign = 1 if place == 0 else rng.choice((1, -1))
-        return sign, (rng.randint(1, most),) if factors == 1 else (rng.randint(2, 9), rng.randint(2, 9))
+        return sign, (rng.randint(1, number),) if factors == 1 else (rng.randint(2, 9), rng.randint(2, factor))
 
     def score(self, item: Item, answer: str) -> float | None:
         match = _ANSWER.fullmatch(answer) if len(answer) <= MAX_ANSWER_CHARS else None

@@ -3,7 +3,8 @@
 Prompt  ``Moon>RainCake:MoonRain:CakeSock>Moon...?Moon>:=``: five to seven facts "key relation value" over six words, then the question:
 start at Moon, follow ``>``, then ``:``. No key has two values for the same relation, words are keys and values of several facts, and a
 path visits no word twice; so every step needs the word and the relation, and most facts are distractors.
-Answer: the word reached, with the words on the path before it or without (``RainCake``, ``Cake``); the last word is scored.
+Answer: the word reached and nothing else (``Cake``): exact match, the usual score of short answers. A line of several words, such as the
+whole path (``RainCake``), can be parsed and scores 0.
 Latent: the facts sorted, the start, the relations. Level: the number of hops.
 """
 
@@ -13,17 +14,17 @@ import random
 import re
 
 from tasks.micro.vocabulary import WORDS
-from tasks.task import MAX_ANSWER_CHARS, Item, Task
+from tasks.task import Item, Task
 
 RELATIONS = ">:"
 _ENTITIES = 6
 _FACTS = (5, 6, 7)
 _HOPS = (1, 2, 3)
-_HOP_WEIGHTS = (1, 2, 2)
+_HOP_WEIGHTS = (1, 3, 3)
 _BALANCED_HOP_WEIGHTS = (3, 2, 2)
 _WORD = "|".join(WORDS)
 _WORDS = re.compile(_WORD)
-_ANSWER = re.compile(rf"(?:{_WORD}){{0,3}}({_WORD})")
+_ANSWER = re.compile(rf"(?:{_WORD}){{1,4}}")
 
 Facts = dict[tuple[str, str], str]
 """(key, relation) -> value."""
@@ -69,16 +70,15 @@ class QA(Task):
         start, relations, words = rng.choice(paths)
         shown = [key + relation + value for (key, relation), value in facts.items()]
         latent = f"{' '.join(sorted(shown))} {start}{relations}"
-        return Item(self.domain, f"{''.join(shown)}?{start}{relations}=", "".join(words), latent, hops, words)
+        return Item(self.domain, f"{''.join(shown)}?{start}{relations}=", words[-1], latent, hops, words)
 
     def score(self, item: Item, answer: str) -> float | None:
-        match = _ANSWER.fullmatch(answer) if len(answer) <= MAX_ANSWER_CHARS else None
-        return None if match is None else float(match[1] == item.facts[-1])
+        return float(answer == item.answer) if _ANSWER.fullmatch(answer) else None
 
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
-        """Low quality: the last word alone. Misread: a path of several hops ends early."""
+        """Low quality: the whole path. Misread: another word of the path."""
         if rng.random() < high_quality:
             return item.answer
         if misread and rng.random() < misread:
-            return "".join(item.facts[: rng.randint(1, max(1, len(item.facts) - 1))])
-        return item.facts[-1]
+            return item.facts[rng.randrange(max(1, len(item.facts) - 1))]
+        return "".join(item.facts)

@@ -59,17 +59,22 @@ def test_the_level_is_the_number_of_operators_less_1(drawn: list[Item]) -> None:
     assert {item.level for item in drawn} == {1, 2, 3}
 
 
-def test_operands_are_numbers_up_to_60_and_products_of_two_digits(drawn: list[Item]) -> None:
-    products = [factors for item in drawn[:5_000] for _, factors in terms(item.prompt) if len(factors) > 1]
-    numbers = [factors[0] for item in drawn[:5_000] for _, factors in terms(item.prompt) if len(factors) == 1]
-    assert all(len(factors) == 2 and min(factors) >= 1 and max(factors) <= 9 for factors in products)
-    assert set(numbers) == set(range(1, 61))
+def operands(items: list[Item]) -> tuple[set[int], set[int], set[int]]:
+    """Numbers that stand alone, first and second factors."""
+    found = [factors for item in items for _, factors in terms(item.prompt)]
+    assert {len(factors) for factors in found} == {1, 2}
+    products = [factors for factors in found if len(factors) == 2]
+    return {factors[0] for factors in found if len(factors) == 1}, {first for first, _ in products}, {second for _, second in products}
+
+
+def test_operands_are_numbers_up_to_60_and_products_of_a_digit_and_a_number_up_to_19(drawn: list[Item]) -> None:
+    assert operands(drawn[:5_000]) == (set(range(1, 61)), set(range(2, 10)), set(range(2, 20)))
 
 
 def test_balanced_items_have_smaller_numbers() -> None:
     generator = random.Random(0)
-    found = [TASK.draw_balanced(generator) for _ in range(1_000)]
-    assert max(factors[0] for item in found for _, factors in terms(item.prompt) if len(factors) == 1) == 30
+    found = operands([TASK.draw_balanced(generator) for _ in range(2_000)])
+    assert found == (set(range(1, 31)), set(range(2, 10)), set(range(2, 10)))
 
 
 def test_each_operator_occurs_at_each_level(drawn: list[Item]) -> None:

@@ -14,8 +14,8 @@ from tasks.micro.vocabulary import WORDS
 from tasks.task import Item
 
 TASK = QA()
-THREE = Item("qa", "Moon>RainCake:MoonRain:CakeRain>Sock?Cake:>:=", "MoonRainCake", "", 3, ("Moon", "Rain", "Cake"))
-TWO = Item("qa", "Moon>RainRain:CakeMoon:Sock?Moon>:=", "RainCake", "", 2, ("Rain", "Cake"))
+THREE = Item("qa", "Moon>RainCake:MoonRain:CakeRain>Sock?Cake:>:=", "Cake", "", 3, ("Moon", "Rain", "Cake"))
+TWO = Item("qa", "Moon>RainRain:CakeMoon:Sock?Moon>:=", "Cake", "", 2, ("Rain", "Cake"))
 ONE = Item("qa", "Moon>RainRain:CakeMoon:Sock?Moon:=", "Sock", "", 1, ("Sock",))
 
 
@@ -51,10 +51,10 @@ def test_reading_by_hand() -> None:
 def test_prompts_lead_to_the_canonical_answer(drawn: list[Item]) -> None:
     for item in drawn:
         way = followed(item.prompt)
-        assert item.answer == "".join(way)
+        assert item.answer == way[-1]
         assert list(item.facts) == way
         assert item.level == len(way)
-        assert TASK.score(item, item.answer) == TASK.score(item, way[-1]) == 1.0
+        assert TASK.score(item, item.answer) == 1.0
 
 
 def test_facts_are_five_to_seven_over_six_words_and_never_contradict_each_other(drawn: list[Item]) -> None:
@@ -91,9 +91,9 @@ def test_the_relation_is_needed(drawn: list[Item]) -> None:
 
 def test_levels_are_one_to_three_hops(drawn: list[Item]) -> None:
     levels = Counter(item.level for item in drawn)
-    assert levels[1] / len(drawn) == pytest.approx(0.2, abs=0.03)
-    assert levels[2] / len(drawn) == pytest.approx(0.4, abs=0.03)
-    assert levels[3] / len(drawn) == pytest.approx(0.4, abs=0.03)
+    assert levels[1] / len(drawn) == pytest.approx(1 / 7, abs=0.03)
+    assert levels[2] / len(drawn) == pytest.approx(3 / 7, abs=0.03)
+    assert levels[3] / len(drawn) == pytest.approx(3 / 7, abs=0.03)
     generator = random.Random(0)
     balanced = Counter(TASK.draw_balanced(generator).level for _ in range(1_000))
     assert balanced[1] > balanced[2] > 200
@@ -131,9 +131,9 @@ def test_the_order_of_facts_leaves_the_latent_alone(monkeypatch: pytest.MonkeyPa
     ("answer", "score"),
     [
         ("Cake", 1.0),
-        ("RainCake", 1.0),
-        ("SockCake", 1.0),  # the last word is scored, the way to it is not
-        ("MoonRainSockCake", 1.0),
+        ("RainCake", 0.0),  # the way there, where only the answer was asked for
+        ("CakeCake", 0.0),
+        ("MoonRainSockCake", 0.0),
         ("Rain", 0.0),  # one hop only
         ("Moon", 0.0),
         ("Sock", 0.0),  # the other relation
@@ -154,21 +154,21 @@ def test_two_hops_by_hand(answer: str, score: float | None) -> None:
     assert TASK.score(TWO, answer) == score
 
 
-@pytest.mark.parametrize(("answer", "score"), [("Sock", 1.0), ("Rain", 0.0), ("RainSock", 1.0), ("SockRain", 0.0), ("", None)])
+@pytest.mark.parametrize(("answer", "score"), [("Sock", 1.0), ("Rain", 0.0), ("RainSock", 0.0), ("SockRain", 0.0), ("", None)])
 def test_one_hop_by_hand(answer: str, score: float | None) -> None:
     assert TASK.score(ONE, answer) == score
 
 
-def test_low_quality_demonstrations_omit_the_way() -> None:
-    assert TASK.demonstrate(THREE, random.Random(0), 1.0) == "MoonRainCake"
-    assert TASK.demonstrate(THREE, random.Random(0), 0.0) == "Cake"
-    assert TASK.demonstrate(ONE, random.Random(0), 0.0) == "Sock"
+def test_low_quality_demonstrations_show_the_whole_way() -> None:
+    assert TASK.demonstrate(THREE, random.Random(0), 1.0) == "Cake"
+    assert TASK.demonstrate(THREE, random.Random(0), 0.0) == "MoonRainCake"
+    assert TASK.demonstrate(ONE, random.Random(0), 0.0) == TASK.demonstrate(ONE, random.Random(0), 1.0) == "Sock"
 
 
-def test_misread_demonstrations_stop_on_the_way() -> None:
+def test_misread_demonstrations_are_words_on_the_way() -> None:
     generator = random.Random(0)
     found = Counter(TASK.demonstrate(THREE, generator, 0.0, 0.5) for _ in range(2_000))
-    assert set(found) == {"Moon", "MoonRain", "Cake"}
-    assert found["Cake"] / 2_000 == pytest.approx(0.5, abs=0.05)
-    assert found["Moon"] / found["MoonRain"] == pytest.approx(1.0, abs=0.25)
+    assert set(found) == {"Moon", "Rain", "MoonRainCake"}
+    assert found["MoonRainCake"] / 2_000 == pytest.approx(0.5, abs=0.05)
+    assert found["Moon"] / found["Rain"] == pytest.approx(1.0, abs=0.25)
     assert TASK.demonstrate(ONE, generator, 0.0, 1.0) == "Sock"

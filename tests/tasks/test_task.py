@@ -348,9 +348,9 @@ def test_high_quality_is_a_probability(task: Task) -> None:
 
 
 PINNED = {
-    "math": ("27+59-4+3*3=", "9:86:82:91", "91", "e459d40fbfd74e12"),
+    "math": ("4*12-36-8+1=", "48:12:4:5", "5", "695c3ba137acc058"),
     "code": ("3a1b5c>013,3a4b8c>343=", "0c+5,1b,3a", "c,b,a", "2543ba3fd0b9cf44"),
-    "qa": ("Frame>ChainNoon>FlockChain:ChestClock>FrameFlock>Clock?Noon>>=", "FlockClock", "Flock", "a88c8f869e05bace"),
+    "qa": ("Frame>ChainNoon>FlockChain:ChestClock>FrameFlock>Clock?Noon>>=", "Clock", "Flock", "499bee24cfcc63ea"),
     "cw": ("6^w+s!Spoon=", "WingSpoonGroundTamePoundBest", "NameSockMoonSnake", "d7a3afb0b7450594"),
 }
 """By domain: prompt and answer of the first test item, a misread demonstration of it, and the hash of some more of each."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +39,24 @@ def test_as_many_workers_as_cards_have_memory_for_or_cores_there_are(three_cards
     assert machine.default_jobs("cuda", 2.0) == 20 + 4  # 41.9 and 9.4 GB
     assert machine.default_jobs("auto", 100.0) == 1
     assert machine.default_jobs("cpu", 2.0) == 64
+
+
+CHURN = """
+import resource, numpy
+for _ in range(20):
+    blocks = [numpy.ones(2**18) for _ in range(32)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+"""64 MiB in blocks of 2 MiB, taken and freed twenty times; prints the page faults."""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory settings are for glibc")
+def test_freed_memory_stays_with_a_worker() -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    words = [sys.executable, "-c", CHURN]
+    faults = [int(subprocess.run(words, env=env, capture_output=True, check=True).stdout) for env in (plain, plain | machine.MEMORY)]
+    assert faults[1] < faults[0] / 4
 
 
 def test_a_comparison_may_hold_more_files_open_than_the_shell_allows() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import random
 import shutil
 from dataclasses import replace
 
@@ -63,7 +64,24 @@ def test_the_training_text_is_the_shipped_bases():
         texts = [batch(task, build_tokenizer(), Recipe(), step) for task in (Math(), Code(), QA(), CW())] + [copying(Recipe(), step)]
         for tensor in itertools.chain(*texts):
             digest.update(tensor.numpy().tobytes())
-    assert digest.hexdigest() == "bb9076c63cc226417e14f497687fd0bf3a6be50a6c4c5d79a9e4d0831aae834e"
+    assert digest.hexdigest() == "f00cb58e806ca9ab54dd882618026996801064ba19e93c1fe57500364d048436"
+
+
+@pytest.mark.parametrize("first_phase", [True, False])
+@pytest.mark.parametrize("task", [Math(), Code(), QA(), CW()], ids=lambda task: task.domain)
+def test_each_phase_shows_its_share_of_high_quality(task, first_phase):
+    tokenizer, recipe, rows = build_tokenizer(), Recipe(), build_base.ROWS[task.domain]
+    first = 0 if first_phase else recipe.first_phase_until
+    good = []
+    for step in range(first, first + 1 + 400 // rows):
+        ids, labels = batch(task, tokenizer, recipe, step)
+        for row in range(rows):
+            item = task.item("train", recipe.seed, step * rows + row, balanced=first_phase)
+            shown = tokenizer.decode(ids[row][labels[row] != -100][:-1])
+            if task.demonstrate(item, random.Random(0), 0.0) != item.answer:  # otherwise both qualities look the same
+                good.append(shown == item.answer)
+    share = (build_base.HIGH_QUALITY_FIRST if first_phase else build_base.HIGH_QUALITY)[task.domain]
+    assert sum(good) / len(good) == pytest.approx(share, abs=0.08)
 
 
 def test_copying_learns_the_second_copy_only():
