@@ -23,7 +23,6 @@ _HOPS = (1, 2, 3)
 _HOP_WEIGHTS = (1, 3, 3)
 _BALANCED_HOP_WEIGHTS = (3, 2, 2)
 _WORD = "|".join(WORDS)
-_WORDS = re.compile(_WORD)
 _ANSWER = re.compile(rf"(?:{_WORD}){{1,4}}")
 
 Facts = dict[tuple[str, str], str]
