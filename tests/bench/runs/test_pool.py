@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from bench.runs import pool as module
+from bench.runs.machine import MEMORY, THREADS
 from bench.runs.pool import Event, Pool
 from bench.spec import MethodRecord
 from bench.worker.jobs import Job, Setup
@@ -25,7 +26,7 @@ log, lane = sys.argv[1:]
 for line in sys.stdin:
     job = json.loads(line)["job"]
     with open(log, "a") as file:
-        file.write(json.dumps({"pid": os.getpid(), "lane": lane, "job": job["name"]}) + "\n")
+        file.write(json.dumps({"pid": os.getpid(), "lane": lane, "job": job["name"], "environment": dict(os.environ)}) + "\n")
     marker = log + "." + job["name"]
     if job["deaths"] > (os.path.getsize(marker) if os.path.exists(marker) else 0):
         open(marker, "a").write("x")
@@ -133,6 +134,16 @@ def test_every_job_is_done_once_and_a_worker_keeps_to_its_lane(done_by: Callable
     assert all(len(lanes) == 1 for lanes in by_process.values())
     lane_of = {job.name: job.lane for job in jobs}
     assert all(line["lane"] == lane_of[line["job"]] for line in done.lines)
+
+
+def test_a_worker_has_one_thread_and_keeps_its_memory_unless_the_user_decides(
+    done_by: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, *others = MEMORY
+    monkeypatch.setenv(name, "12345")
+    monkeypatch.delenv(others[0], raising=False)
+    (line,) = done_by([Fake("one")], 1).lines
+    assert line["environment"].items() >= ({other: MEMORY[other] for other in others} | {name: "12345"} | THREADS).items()
 
 
 def test_one_worker_changes_lanes_as_rarely_as_the_order_allows(done_by: Callable[..., Done]) -> None:
