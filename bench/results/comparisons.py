@@ -6,7 +6,7 @@ have, so that they cannot contradict each other. A family is a set of comparison
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Literal, get_args
@@ -21,6 +21,8 @@ Verdict = Literal["better", "worse", "higher, with more access", "lower, with le
 FAMILIES: tuple[Family, ...] = get_args(Family)
 DEFAULT_FAMILIES: tuple[Family, ...] = ("none", "shrink", "next")
 LEVEL = 0.05
+Pair = tuple[Entry, Entry, str]
+"""Two entries of one board, and its targets."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,26 @@ class Comparison:
     difference: Value
     p: float | None
     verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Whether `one` and `other` differ by less than `margin` (a share) on the board's metric, by two one-sided tests.
+
+    difference: one - other, a share, with the 90 % interval that belongs to a test at 5 %, widened as in `Comparison`: it lies inside
+    +-margin exactly where p is at most 5 %. p: the larger of the two, adjusted by Holm within the family; None where `Comparison` has none.
+    """
+
+    one: str
+    other: str
+    margin: float
+    difference: Value
+    p: float | None
+
+    @property
+    def shown(self) -> bool:
+        """Whether the two are shown to be equal within the margin. That they are not shown to be does not mean that they differ."""
+        return self.p is not None and self.p <= LEVEL
 
 
 @dataclass(frozen=True)
@@ -61,6 +83,12 @@ class _Test:
     p: float | None = None
     why: str = ""
 
+    def difference(self, level: float) -> Value:
+        """one - other with its interval at a level, or why there is none."""
+        if self.estimate is None:
+            return Value.undefined(self.why, self.seeds)
+        return Value(float(self.estimate.mean), *self.estimate.interval(level, self.slack), self.seeds)
+
 
 def compare(
     entries: Sequence[Entry], family: Family, targets: str, decoding: str, planned: Collection[tuple[str, str]] = ()
@@ -69,9 +97,36 @@ def compare(
 
     planned: labels of pairs chosen before the data were seen, for the family of that name; those that the board does not hold are left out.
     """
-    tests = [_test(one, other, targets, decoding) for one, other in pairs_of(entries, family, planned)]
-    adjusted = iter(holm([tested.p for tested in tests if tested.p is not None]))
-    return [_judged(tested, family, None if tested.p is None else next(adjusted)) for tested in tests]
+    return judge([(one, other, targets) for one, other in pairs_of(entries, family, planned)], family, decoding)
+
+
+def judge(pairs: Iterable[Pair], family: Family, decoding: str) -> list[Comparison]:
+    """The comparisons of one family, whose pairs may come from several boards."""
+    tests = [_test(one, other, targets, decoding) for one, other, targets in pairs]
+    adjusted = _adjusted([tested.p for tested in tests])
+    return [_judged(tested, family, p) for tested, p in zip(tests, adjusted, strict=True)]
+
+
+def equivalences(pairs: Iterable[Pair], margin: float, decoding: str) -> list[Equivalence]:
+    """Whether each pair differs by less than `margin` (a share, above 0): one family, whose pairs may come from several boards."""
+    tests = [_test(one, other, targets, decoding) for one, other, targets in pairs]
+    own = [
+        None if tested.p is None or tested.estimate is None else float(tested.estimate.equivalence_p_value(margin, tested.slack))
+        for tested in tests
+    ]
+    return [_equivalence(tested, margin, raw, p) for tested, raw, p in zip(tests, own, _adjusted(own), strict=True)]
+
+
+def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjustment of those that are there."""
+    adjusted = iter(holm([p for p in p_values if p is not None]))
+    return [None if p is None else next(adjusted) for p in p_values]
+
+
+def _equivalence(tested: _Test, margin: float, raw: float | None, p: float | None) -> Equivalence:
+    # As in `_judged`: at this level the interval lies inside the margins exactly where p is at most 5 %.
+    factor = p / raw if p is not None and raw else 1.0
+    return Equivalence(tested.one.label, tested.other.label, margin, tested.difference(1 - 2 * LEVEL / factor), p)
 
 
 def pairs_of(entries: Sequence[Entry], family: Family, planned: Collection[tuple[str, str]] = ()) -> list[tuple[Entry, Entry]]:
@@ -113,12 +168,9 @@ def ranked_points(measured: Measured, targets: str) -> Capped:
 
 def _judged(tested: _Test, family: Family, p: float | None) -> Comparison:
     one, other = tested.one, tested.other
-    if tested.estimate is None:
-        return Comparison(one.label, other.label, family, Value.undefined(tested.why, tested.seeds), None, "no verdict")
     # Holm multiplied p; the interval is at the level that the same factor gives, so that it excludes 0 exactly where p is at most 5 %.
     factor = p / tested.p if p is not None and tested.p else 1.0
-    low, high = tested.estimate.interval(1 - LEVEL / factor, tested.slack)
-    difference = Value(float(tested.estimate.mean), low, high, tested.seeds)
+    difference = tested.difference(1 - LEVEL / factor)
     return Comparison(one.label, other.label, family, difference, p, verdict(one, other, difference, p))
 
 

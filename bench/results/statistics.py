@@ -70,6 +70,16 @@ class Estimate:
             distance = np.where(beyond == 0, 0.0, beyond / self.variance**0.5)
         return 2 * stdtr(self.freedom, -distance)
 
+    def equivalence_p_value(self, margin: float, slack: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+        """Of two one-sided tests (Schuirmann 1987) that the true mean is at least `margin` (above 0) away from 0: the larger p. It is at
+        most 1 - level where `interval(2 level - 1)` lies inside +-margin."""
+        from scipy.special import stdtr
+
+        room = np.minimum(margin - (self.mean + slack[1]), margin + (self.mean - slack[0]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = np.where(room == 0, 0.0, room / self.variance**0.5)
+        return stdtr(self.freedom, -distance)
+
 
 def quantile(freedom: float | np.ndarray, level: float = 0.95) -> np.ndarray:
     """t within whose range +-t a share `level` of Student's distribution lies."""

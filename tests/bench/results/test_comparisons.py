@@ -11,7 +11,7 @@ from manifests import manifest_of
 
 from bench.costs import AccessRecord
 from bench.results.boards import Board
-from bench.results.comparisons import FAMILIES, Comparison, Places
+from bench.results.comparisons import FAMILIES, Comparison, Equivalence, Places, compare, equivalences, judge
 from bench.results.entries import Entry
 from bench.results.measured import Measured, Order
 from bench.results.run import Run
@@ -153,6 +153,55 @@ def test_more_access_is_not_called_better() -> None:
     shown = board(NONE, entry("rich", noisy(0.9, 0.02, 1), access=["math"]), entry("poor", noisy(0.4, 0.02, 2)))
     assert only(shown.comparisons(families=["next"])).verdict == "higher, with more access"
     assert only(shown.comparisons(families=["planned"], planned=[("poor", "rich")])).verdict == "lower, with less access"
+
+
+def test_a_family_may_span_boards() -> None:
+    weak, strong = entry("weak", noisy(0.25, 0.2, 12)), entry("strong", noisy(0.9, 0.2, 13))
+    pairs = [(weak, NONE, "single"), (strong, NONE, "all"), (strong, weak, "single")]
+    alone = [only(judge([pair], "planned", "greedy")) for pair in pairs]
+    together = judge(pairs, "planned", "greedy")
+    assert [c.p for c in together] == pytest.approx(holm([c.p for c in alone]))
+    assert [c.difference.estimate for c in together] == [c.difference.estimate for c in alone]
+    retained = compare([strong, NONE], "none", "all", "greedy")
+    assert alone[1].difference == only(retained).difference, "retention on board `all`"
+    assert alone[1].difference.estimate != only(judge([(strong, NONE, "single")], "planned", "greedy")).difference.estimate
+
+
+# --- equivalence
+
+
+def equal_to(*others: Entry, margin: float = 0.05, targets: str = "single") -> list[Equivalence]:
+    return equivalences([(other, SAME, targets) for other in others], margin, "greedy")
+
+
+SAME = entry("same", measured([0.7, 0.71, 0.69, 0.7, 0.7]))
+
+
+def test_equivalence_needs_a_small_and_certain_difference() -> None:
+    near = entry("near", measured([0.71, 0.71, 0.70, 0.7, 0.71]))
+    far = entry("far", measured([0.79, 0.80, 0.81, 0.8, 0.8]))
+    wild = entry("wild", measured([0.2, 1.1, 0.6, 0.9, 0.7]))
+    assert [found.shown for found in equal_to(near, far, wild)] == [True, False, False]
+    assert [found.shown for found in equal_to(near, far, wild, margin=0.2)] == [True, True, False]
+
+
+def test_p_and_interval_of_equivalence_never_contradict_each_other() -> None:
+    shown = 0
+    for draw in range(40):
+        others = [entry(f"m{n}", noisy(0.7, 0.03, 100 * draw + n, seeds=5)) for n in range(3)]
+        for found in equal_to(*others):
+            inside = found.difference.low >= -0.05 and found.difference.high <= 0.05
+            assert inside is found.shown, found
+            shown += found.shown
+    assert 20 < shown < 100, "nothing to contradict"
+
+
+def test_equivalences_are_adjusted_within_their_family_and_need_five_seeds() -> None:
+    others = [entry(f"m{n}", noisy(0.7, 0.02, n)) for n in range(4)]
+    assert [found.p for found in equal_to(*others)] == pytest.approx(holm([equal_to(other)[0].p for other in others]))
+    few = entry("few", measured([0.7, 0.7, 0.7, 0.7]))
+    found = equal_to(few)[0]
+    assert (found.p, found.shown, found.difference.seeds) == (None, False, 4)
 
 
 # --- places

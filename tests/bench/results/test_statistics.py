@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench.results.statistics import Interval, crossed, crossed_interval, holm, merged, ratio_set, wald_ratio
+from bench.results.statistics import Estimate, Interval, crossed, crossed_interval, holm, merged, ratio_set, wald_ratio
 
 
 def half_width(variance: float, freedom: float, level: float = 0.95) -> float:
@@ -325,3 +325,32 @@ def test_a_paired_difference_is_significant_and_covers() -> None:
         found += int((np.abs(mean.mean) > mean.half_width()).sum())
     assert 0.93 <= covered / 3000 <= 0.999
     assert found / 3000 > 0.95
+
+
+# --- equivalence
+
+
+def estimate(mean: float, variance: float = 0.0004, freedom: float = 4) -> Estimate:
+    return Estimate(np.asarray(mean), np.asarray(variance), freedom)
+
+
+def test_equivalence_is_the_larger_of_two_one_sided_tests() -> None:
+    """Mean .01, standard error .02, 4 df, margin .05: t = (.05 - .01) / .02 = 2 above, (.05 + .01) / .02 = 3 below."""
+    assert estimate(0.01).equivalence_p_value(0.05) == pytest.approx(reference.t.sf(2, 4))
+    assert estimate(-0.01).equivalence_p_value(0.05) == pytest.approx(reference.t.sf(2, 4))
+    assert estimate(0.09).equivalence_p_value(0.05) == pytest.approx(reference.t.sf(-2, 4)), "outside the margin"
+    assert estimate(0.0, variance=0.0).equivalence_p_value(0.05) == 0
+    assert estimate(0.05, variance=0.0).equivalence_p_value(0.05) == 0.5
+
+
+def test_equivalence_allows_for_what_caps_may_have_hidden() -> None:
+    """The truth may lie .02 lower than .01, or .03 higher: t = (.05 - .04) / .02 = .5 above, (.05 - .01) / .02 = 2 below."""
+    assert estimate(0.01).equivalence_p_value(0.05, (0.02, 0.03)) == pytest.approx(reference.t.sf(0.5, 4))
+    assert estimate(0.01).equivalence_p_value(0.05, (0.05, 0.0)) == pytest.approx(reference.t.sf(0.5, 4))
+    assert estimate(0.0, variance=1e-9).equivalence_p_value(0.05, (0.06, 0.0)) > 0.99
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.004, 0.008, 0.012, -0.02, 0.049, 0.051])
+def test_equivalence_holds_exactly_where_the_90_percent_interval_is_inside(mean: float) -> None:
+    low, high = estimate(mean).interval(0.9, (0.003, 0.001))
+    assert (low > -0.05 and high < 0.05) is bool(estimate(mean).equivalence_p_value(0.05, (0.003, 0.001)) < 0.05)
