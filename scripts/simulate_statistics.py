@@ -21,6 +21,8 @@ from bench.results.regimes import breaks, repair_fails
 from bench.results.statistics import Estimate, Strata, crossed, quantile, wald_ratio
 
 SEED, RUNS, CHUNK, METHODS, ITEMS = 11, 10_000, 250, 20, 8
+MARGIN = 0.05
+"""Within which two methods count as equal."""
 FORGETTING = 20.0
 """Mean over seeds, points."""
 ITEM, REST = 0.5, 0.8
@@ -29,15 +31,16 @@ ITEM, REST = 0.5, 0.8
 
 @dataclass(frozen=True)
 class Regime:
-    """What a board is drawn from. variation: of forgetting between seeds, standard deviation over mean. noise: points, of what a method
-    recovers, between seeds. others: mean and deviation of what a method does to each other domain, points. proportional: whether noise
-    grows with a seed's forgetting. broken: the chance that a seed's baseline run collapses and forgets broken_points; failing: that a
-    repair recovers nothing on a seed."""
+    """What a board is drawn from. points, variation: of forgetting between seeds, the mean, and the standard deviation over it. noise:
+    points, of what a method recovers, between seeds. others: mean and deviation of what a method does to each other domain, points.
+    proportional: whether noise grows with a seed's forgetting. broken: the chance that a seed's baseline run collapses and forgets
+    broken_points; failing: that a repair recovers nothing on a seed."""
 
     name: str
     recovery: float = 0.9
     noise: float = 3.0
     others: tuple[tuple[float, float], ...] = ((5.0, 7.0), (0.1, 0.2), (-0.5, 0.4))
+    points: float = FORGETTING
     variation: float = 0.3
     skewed: bool = False
     proportional: bool = False
@@ -52,7 +55,7 @@ class Regime:
 
     @property
     def forgetting(self) -> float:
-        return (1 - self.broken) * FORGETTING + self.broken * self.broken_points
+        return (1 - self.broken) * self.points + self.broken * self.broken_points
 
     @property
     def recovery_ratio(self) -> float:
@@ -76,6 +79,15 @@ REGIMES = (
 )
 REFRESH = replace(SKEWED, name="refresh", recovery=0.97, noise=2.3, others=((9.7, 8.3), (0.0, 0.1), (-0.2, 0.25)))
 """The first result: 0.97 [0.81, 1.09] at five seeds is a deviation of 2.3 points around its share."""
+
+STEADY = Regime(
+    "42 points of CV 0.07, methods that vary by 1 point",
+    noise=1.0,
+    others=((2.0, 0.5), (0.1, 0.2), (-0.5, 0.4)),
+    points=42.0,
+    variation=0.07,
+)
+"""Math on micro/3's `paper` (docs/test-bed-micro-3.md). Equality can be shown only where methods vary little."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +120,12 @@ def draw(regime: Regime, generator: np.random.Generator, runs: int, methods: int
 
     shape, squared = (runs, 1, seeds), regime.variation**2
     if regime.skewed:
-        seed_means = generator.gamma(1 / squared, squared * FORGETTING, shape)
+        seed_means = generator.gamma(1 / squared, squared * regime.points, shape)
     else:
-        seed_means = FORGETTING * (1 + regime.variation * generator.standard_normal(shape))
+        seed_means = regime.points * (1 + regime.variation * generator.standard_normal(shape))
     broken = generator.random(shape) < regime.broken
     seed_means = np.where(broken, regime.broken_points, seed_means).astype(np.float32)
-    grows = seed_means / FORGETTING if regime.proportional else np.float32(1)
+    grows = seed_means / regime.points if regime.proportional else np.float32(1)
     failed = generator.random((runs, methods, seeds)) < regime.failing
     lost = by_item(seed_means)
     kept = np.where(failed, 0, regime.recovery).astype(np.float32)[..., None]
@@ -156,15 +168,22 @@ def net(sample: Sample) -> Net:
     return Net(plain, [sample.won, *plain[1:]], np.maximum(bias, 0))
 
 
-def p_values(one: Net, other: Net | None, below: Strata) -> np.ndarray:
-    """(N, M) of the comparisons of methods, as `bench.results.comparisons` makes them; other: None for `none`, which is 0 everywhere."""
+def difference(one: Net, other: Net | None, below: Strata) -> tuple[Estimate, tuple[np.ndarray, np.ndarray]]:
+    """(N, M) differences of methods and what caps may hide, as `bench.results.comparisons` makes them; other: None for `none`, which is 0
+    everywhere."""
     scale = sum(table.mean((-2, -1)) for table in below)
     if other is None:
-        points, free, slack = one.points, one.free, (0.0, one.cap_bias / scale)
+        points, free, slack = one.points, one.free, (np.zeros_like(scale), one.cap_bias / scale)
     else:
         points, free = ([a - b for a, b in zip(x, y, strict=True)] for x, y in ((one.points, other.points), (one.free, other.free)))
         slack = (other.cap_bias / scale, one.cap_bias / scale)
-    return wald_ratio(points, below, also=[free]).p_value(slack)
+    return wald_ratio(points, below, also=[free]), slack
+
+
+def p_values(one: Net, other: Net | None, below: Strata) -> np.ndarray:
+    """(N, M) of the comparisons of methods."""
+    estimate, slack = difference(one, other, below)
+    return estimate.p_value(slack)
 
 
 def defined(below: Strata) -> np.ndarray:
@@ -267,6 +286,20 @@ def power(seeds: int, runs: int, others: int = METHODS - 1) -> float:
     return float(np.concatenate(hits).mean())
 
 
+def equivalence(regime: Regime, seeds: int, runs: int, apart: float) -> float:
+    """The chance that two methods whose net recovery differs by `apart` are found equal within `MARGIN`: an error where that is `MARGIN`,
+    power where it is 0."""
+    generator = np.random.default_rng([SEED, 3, seeds])
+    hits = []
+    for count in chunks(runs):
+        sample = draw(regime, generator, count, 2, seeds)
+        sample.won[:, 1] -= np.float32(apart) * sample.lost[:, 0]
+        methods, order = net(sample), np.arange(2)[None].repeat(count, 0)
+        estimate, slack = difference(methods.take(order[:, :1]), methods.take(order[:, 1:]), sample.below)
+        hits.append((estimate.equivalence_p_value(MARGIN, slack) <= LEVEL) & defined(sample.below))
+    return float(np.concatenate(hits).mean())
+
+
 def percent(value: float) -> str:
     return "–" if np.isnan(value) else f"{100 * value:.1f}"
 
@@ -287,6 +320,12 @@ def main(runs: int) -> None:
     print("| seeds | % |\n|---|---|")
     for seeds in (5, 10):
         print(f"| {seeds} | {percent(power(seeds, runs))} |")
+    print(f"\nThe chance that two methods are found equal within {MARGIN:g}, %, by how far apart they are (bound at {MARGIN:g}: 5):\n")
+    print(f"| regime | seeds | {MARGIN:g} apart | equal |\n|---|---|---|---|")
+    for regime in (SKEWED, STEADY):
+        for seeds in (5, 10):
+            found = (percent(equivalence(regime, seeds, runs, apart)) for apart in (MARGIN, 0.0))
+            print(f"| {regime.name} | {seeds} | " + " | ".join(found) + " |", flush=True)
     print("\nCoverage of 95 % intervals, %, and the cap's bias in net recovery (shares):\n")
     head = (
         "regime",

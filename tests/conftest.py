@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fake_runs import write
 
 from bench.report.doctor import find_browser
 from bench.suite import FOLDER, load_suite
@@ -41,6 +42,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def build_run() -> Callable[..., Path]:
+    """Writes a valid run folder below a folder, from the fields of `FakeRun`: build_run(out, method="refresh", final=[...], seed=3)."""
+    return write
 
 
 @pytest.fixture(scope="session")

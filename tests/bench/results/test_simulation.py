@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.costs import AccessRecord
-from bench.results.comparisons import compare
+from bench.results.comparisons import compare, equivalences
 from bench.results.estimates import measure_all
 from bench.results.measured import Measured, Order
 
@@ -55,6 +55,8 @@ def test_the_simulation_computes_what_a_report_does(simulation: ModuleType, seed
     order = np.arange(2)[None].repeat(20, 0)
     first, second = net.take(order[:, :1]), net.take(order[:, 1:])
     p_pair, p_none = simulation.p_values(first, second, sample.below)[:, 0], simulation.p_values(first, None, sample.below)[:, 0]
+    estimate, slack = simulation.difference(first, second, sample.below)
+    p_equal = estimate.equivalence_p_value(simulation.MARGIN, slack)[:, 0]
     covered, defined = simulation.covered(sample, regime), simulation.defined(sample.below)[:, 0]
     assert defined.sum() > 10
     assert (net.cap_bias > 0).any(), "no cap in these samples"
@@ -65,6 +67,8 @@ def test_the_simulation_computes_what_a_report_does(simulation: ModuleType, seed
         entries = [stub(label, one) for label, one in zip("abn", (*methods, nothing), strict=True)]
         pairs = [compare(entries, "planned", "single", "greedy", [("a", other)])[0] for other in "bn"]
         assert [pair.p for pair in pairs] == pytest.approx([p_pair[run], p_none[run]], rel=1e-3)
+        equal = equivalences([(entries[0], entries[1], "single")], simulation.MARGIN, "greedy")[0]
+        assert equal.p == pytest.approx(p_equal[run], rel=1e-3)
         value = measure_all(methods[0])["net recovery"]
         assert value.cap_bias == pytest.approx(net.cap_bias[run, 0] / sample.lost[run].mean(), abs=1e-5)
         assert bool(value.low <= regime.net_recovery <= value.high) is bool(covered["net recovery"][run, 0])
@@ -80,6 +84,13 @@ def test_equal_methods_are_seldom_significantly_different(simulation: ModuleType
 
 def test_a_repair_that_recovers_97_percent_is_significant_at_five_seeds(simulation: ModuleType) -> None:
     assert simulation.power(5, 2000) >= 0.9
+
+
+def test_methods_at_the_margin_are_seldom_found_equal_and_equal_ones_often_at_ten_seeds(simulation: ModuleType) -> None:
+    error, power = (simulation.equivalence(simulation.STEADY, 10, 2000, apart) for apart in (simulation.MARGIN, 0.0))
+    assert 0.01 < error <= 0.05 + 3 * (0.05 * 0.95 / 2000) ** 0.5
+    assert power > 0.7
+    assert simulation.equivalence(simulation.SKEWED, 10, 500, 0.0) < 0.01, "docs say that equality cannot be shown there"
 
 
 def test_intervals_cover_where_docs_say_so(simulation: ModuleType) -> None:

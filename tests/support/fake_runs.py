@@ -1,9 +1,10 @@
-"""Run folders without training: scores are drawn item by item from given rates, then written as a real run is."""
+"""Run folders without training: scores are drawn item by item from given rates, then written as a real run is (on the path by pytest's
+`pythonpath`; the fixture `build_run` gives `write`)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pytest
 
 from bench.costs import AccessRecord, Cost
 from bench.results.answers import Answer, written
@@ -149,9 +149,3 @@ def write(out: Path, **fields: Any) -> Path:
 def _put(file: Path, content: bytes) -> Path:
     file.write_bytes(content)
     return file
-
-
-@pytest.fixture(scope="session")
-def build_run() -> Callable[..., Path]:
-    """Writes a valid run folder below a folder, from the fields of `FakeRun`: build_run(out, method="refresh", final=[...], seed=3)."""
-    return write
