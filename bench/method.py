@@ -223,9 +223,9 @@ class History(Protocol):
         """Diagonal of the Fisher information, per coordinate, >= 0: the mean over `count` answers, sampled from the checkpoint, of the
         squared gradient of the answer's log-probability. It uses the policy's samples, not labels."""
 
-    def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
+    def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512, draw: int = 0) -> Tensors:
         """Gradient of minus the expected reward, estimated from `count` answers of the checkpoint in groups of the suite's size: the
-        gradient of a plain GRPO step."""
+        gradient of a plain GRPO step. Each draw (0, 1, ...) has prompts of its own, for methods that take one gradient after another."""
 
 
 @dataclass

@@ -83,6 +83,10 @@ class GRPO:
         if self.lora is not None:
             LoRA(**self.lora)
 
+    def groups_of(self, answers: int) -> int:
+        """How many groups that many answers make, at least one: as many prompts."""
+        return max(1, answers // self.group)
+
 
 class Suite(_Strict):
     """One suite.

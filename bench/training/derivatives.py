@@ -15,14 +15,24 @@ from tasks.task import Task
 
 
 def own_answers(
-    model: PreTrainedModel, dialogue: Dialogue, task: Task, *, prompts: int, group: int, seed: int, purpose: str, at_once: int | None = None
+    model: PreTrainedModel,
+    dialogue: Dialogue,
+    task: Task,
+    *,
+    prompts: int,
+    group: int,
+    seed: int,
+    purpose: str,
+    draw: int = 0,
+    at_once: int | None = None,
 ) -> tuple[Batch, list[str], list[str]]:
     """Samples `group` answers at temperature 1 to each of `prompts` training prompts. Returns the batch, with rewards and advantages, and
-    the texts of prompts and answers. at_once: as in `bench.training.sampling.generate`."""
+    the texts of prompts and answers. draw: each has prompts of its own, up to a million; at_once: as in
+    `bench.training.sampling.generate`."""
     # These prompts are used neither by stages nor by repairs.
-    items = [task.item("train", seed, 2_000_000 + number) for number in range(prompts)]
+    items = [task.item("train", seed, (2 + draw) * 1_000_000 + number) for number in range(prompts)]
     ids = dialogue.encode([item.prompt for item in items])
-    draws = uniforms(prompts * group, dialogue.limit(task), "own", seed, task.domain, purpose)
+    draws = uniforms(prompts * group, dialogue.limit(task), "own", seed, task.domain, purpose, *([draw] if draw else []))
     done = generate(model, ids, draws, ends=dialogue.ends, pad=dialogue.pad, at_once=at_once)
     answers, ended = dialogue.answers(done), done.ended.tolist()
     rewards = [
@@ -65,11 +75,19 @@ def fisher_diagonal(
 
 
 def policy_gradient(
-    model: PreTrainedModel, dialogue: Dialogue, task: Task, settings: GRPO, *, count: int, seed: int, at_once: int | None = None
+    model: PreTrainedModel,
+    dialogue: Dialogue,
+    task: Task,
+    settings: GRPO,
+    *,
+    count: int,
+    seed: int,
+    draw: int = 0,
+    at_once: int | None = None,
 ) -> Mapping[str, torch.Tensor]:
-    """The gradient of a plain GRPO step by parameter, estimated on `count` answers in groups of the suite's size."""
-    prompts = max(1, count // settings.group)
-    batch, _, _ = own_answers(model, dialogue, task, prompts=prompts, group=settings.group, seed=seed, purpose="gradient", at_once=at_once)
+    """The gradient of a plain GRPO step by parameter, estimated on `count` answers in groups of the suite's size. draw: as above."""
+    asked = {"prompts": settings.groups_of(count), "group": settings.group, "seed": seed, "draw": draw, "at_once": at_once}
+    batch, _, _ = own_answers(model, dialogue, task, purpose="gradient", **asked)
     model.zero_grad(set_to_none=True)
     backward(model, batch, settings, pad=dialogue.pad, shared=False)
     found = {

@@ -89,8 +89,9 @@ class RunHistory:
     def fisher(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
         return self._tensors("fisher", self._bench.fisher(checkpoint, domain, count, seed=self.seed), domain, count)
 
-    def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
-        return self._tensors("gradient", self._bench.gradient(checkpoint, domain, count, seed=self.seed), domain, count)
+    def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512, draw: int = 0) -> Tensors:
+        entry = self._bench.gradient(checkpoint, domain, count, seed=self.seed, draw=draw)
+        return self._tensors(f"gradient {draw}", entry, domain, self._bench.suite.grpo.groups_of(count))
 
     def _charge(self, entry: Entry) -> Entry:
         self.charged[entry.work] = entry.flops

@@ -329,13 +329,13 @@ class Workbench:
         """The Fisher diagonal (`bench.training.derivatives.fisher_diagonal`); the value names its tensors."""
         return self._statistic("fisher", checkpoint, domain, count, seed)
 
-    def gradient(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
+    def gradient(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int, draw: int = 0) -> Entry:
         """The policy gradient (`bench.training.derivatives.policy_gradient`); the value names its tensors."""
-        return self._statistic("gradient", checkpoint, domain, count, seed)
+        return self._statistic("gradient", checkpoint, domain, count, seed, draw)
 
-    def _statistic(self, kind: str, checkpoint: Checkpoint, domain: str, count: int, seed: int) -> Entry:
+    def _statistic(self, kind: str, checkpoint: Checkpoint, domain: str, count: int, seed: int, draw: int = 0) -> Entry:
         key = self._key(checkpoint, DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
-        key |= {"settings": asdict(self.suite.grpo)} if kind == "gradient" else {}
+        key |= {"settings": asdict(self.suite.grpo), "draw": draw} if kind == "gradient" else {}
 
         def make(files: Path, work: Path) -> Made:
             meter = Meter()
@@ -344,7 +344,7 @@ class Workbench:
             if kind == "fisher":
                 found = derivatives.fisher_diagonal(model, dialogue, task, **asked)
             else:
-                found = derivatives.policy_gradient(model, dialogue, task, self.suite.grpo, **asked)
+                found = derivatives.policy_gradient(model, dialogue, task, self.suite.grpo, draw=draw, **asked)
             return Made({"tensors": self.cache.store.add_tensors(found.items()).hash}, meter.flops)
 
         self.report({"event": "statistic", "what": f"{kind} of {domain}"})

@@ -57,8 +57,8 @@ class FakeHistory:
         self.asked.append(("fisher", checkpoint, domain, count))
         return self.statistics["fisher", domain]
 
-    def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
-        self.asked.append(("gradient", checkpoint, domain, count))
+    def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512, draw: int = 0) -> Tensors:
+        self.asked.append(("gradient", checkpoint, domain, count, draw))
         return self.statistics["gradient", domain]
 
     def verbs(self) -> set[str]:

@@ -43,6 +43,8 @@ from bench.registry import make_method
         ("rollback", "share", 1.5),
         ("rollback", "step", float("nan")),
         ("rollback", "prompts", 0),
+        ("projection", "answers", 0),
+        ("projection", "rounds", -1),
         ("random", "share", 2.0),
         ("interpolate", "alphas", ()),
         ("interpolate", "alphas", (0.5, 1.5)),

@@ -43,6 +43,9 @@ class Pretends:
     def fisher(self, checkpoint: str, domain: str, count: int, *, seed: int) -> Entry:
         return self._entry("fisher", domain, count, checkpoint)
 
+    def gradient(self, checkpoint: str, domain: str, count: int, *, seed: int, draw: int) -> Entry:
+        return self._entry("gradient", domain, count, draw, checkpoint)
+
 
 @pytest.fixture
 def history(tmp_path: Path) -> RunHistory:
@@ -74,6 +77,15 @@ def test_prompts_are_the_most_that_a_verb_drew_added_up_over_the_verbs(history: 
     history.fisher("base+math", "math", 32)
     assert len(history.sample("base", "math", 5)) == 5
     assert history.access.prompts == {"math": 32 + 5}
+
+
+def test_gradients_of_other_draws_have_other_prompts_in_groups(history: RunHistory) -> None:
+    """A repeated draw adds none; 4 answers make no whole group of 8, but one prompt is asked."""
+    group = history._bench.suite.grpo.group
+    for checkpoint, count, draw in (("base", 2 * group, 0), ("base+math", 5 * group, 0), ("base", 3 * group, 1), ("base", 4, 7)):
+        history.gradient(checkpoint, "math", count, draw=draw)
+    assert history.access.prompts == {"math": 5 + 3 + 1}
+    assert history.spent == 40.0
 
 
 def test_a_training_draws_its_share_of_prompts(history: RunHistory) -> None:

@@ -1,0 +1,39 @@
+"""The gradient of the expected reward: one GRPO step's, from prompts that belong to its draw."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.checkpoint import Tensors
+from bench.training import derivatives
+from bench.training.models import load_checkpoint
+from bench.training.prompting import Dialogue
+from bench.worker.workbench import Workbench
+
+
+def prompts_of(bench: Workbench, draw: int, prompts: int = 8) -> list[str]:
+    model, dialogue = load_checkpoint(bench.base), Dialogue.of(bench.base.folder, bench.suite.prompting)
+    task = bench.suite.loaded_tasks["math"]
+    return derivatives.own_answers(model, dialogue, task, prompts=prompts, group=1, seed=100, purpose="test", draw=draw)[1]
+
+
+def test_draws_share_no_prompt(tiny_bench: Workbench) -> None:
+    first, second = (prompts_of(tiny_bench, draw) for draw in (0, 1))
+    assert len({*first, *second}) == 16
+    assert prompts_of(tiny_bench, 0) == first
+    assert prompts_of(tiny_bench, 1, prompts=4) == second[:4]
+
+
+def test_draws_give_other_gradients_of_the_same_expectation(tiny_bench: Workbench) -> None:
+    """Two draws agree better with each other than with the gradient of another domain."""
+
+    def gradient(domain: str, draw: int) -> torch.Tensor:
+        entry = tiny_bench.gradient(tiny_bench.base, domain, 256, seed=100, draw=draw)
+        found: Tensors = tiny_bench.cache.tensors(entry.value["tensors"])
+        return torch.cat([tensor.flatten() for _, tensor in found.items()])
+
+    first, second, other = gradient("math", 0), gradient("math", 1), gradient("cw", 1)
+    assert not torch.equal(first, second)
+    assert torch.equal(first, gradient("math", 0))
+    alike, unlike = (torch.cosine_similarity(first, vector, dim=0).item() for vector in (second, other))
+    assert alike > unlike + 0.1, (alike, unlike)
