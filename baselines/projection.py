@@ -7,11 +7,12 @@ matrix (the weights into one unit; a vector is one row) moves to the nearest poi
 
 The targets take turns, oldest first, `rounds` times, each time with a new g from other prompts. A step follows the target's gradient, but
 theta_d sets its length: rows that did not change, or changed only across g, stay as they are, and with them what other domains learned.
+What was learned after the oldest target takes turns as well, target or not, because it would lose most; but the last domain takes none.
 
 Each step is Kaczmarz's (1937): an orthogonal projection onto the set on which one linear equation holds. OGD (1910.07104) and A-GEM
 (1812.00420) project gradients in this way while a model learns the next task. Close to theta_d, g is H_d (theta - theta_d): the direction
 that contributes most to the second-order term by which 2606.02398 explains forgetting. Ours: to project what was already learned, row by
-row, from checkpoints. docs/developing-a-repair.md has what was tried before.
+row, from checkpoints. docs/developing-a-repair.md has what was tried before. Every turn stores a checkpoint in the cache.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def projected(now: torch.Tensor, own: torch.Tensor, gradient: torch.Tensor) -> t
 
 
 class Projection(Method):
-    """answers: of the model, for each gradient, in groups of the suite's size, at least 1; rounds: how often each target takes its turn,
+    """answers: of the model, for each gradient, in groups of the suite's size, at least 1; rounds: how often each domain takes its turn,
     at least 1."""
 
     answers: int = 128
@@ -50,11 +51,13 @@ class Projection(Method):
                 raise ValueError(f"{name}={value}: must be at least 1")
 
     def recover(self, checkpoint: Checkpoint, targets: tuple[str, ...], history: History) -> Checkpoint:
+        oldest, last = min(map(history.sequence.index, targets)), history.sequence[-1]
+        domains = [domain for domain in history.sequence[oldest:] if domain != last or domain in targets]
         for turn in range(self.rounds):
-            for target in targets:
-                gradient = history.gradient(checkpoint, target, self.answers, draw=turn)
+            for domain in domains:
+                gradient = history.gradient(checkpoint, domain, self.answers, draw=turn)
                 # A row's result depends on that row alone, and pieces hold whole rows. A vector is one row: none is longer than a piece.
                 checkpoint = checkpoint.map(
-                    lambda _, now, own, g: projected(now, own, g), history.checkpoint(target), gradient, elementwise=True
+                    lambda _, now, own, g: projected(now, own, g), history.checkpoint(domain), gradient, elementwise=True
                 )
         return checkpoint

@@ -29,7 +29,7 @@ from bench.results.boards import Board, Entry, boards
 from bench.results.comparisons import LEVEL, Comparison, Equivalence, Pair, equivalences, judge
 from bench.results.estimates import NO_FORGETTING, Value, domain_strata, ratio
 from bench.results.measured import Measured
-from bench.results.run import Run, find_runs
+from bench.results.run import Run
 from bench.results.statistics import Strata, crossed, crossed_interval, holm
 from bench.suite import DECODINGS, Decoding
 
@@ -71,14 +71,8 @@ def run_part(name: str, first: int, count: int, out: Path, archives: Path) -> No
     if first >= stop:
         return
     where = {"sequence": part.sequence, "targets": part.targets, "seed": first, "seeds": stop - first, "out": out / name}
-    if part.methods:
-        compare(part.methods, **where)
-    else:
-        run("none", null=True, **where)
-    found, unreadable = find_runs(out / name)
-    if unreadable:
-        raise UserError(unreadable[0])
-    write_archive(archives / f"{name}-s{first}-{stop - 1}.zip", [one for one in found if first <= one.seed < stop])
+    found = compare(part.methods, **where) if part.methods else run("none", null=True, **where)
+    write_archive(archives / f"{name}-s{first}-{stop - 1}.zip", found)
 
 
 # --- the runs, read back

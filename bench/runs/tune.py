@@ -46,8 +46,8 @@ ALLOWED = "allowed"
 
 
 class Trial(BaseModel):
-    """One choice of settings. points: of 100, by the board's metric, with their interval; cost: in all, as a share of the baseline
-    sequence's FLOPs; verdict: `allowed`, or why the trial does not count."""
+    """One choice of settings. points: of 100, what the board's metric is before it is divided, with their interval; cost: in all, as a share
+    of the baseline sequence's FLOPs; verdict: `allowed`, or why the trial does not count."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -174,7 +174,8 @@ def table(record: Record) -> str:
         lines.append([mark, " ".join(f"{key}={value}" for key, value in trial.settings.items()), points, price, trial.verdict])
     head = f"{record.method.name} on {record.suite}, targets {record.targets}"
     seeds = f"development seeds {', '.join(map(str, record.seeds))}, {record.items} validation items a domain, greedy"
-    header = ["", "settings", f"points ({record.ranked_by})", "cost", ""]
+    divided_by = "forgetting" if record.targets == "single" else "gain"
+    header = ["", "settings", f"points ({record.ranked_by} x {divided_by})", "cost", ""]
     return f"{head}; {seeds}\n\n" + tabulate(lines, header, tablefmt="simple", disable_numparse=True)
 
 

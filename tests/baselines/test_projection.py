@@ -66,7 +66,7 @@ def test_targets_take_turns_and_each_gradient_is_taken_at_the_model_as_it_is(hou
         ("gradient", "code"): house.tensors(1, 0, 0, 2, 0, 0, 4, 0),
         ("gradient", "math"): house.tensors(0, 1, 0, 0, 1, 0, 0, 1),
     }
-    history = house.history(stages={"code": code, "math": math}, statistics=gradients)
+    history = house.history(stages={"code": code, "math": math}, statistics=gradients, sequence=("code", "math", "cw"))
     last = house.checkpoint(*house.LAST)
     repaired = Projection(answers=64, rounds=2).recover(last, ("code", "math"), history)
     assert house.row(repaired) == [1, -2, 2, 4, -5, 0, 7, -8], "LAST is 4 3 2 1 8 0 1 2"
@@ -77,12 +77,30 @@ def test_targets_take_turns_and_each_gradient_is_taken_at_the_model_as_it_is(hou
     assert history.verbs() == {"gradient", "checkpoint"}
 
 
+@pytest.mark.parametrize(
+    ("targets", "turns"),
+    [
+        (("math",), ["math", "qa"]),
+        (("code", "math", "qa"), ["code", "math", "qa"]),
+        (("code", "qa"), ["code", "math", "qa"]),
+        (("qa",), ["qa"]),
+        (("cw",), ["cw"]),
+        (("qa", "math", "cw"), ["math", "qa", "cw"]),
+    ],
+)
+def test_what_was_learned_since_the_oldest_target_takes_turns(four_stages, targets: tuple[str, ...], turns: list[str]) -> None:
+    four_stages.statistics = {("gradient", domain): four_stages.base for domain in four_stages.sequence}
+    repaired = Projection(rounds=1).recover(four_stages.stages["cw"], targets, four_stages)
+    assert [call[2] for call in four_stages.asked if call[0] == "gradient"] == turns
+    assert repaired == four_stages.stages["cw"], "gradients of 0 change nothing"
+
+
 def test_a_model_in_pieces_gives_the_same(house, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a large model a few rows are in memory at a time."""
     now, own, gradient = torch.randn(3, 64, 32, generator=torch.Generator().manual_seed(2))
     last, stage = (house.store.add_checkpoint([(house.LAYER, tensor)], house.like) for tensor in (now, own))
     statistics = {("gradient", "math"): house.store.add_tensors([(house.LAYER, gradient)])}
-    history = house.history(stages={"math": stage}, statistics=statistics)
+    history = house.history(stages={"math": stage}, statistics=statistics, sequence=("math", "cw"))
     whole = Projection(rounds=1).recover(last, ("math",), history)
     monkeypatch.setattr(bench.weights, "PIECE", 100)
     assert Projection(rounds=1).recover(last, ("math",), history) == whole

@@ -120,6 +120,7 @@ def test_the_table_marks_the_chosen(tuned: tuple[Record, Path]) -> None:
     (marked,) = (line for line in lines if line.startswith("*"))
     assert all(f"{key}={value}" in marked for key, value in record.chosen.items())
     assert sum("failed: ValueError: on purpose" in line for line in lines) == 2
+    assert "points (net recovery x forgetting)" in lines[2], "points are not the share that the board ranks by"
 
 
 def test_records_of_the_package_can_be_read() -> None:
