@@ -46,8 +46,8 @@ ALLOWED = "allowed"
 
 
 class Trial(BaseModel):
-    """One choice of settings. points: of 100, what the board's metric is before it is divided, with their interval; cost: in all, as a share
-    of the baseline sequence's FLOPs; verdict: `allowed`, or why the trial does not count."""
+    """One choice of settings. points: of 100, what the board's metric is before it is divided, with their interval; cost: in all, as a
+    share of the baseline sequence's FLOPs; verdict: `allowed`, or why the trial does not count."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
