@@ -106,7 +106,8 @@ class Tensors:
     def map(self, change: Callable[..., torch.Tensor], *others: Tensors, elementwise: bool = False) -> Tensors:
         """Apply change(name, own, *theirs) to every tensor, all of one shape; returns new tensors in the same store.
 
-        elementwise: each coordinate's result depends on that coordinate only, so large tensors are passed in pieces.
+        elementwise: each coordinate's result depends on that coordinate, or on its row (along the last dimension), only; so large matrices
+        are passed in pieces of whole rows.
         ValueError where `others` lack a tensor or have it in another shape (they belong to another model).
         """
         return Store(self.folder.parent).add_tensors(self._changed(change, others, elementwise))

@@ -81,8 +81,8 @@ class AccessRecord(BaseModel):
 @dataclass
 class Access:
     """What a method had access to in addition to the checkpoint it was given: checkpoints (domains, "base"), experts, and prompts of each
-    domain. A verb draws the same prompts again, so its largest count is taken; different verbs draw different prompts, so their counts are
-    added. A stage's prompts of its own domain do not count: every method has them."""
+    domain. Drawing the same prompts again counts once, by the largest count; other prompts are added. A stage's prompts of its own domain
+    do not count: every method has them."""
 
     checkpoints: set[str] = field(default_factory=set)
     experts: set[str] = field(default_factory=set)
@@ -94,8 +94,9 @@ class Access:
         domains = sorted({domain for _, domain in self.drawn})
         return {domain: sum(count for (_, own), count in self.drawn.items() if own == domain) for domain in domains}
 
-    def drew(self, verb: str, domain: str, count: int) -> None:
-        self.drawn[verb, domain] = max(count, self.drawn.get((verb, domain), 0))
+    def drew(self, prompts: str, domain: str, count: int) -> None:
+        """`count` of these prompts: "train", "score", or a draw of "own answers"."""
+        self.drawn[prompts, domain] = max(count, self.drawn.get((prompts, domain), 0))
 
     def record(self) -> AccessRecord:
         """For results."""

@@ -225,7 +225,7 @@ class History(Protocol):
 
     def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512, draw: int = 0) -> Tensors:
         """Gradient of minus the expected reward, estimated from `count` answers of the checkpoint in groups of the suite's size: the
-        gradient of a plain GRPO step. Each draw (0, 1, ...) has prompts of its own, for methods that take one gradient after another."""
+        gradient of a plain GRPO step. Each draw (0 or more) has prompts of its own, for methods that take one gradient after another."""
 
 
 @dataclass

@@ -87,7 +87,7 @@ STEADY = Regime(
     points=42.0,
     variation=0.07,
 )
-"""Math on micro/3's `paper` (docs/test-bed-micro-3.md). Equality can be shown only where methods vary little."""
+"""Close to math on micro/3's `paper` (docs/test-bed-micro-3.md). Equality can be shown only where methods vary little."""
 
 
 @dataclass(frozen=True)

@@ -110,11 +110,16 @@ def judge(pairs: Iterable[Pair], family: Family, decoding: str) -> list[Comparis
 def equivalences(pairs: Iterable[Pair], margin: float, decoding: str) -> list[Equivalence]:
     """Whether each pair differs by less than `margin` (a share, above 0): one family, whose pairs may come from several boards."""
     tests = [_test(one, other, targets, decoding) for one, other, targets in pairs]
-    own = [
+    p_values = [
         None if tested.p is None or tested.estimate is None else float(tested.estimate.equivalence_p_value(margin, tested.slack))
         for tested in tests
     ]
-    return [_equivalence(tested, margin, raw, p) for tested, raw, p in zip(tests, own, _adjusted(own), strict=True)]
+    return [_equivalence(tested, margin, *pair) for tested, *pair in zip(tests, p_values, _adjusted(p_values), strict=True)]
+
+
+def level_of(p: float | None, adjusted: float | None) -> float:
+    """The level of an interval for a test whose p was adjusted by Holm: it excludes 0 exactly where the adjusted p is at most 5 %."""
+    return 1 - LEVEL * (p / adjusted if p and adjusted else 1.0)
 
 
 def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
@@ -124,9 +129,8 @@ def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def _equivalence(tested: _Test, margin: float, raw: float | None, p: float | None) -> Equivalence:
-    # As in `_judged`: at this level the interval lies inside the margins exactly where p is at most 5 %.
-    factor = p / raw if p is not None and raw else 1.0
-    return Equivalence(tested.one.label, tested.other.label, margin, tested.difference(1 - 2 * LEVEL / factor), p)
+    level = 1 - 2 * (1 - level_of(raw, p))  # one-sided tests: 90 % where a two-sided one would have 95 %
+    return Equivalence(tested.one.label, tested.other.label, margin, tested.difference(level), p)
 
 
 def pairs_of(entries: Sequence[Entry], family: Family, planned: Collection[tuple[str, str]] = ()) -> list[tuple[Entry, Entry]]:
@@ -168,9 +172,7 @@ def ranked_points(measured: Measured, targets: str) -> Capped:
 
 def _judged(tested: _Test, family: Family, p: float | None) -> Comparison:
     one, other = tested.one, tested.other
-    # Holm multiplied p; the interval is at the level that the same factor gives, so that it excludes 0 exactly where p is at most 5 %.
-    factor = p / tested.p if p is not None and tested.p else 1.0
-    difference = tested.difference(1 - LEVEL / factor)
+    difference = tested.difference(level_of(tested.p, p))
     return Comparison(one.label, other.label, family, difference, p, verdict(one, other, difference, p))
 
 

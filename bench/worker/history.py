@@ -15,6 +15,9 @@ from bench.storage.cache import Entry
 from bench.worker.outcomes import Log
 from bench.worker.workbench import Workbench
 
+_OWN_ANSWERS = "own answers"
+"""The prompts that `sample`, `fisher` and the first draw of `gradient` share."""
+
 
 class RunHistory:
     """`bench.method.History` of one run. stages: the checkpoints so far, by domain. `charged` holds the FLOPs of each distinct computation
@@ -64,7 +67,7 @@ class RunHistory:
 
     def sample(self, checkpoint: Checkpoint, domain: str, count: int) -> list[Sample]:
         entry = self._charge(self._bench.sample(checkpoint, domain, count, seed=self.seed))
-        self.access.drew("sample", domain, count)
+        self.access.drew(_OWN_ANSWERS, domain, count)
         rows = json.loads((entry.folder / "samples.json").read_text(encoding="utf-8"))
         return [Sample(domain, *row) for row in rows]
 
@@ -87,11 +90,11 @@ class RunHistory:
                 self.access.drew("train", domain, round(share * steps * self._bench.suite.grpo.prompts))
 
     def fisher(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
-        return self._tensors("fisher", self._bench.fisher(checkpoint, domain, count, seed=self.seed), domain, count)
+        return self._tensors(self._bench.fisher(checkpoint, domain, count, seed=self.seed), domain, count)
 
     def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512, draw: int = 0) -> Tensors:
         entry = self._bench.gradient(checkpoint, domain, count, seed=self.seed, draw=draw)
-        return self._tensors(f"gradient {draw}", entry, domain, self._bench.suite.grpo.groups_of(count))
+        return self._tensors(entry, domain, self._bench.suite.grpo.groups_of(count), draw)
 
     def _charge(self, entry: Entry) -> Entry:
         self.charged[entry.work] = entry.flops
@@ -100,7 +103,7 @@ class RunHistory:
     def _checkpoint(self, entry: Entry) -> Checkpoint:
         return self._bench.cache.checkpoint(entry.value["checkpoint"])
 
-    def _tensors(self, verb: str, entry: Entry, domain: str, count: int) -> Tensors:
+    def _tensors(self, entry: Entry, domain: str, prompts: int, draw: int = 0) -> Tensors:
         self._charge(entry)
-        self.access.drew(verb, domain, count)
+        self.access.drew(f"{_OWN_ANSWERS} {draw}" if draw else _OWN_ANSWERS, domain, prompts)
         return self._bench.cache.tensors(entry.value["tensors"])

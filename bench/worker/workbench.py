@@ -330,7 +330,10 @@ class Workbench:
         return self._statistic("fisher", checkpoint, domain, count, seed)
 
     def gradient(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int, draw: int = 0) -> Entry:
-        """The policy gradient (`bench.training.derivatives.policy_gradient`); the value names its tensors."""
+        """The policy gradient (`bench.training.derivatives.policy_gradient`); the value names its tensors. ValueError for a draw below 0,
+        whose prompts are those of trainings."""
+        if draw < 0:
+            raise ValueError(f"draw={draw}: must be at least 0")
         return self._statistic("gradient", checkpoint, domain, count, seed, draw)
 
     def _statistic(self, kind: str, checkpoint: Checkpoint, domain: str, count: int, seed: int, draw: int = 0) -> Entry:

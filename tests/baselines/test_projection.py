@@ -31,7 +31,7 @@ def test_the_gradients_length_and_sign_do_not_matter(scale: float) -> None:
 
 @pytest.mark.parametrize("size", [1e-19, 1e-22, 1e-25, 1e-40])
 def test_a_vanishing_gradient_moves_nothing_far(size: float) -> None:
-    """Their squares are 0 in fp32, so that dividing by a length would give anything."""
+    """The squares of the smallest are 0 in fp32, so that dividing by their length would give anything."""
     now, own = torch.tensor(ROWS), torch.tensor(OWN)
     found = projected(now, own, size * torch.tensor(GRADIENT))
     assert ((found - own).norm(dim=-1) <= (now - own).norm(dim=-1) + 1e-6).all()

@@ -1,213 +1,318 @@
-"""scripts/second_result.py on made-up runs: what it answers, and that its parts name methods and settings that exist."""
+"""scripts/second_result.py on made-up runs: what it answers, what it refuses, and that its parts name what exists."""
 
 from __future__ import annotations
 
-import importlib.util
+import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import second_result as script
+import second_result_tables as tables
 
 from bench.errors import UserError
 from bench.options import Options
-from bench.results.archive import write_archive
+from bench.registry import describe
+from bench.results.archive import ArchivedRun, read_archive, write_archive
 from bench.results.run import Run, load_run
 from bench.runs.compare import choices_of
-from bench.suite import load_suite
+from bench.suite import DECODINGS, load_suite
 
-FILE = Path(__file__).parents[2] / "scripts" / "second_result.py"
+FILE = Path(script.__file__)
 Build = Callable[..., Path]
-SEEDS = range(5)
 OWN = np.array([70, 90, 95, 80]) / 100
 END = np.array([60, 60, 94, 80]) / 100
 """Right after each domain's own stage, and at the end of the baseline run, as `build_run` makes them: code, math, qa, cw."""
+NULL = np.array([[20, 40, 50, 50], [70, 41, 55, 50], [70, 90, 60, 49], [70, 89, 95, 50], [70, 89, 94, 80]]) / 100
+"""Under null stages what was learned stays, but for a point of math."""
+RECOVERED = {"refresh": 1.0, "mode_imm": 1.0, "shrink": 0.5, "rollback": 0.8, "random": 0.0, "relearn": 0.0, "opd": 0.6, "projection": 0.9}
+"""The share of what was lost that each method brings back, on every seed within 0.01."""
+TRAINING_FREE = ("mode_imm", "rollback")
+DECLARED = dict(script.PARTS)
+FEW: dict[str, script.Part] = {
+    name: replace(part, seeds=5, methods={"balanced": "none", "shares": "none,shrink[alphas=0.25:,0.5:,0.75:]"}.get(name, part.methods))
+    for name, part in DECLARED.items()
+}
+FEW |= {name: replace(FEW[name], methods=",".join(["none", *RECOVERED])) for name in ("single", "all")}
+FEW["curve"] = replace(FEW["curve"], methods="none,refresh[steps=2,5,10],relearn[steps=2,5,10]")
+"""The parts with fewer methods, and five seeds of each."""
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("second_result_script", FILE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+def few() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script, "PARTS", FEW)
+        patch.setattr(tables, "TRAINING_FREE", TRAINING_FREE)
+        patch.setattr(tables, "STEPS", (2, 5, 10))
+        yield
+
+
+def share_of(method: str, settings: dict[str, Any], part: str) -> float:
+    if part == "curve":
+        return min(1.0, describe(method, settings).record.settings["steps"] / 10) if method == "refresh" else 0.0
+    return settings["alphas"][0] if part == "shares" and method == "shrink" else RECOVERED.get(method, 0.0)
+
+
+def made(build_run: Build, out: Path, name: str) -> list[Run]:
+    """The runs of a part, as declared, with the methods' real records."""
+    part, suite, runs = FEW[name], load_suite("micro"), []
+    for order in suite.orders(part.sequence):
+        common = {"sequence": order, "order": suite.sequence(order), "targets": part.targets, "device": "cpu"}
+        for seed in range(part.seeds):
+            if not part.methods:
+                runs += [load_run(build_run(out, seed=seed, null=null, baseline=NULL, **common)) for null in ("code", "math", "qa")]
+            for method, settings in choices_of(part.methods, part.options()) if part.methods else []:
+                share = share_of(method, settings, name) + 0.01 * (seed % 3 - 1)
+                final = None if method == "none" else list(END + share * (OWN - END))
+                run = load_run(build_run(out, seed=seed, method=method, settings=settings, final=final, **common))
+                runs.append(replace(run, manifest=run.manifest.model_copy(update={"method": describe(method, settings).record})))
+    return runs
 
 
 @pytest.fixture(scope="module")
-def archives(script: ModuleType, build_run: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five seeds of every part: refresh recovers all, mode_imm as much, shrink half, random and relearn nothing, our repair most."""
+def archives(few: None, build_run: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out, archives = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("archives")
-
-    def repaired(share: float, part: str, **fields: Any) -> list[Run]:
-        """Each domain back up by a share of what it lost, and seeds differ a little."""
-        finals = [END + (share + 0.01 * (seed % 3 - 1)) * (OWN - END) for seed in SEEDS]
-        return [load_run(build_run(out / part, seed=seed, final=list(final), **fields)) for seed, final in zip(SEEDS, finals, strict=True)]
-
-    def baseline(part: str, **fields: Any) -> list[Run]:
-        return [load_run(build_run(out / part, seed=seed, track="training-free", **fields)) for seed in SEEDS]
-
-    shares = {
-        "refresh": 1.0,
-        "mode_imm": 1.0,
-        "shrink": 0.5,
-        "rollback": 0.8,
-        "random": 0.0,
-        "relearn": 0.0,
-        "opd": 0.9,
-        script.REPAIR: 1.2,
-    }
-
-    def board(part: str) -> list[Run]:
-        tracks = {"mode_imm": "training-free", "rollback": "training-free"}
-        given = {name: {"method": name, "targets": part, "track": tracks.get(name, "light")} for name in shares}
-        return [*baseline(part, targets=part), *(run for name, share in shares.items() for run in repaired(share, part, **given[name]))]
-
-    paper = {name: board(name) for name in ("single", "all")}
-    curve = baseline("curve")
-    for steps in script.STEPS:
-        curve += repaired(min(1.0, steps / 10), "curve", method="refresh", settings={"steps": steps})
-        curve += repaired(0.0, "curve", method="relearn", settings={"steps": steps})
-    fixed = [run for part in (0.25, 0.5, 0.75) for run in repaired(part, "shares", method="shrink", settings={"alphas": [part]})]
-    nulls = [run for domain in ("code", "math", "qa") for run in baseline("null", targets="all", null=domain, baseline=_null())]
-    orders = {order: load_suite("micro").sequence(order) for order in load_suite("micro").orders("balanced")}
-    balanced = [run for name, order in orders.items() for run in baseline("balanced", targets="all", sequence=name, order=order)]
-    parts = paper | {"null": nulls, "curve": curve, "shares": [*baseline("shares"), *fixed], "balanced": balanced}
-    for name, runs in parts.items():
-        write_archive(archives / f"{name}-s0-4.zip", runs)
+    for name in FEW:
+        write_archive(archives / f"{name}-s0-4.zip", made(build_run, out / name, name))
     return archives
 
 
-def _null() -> np.ndarray:
-    """Scores by stage under null stages: what was learned stays."""
-    rows = np.array([[20, 40, 50, 50], [70, 41, 55, 50], [70, 90, 60, 49], [70, 89, 95, 50], [70, 89, 94, 80]])
-    return rows / 100
-
-
 @pytest.fixture(scope="module")
-def result(script: ModuleType, archives: Path) -> Any:
+def result(archives: Path) -> script.Result:
     return script.Result.read(archives)
+
+
+@pytest.fixture
+def copied(archives: Path, tmp_path: Path) -> Path:
+    """Archives to change."""
+    return Path(shutil.copytree(archives, tmp_path / "archives"))
 
 
 def cells(table: str, *starts: str) -> list[str]:
     """The cells of the one line of a table that begins with these cells."""
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    (found,) = [line for line in lines if line[: len(starts)] == list(starts)]
-    return found
+    (line,) = [line for line in lines if line[: len(starts)] == list(starts)]
+    return line
 
 
-def test_refresh_recovers(script: ModuleType, result: Any) -> None:
-    table = script.does_refresh_recover(result)
+# --- the answers
+
+
+def test_refresh_recovers(result: script.Result) -> None:
+    table = tables.does_refresh_recover(result)
     assert cells(table, "`single`", "refresh", "none")[3].startswith("1.0")
-    assert cells(table, "`single`", "refresh", "none")[-1] == "yes"
-    assert cells(table, "`all`", "refresh", "none")[-1] == "yes"
+    assert [cells(table, f"`{board}`", "refresh", "none")[-1] for board in ("single", "all")] == ["better", "better"]
 
 
-def test_the_curve_is_tested_step_by_step(script: ModuleType, result: Any) -> None:
+def test_the_curve_is_tested_step_by_step(result: script.Result) -> None:
     """Of 30 points of math that were lost, refresh brings back 3 a step until all are there; relearn brings back none."""
-    tests, curve = script.is_refreshing_faster(result).split("Points of math:")
-    for steps in script.STEPS:
+    tests, curve = tables.is_refreshing_faster(result).split("Points of math")
+    for steps in tables.STEPS:
         line = cells(tests, str(steps))
         assert float(line[1].split()[0]) == pytest.approx(30 * min(1, steps / 10), abs=2.5), line
-        assert line[-1] == ("yes" if steps > 2 else line[-1])
-    assert float(cells(curve, "30")[1].split()[0]) == pytest.approx(90, abs=2)
+        assert line[-1] == "above 0", line
+    assert float(cells(curve, "10")[1].split()[0]) == pytest.approx(90, abs=2)
 
 
-def test_rollback_is_compared_with_random_and_shrink_on_both_boards(script: ModuleType, result: Any) -> None:
-    table = script.do_coordinates_matter(result)
-    found = [cells(table, f"`{board}`", "rollback", other)[-1] for board in ("single", "all") for other in ("random", "shrink")]
-    assert found == ["yes"] * 4
+def test_rollback_is_compared_with_random_and_shrink_on_both_boards(result: script.Result) -> None:
+    table = tables.do_coordinates_matter(result)
+    for board in ("single", "all"):
+        assert [cells(table, f"`{board}`", "rollback", other)[-1] for other in ("random", "shrink")] == ["better", "better"]
 
 
-def test_only_what_is_training_free_is_compared_with_refresh(script: ModuleType, result: Any) -> None:
-    table = script.is_anything_equal_to_refresh(result)
-    assert cells(table, "`single`", "mode_imm")[-1] == "yes", "equal on every seed"
+def test_what_is_equal_to_refresh(result: script.Result) -> None:
+    table = tables.is_anything_equal_to_refresh(result)
+    assert cells(table, "`single`", "mode_imm")[-1] == "equal"
     assert cells(table, "`single`", "rollback")[-1] == "no", "0.2 below it"
-    assert len(table.splitlines()) == 2 + 2 * 2, "none, a control, is not asked about"
+    assert len(table.splitlines()) == 2 + 2 * len(TRAINING_FREE)
 
 
-def test_interference_is_what_null_stages_do_not_take(script: ModuleType, result: Any) -> None:
-    tests, shares = script.how_much_is_interference(result).split("\n\n")
+def test_interference_is_what_null_stages_do_not_take(result: script.Result) -> None:
+    tests, _, shares = tables.how_much_is_interference(result).split("\n\n")
     assert float(cells(tests, "math")[1].split()[0]) == pytest.approx(29, abs=2)
-    assert [cells(tests, domain)[-1] for domain in ("math", "code", "qa")] == ["yes", "yes", "no"]
+    assert [cells(tests, domain)[-1] for domain in ("math", "code", "qa")] == ["above 0", "above 0", "no"]
     line = cells(shares, "math")
-    assert float(line[1].split()[0]) == pytest.approx(30, abs=2)
-    assert float(line[2].split()[0]) == pytest.approx(1, abs=2)
+    assert [float(line[place].split()[0]) for place in (1, 2)] == pytest.approx([30, 1], abs=2)
     assert float(line[3].split()[0]) == pytest.approx(29 / 30, abs=0.05)
     assert line[-2:] == ["6.00", "4.00"], "two stages, of 3 and of 2 each"
 
 
-def test_shares_are_sorted_by_how_much_was_reverted(script: ModuleType, result: Any) -> None:
+def test_shares_are_sorted_by_how_much_was_reverted(result: script.Result) -> None:
     """`build_run` puts a repaired model 5 from the target's checkpoint and the end of the baseline run 6: 1 - 25 / 36 is reverted."""
-    lines = script.does_the_share_reverted_matter(result).splitlines()[2:]
+    lines = tables.does_the_share_reverted_matter(result).splitlines()[2:]
     assert [line.split("|")[1].split()[0] for line in lines] == ["none", "shrink", "shrink", "shrink"]
     assert "31\N{NO-BREAK SPACE}%" in lines[1]
 
 
-def test_the_repair_must_beat_all_four(script: ModuleType, result: Any) -> None:
-    table = script.does_our_repair_win(result)
-    found = {other: cells(table, "`all`", script.REPAIR, other)[-1] for other in ("shrink", "mode_imm", "opd", "refresh")}
-    assert found["shrink"] == "yes"
-    assert found["refresh"] == "no", "both are at the cap"
+def test_the_repair_must_be_above_all_four(result: script.Result) -> None:
+    """It brings back 0.9: more than shrink (0.5) and opd (0.6), less than refresh and mode_imm."""
+    text = tables.does_our_repair_win(result)
+    verdicts = {other: cells(text, "`all`", "projection", other)[-1] for other in ("shrink", "mode_imm", "opd", "refresh")}
+    assert verdicts == {"shrink": "better", "opd": "better", "mode_imm": "worse", "refresh": "worse"}
+    assert text.endswith("**no**.")
 
 
-def test_a_finding_has_one_sign_under_both_decodings(script: ModuleType) -> None:
-    def line(first: tuple[int, float | None], second: tuple[int, float | None]) -> bool:
-        found = {d: script.Found("", *each) for d, each in zip(script.DECODINGS, (first, second), strict=True)}
-        return script.Line(("a",), found).holds
-
-    assert line((1, 0.01), (1, 0.05))
-    assert not line((1, 0.01), (1, 0.051))
-    assert not line((1, 0.01), (-1, 0.01))
-    assert not line((1, 0.01), (1, None))
+def test_a_repair_above_all_four_wins(result: script.Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "REPAIR", "refresh")
+    real, beaten = result.pairs, ["shrink", "rollback", "opd", "random"]
+    monkeypatch.setattr(script.Result, "pairs", lambda self, parts, ones, others: real(parts, ones, beaten))
+    assert tables.does_our_repair_win(result).endswith("**yes**.")
 
 
-def test_the_page_of_tables_has_every_question_and_board(script: ModuleType, result: Any, archives: Path, tmp_path: Path) -> None:
-    text = script.answers(result)
-    assert [line for line in text.splitlines() if line.startswith("## ")][:7] == [f"## {question}" for question in script.QUESTIONS]
-    page = (FILE.parents[1] / "docs" / "second-result.md").read_text(encoding="utf-8")
-    for question in script.QUESTIONS:
-        assert question.split("?")[0].split(". ")[1] in " ".join(page.split()), "the tables ask what the page declares"
+def test_what_holds_has_one_verdict_under_both_decodings() -> None:
+    def verdict(*tested: tuple[str, float | None]) -> str:
+        pairs = zip(DECODINGS, tested, strict=True)
+        return tables.Line(("a",), {d: tables.Tested.of("", p, verdict) for d, (verdict, p) in pairs}).verdict
+
+    assert verdict(("better", 0.01), ("better", 0.05)) == "better"
+    assert verdict(("better", 0.01), ("better", 0.051)) == "no"
+    assert verdict(("better", 0.01), ("worse", 0.01)) == "no"
+    assert verdict(("better", 0.01), ("no verdict", None)) == "no"
+    assert verdict(("not significant", 0.5), ("not significant", 0.5)) == "no"
+
+
+def test_intervals_of_points_fit_their_p() -> None:
+    """Eight tests of one family on noise: where the widened interval excludes 0, p is at most 5 %, and nowhere else."""
+    generator, excluded = np.random.default_rng(5), 0
+    for _ in range(20):
+        strata = {str(n): {d: [0.02 * n + 0.1 * generator.standard_normal((5, 60))] for d in DECODINGS} for n in range(8)}
+        for line in tables.points_table(strata, "n", "points").splitlines()[2:]:
+            _, interval, p, *_ = (cell.strip() for cell in line.strip("|").split("|"))
+            low, high = (float(end) for end in interval.split("[")[1].strip("]").split(","))
+            if min(abs(low), abs(high)) > 0.05:  # printed with one digit
+                assert (low > 0 or high < 0) is (float(p.lstrip("<").strip()) <= 0.05), line
+            excluded += low > 0
+    assert 20 < excluded < 140
+
+
+def test_the_page_of_tables_has_every_question_and_board(result: script.Result) -> None:
+    text = tables.answers(result)
+    assert [line for line in text.splitlines() if line.startswith("## ")][:7] == [f"## {question}" for question in tables.QUESTIONS]
+    page = " ".join((FILE.parents[1] / "docs" / "second-result.md").read_text(encoding="utf-8").split())
+    for question in tables.QUESTIONS:
+        assert question.split("?")[0].split(". ")[1] in page, "the tables ask what the page declares"
+    for name in tables.TRAINING_FREE:
+        assert f"`{name}`" in page
     assert text.count("| places ") == 3
-    command = [sys.executable, str(FILE), "answer", "--archives", str(archives), "--out", str(tmp_path / "tables.md")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (tmp_path / "tables.md").read_text(encoding="utf-8") == f"# The second result: tables\n\n{text}"
-    assert text in done.stdout
+    assert text.count(", 5 seeds") == 3
 
 
-def test_missing_scores_are_one_line(script: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no scores of single, all, null.*second_result\.py run"):
+# --- what is refused
+
+
+def test_missing_scores_are_one_line(few: None, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"part single lacks micro-paper-single-.* and 44 more"):
         script.Result.read(tmp_path)
 
 
-def test_parts_name_methods_settings_and_seeds_that_exist(script: ModuleType) -> None:
-    counts = {}
-    for name, part in script.PARTS.items():
-        choices = choices_of(part.methods or "none", Options().but(targets=part.targets, sequence=part.sequence))
-        assert "none" in [method for method, _ in choices]
-        assert part.seeds <= 10
-        counts[name] = len(choices)
-    assert (counts["curve"], counts["shares"]) == (1 + 2 * len(script.STEPS), 1 + 2 * 3 + 2 * 4)
+def rewritten(file: Path, change: Callable[[list[Run]], list[Run]], name: str = "") -> None:
+    write_archive(file.with_name(name) if name else file, change(read_archive(file)))
+
+
+def renamed(run: Run, **spec: Any) -> Run:
+    other = run.manifest.model_copy(update={"spec": run.manifest.spec.model_copy(update=spec)})
+    assert isinstance(run, ArchivedRun)
+    return ArchivedRun(run.folder.parent / other.spec.folder_name(), other, archived=run.archived)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "name", "words"),
+    [
+        ("single", lambda runs: [run for run in runs if run.manifest.method.name != "opd"], "", "lacks .*opd.* and 4 more"),
+        ("null", lambda runs: [run for run in runs if run.manifest.spec.null != "qa"], "", "lacks .*null-after-qa.* and 4 more"),
+        ("balanced", lambda runs: [run for run in runs if run.seed != 3], "", "lacks .*s3 and 3 more"),
+        ("all", lambda runs: [*runs, renamed(runs[0], seed=5)], "", "has, not declared, .*s5"),
+        ("all", lambda runs: [*runs, renamed(runs[1], settings={"steps": 3})], "", "has, not declared, .*steps=3"),
+        ("single", lambda runs: runs[:1], "single-s0-0.zip", "has twice .*s0"),
+    ],
+)
+def test_only_the_declared_runs_are_answered_and_all_of_them(
+    copied: Path, part: str, change: Callable[[list[Run]], list[Run]], name: str, words: str
+) -> None:
+    rewritten(copied / f"{part}-s0-4.zip", change, name)
+    with pytest.raises(UserError, match=f"part {part} {words}"):
+        script.Result.read(copied)
+
+
+def test_parts_of_a_seed_come_from_one_training(copied: Path) -> None:
+    """On another type of CPU the same seed is another draw. What null stages make is theirs alone."""
+
+    def elsewhere(row: str) -> Callable[[list[Run]], list[Run]]:
+        def change(runs: list[Run]) -> list[Run]:
+            place = next(n for n, run in enumerate(runs) if run.manifest.spec.null == "math")
+            manifest = runs[place].manifest
+            other = manifest.model_copy(update={"checkpoints": manifest.checkpoints | {row: "elsewhere"}})
+            runs[place] = replace(runs[place], manifest=other)
+            return runs
+
+        return change
+
+    rewritten(copied / "null-s0-4.zip", elsewhere("baseline-4-cw"))
+    script.Result.read(copied)
+    rewritten(copied / "null-s0-4.zip", elsewhere("baseline-2-math"))
+    with pytest.raises(UserError, match=r"seed 0 come from different trainings .*null-after-math.*baseline-2-math"):
+        script.Result.read(copied)
+
+
+def test_a_method_must_have_been_tuned_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Options().but(targets="all")
+    script.check_tuned([("none", {}), ("projection", {}), ("relearn", {})], options)
+    content = json.loads((FILE.parents[1] / "baselines" / "tuned" / "projection.json").read_text())
+    (board,) = [name for name in content if name.endswith("all") and name.startswith("micro/3")]
+    record, file = content[board], tmp_path / "projection.json"
+    monkeypatch.setattr(script, "tuned_file", lambda record: file)
+    for changed in (None, {}, {board: record | {"fingerprint": "0"}}, {board: record | {"method": record["method"] | {"source": "0"}}}):
+        if changed is not None:
+            file.write_text(json.dumps(changed))
+        with pytest.raises(UserError, match="projection was not tuned for micro/3 paper all as it is now: run `python -m bench tune"):
+            script.check_tuned([("projection", {})], options)
+    file.write_text(json.dumps({board: record}))
+    script.check_tuned([("projection", {})], options)
+
+
+# --- what is declared and run
+
+
+def test_parts_name_methods_settings_and_seeds_that_exist() -> None:
+    seeds = {name: part.seeds for name, part in DECLARED.items()}
+    assert seeds == {"single": 10, "all": 10, "null": 10, "balanced": 5, "curve": 5, "shares": 5}
+    counts = {name: len(part.names()) / part.seeds for name, part in DECLARED.items()}
+    assert counts["single"] == counts["all"] > 20
+    assert (counts["null"], counts["balanced"]) == (3, 4 * 13)
+    assert (counts["curve"], counts["shares"]) == (1 + 2 * 7, 1 + 2 * 3 + 2 * 4)
 
 
 def test_a_part_is_run_on_the_seeds_that_it_has(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, build_run: Build, tmp_path: Path
+    few: None, archives: Path, monkeypatch: pytest.MonkeyPatch, build_run: Build, tmp_path: Path
 ) -> None:
     asked = []
 
     def pretend(methods: str, **where: Any) -> list[Run]:
-        asked.append((methods, where["seed"], where["seeds"], where["targets"], where.get("null", False)))
+        asked.append((methods, where["seed"], where["seeds"], where["targets"], where["device"], where.get("null", False)))
         return [load_run(build_run(where["out"], seed=seed)) for seed in range(where["seed"], where["seed"] + where["seeds"])]
 
     monkeypatch.setattr(script, "compare", pretend)
     monkeypatch.setattr(script, "run", pretend)
-    for name in ("all", "null", "balanced"):
-        script.run_part(name, 4, 3, tmp_path / "out", tmp_path / "archives")
+    for name in ("null", "balanced"):
+        script.run_part(name, 3, 3, tmp_path / "out", tmp_path / "archives")
     script.run_part("balanced", 5, 5, tmp_path / "out", tmp_path / "archives")
-    balanced = script.PARTS["balanced"].methods
-    assert asked == [("all", 4, 3, "all", False), ("none", 4, 3, "all", True), (balanced, 4, 1, "all", False)]
-    assert {file.name for file in (tmp_path / "archives").iterdir()} == {"all-s4-6.zip", "null-s4-6.zip", "balanced-s4-4.zip"}
-    assert [run.seed for run in script.read_archive(tmp_path / "archives" / "all-s4-6.zip")] == [4, 5, 6]
+    assert asked == [("none", 3, 2, "all", "cpu", True), ("none", 3, 2, "all", "cpu", False)]
+    assert {file.name for file in (tmp_path / "archives").iterdir()} == {"null-s3-4.zip", "balanced-s3-4.zip"}
+    assert [run.seed for run in read_archive(tmp_path / "archives" / "null-s3-4.zip")] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["answer", "--archives", "nowhere"], "part single lacks"), (["run", "--parts", "singel", "--out", "x"], "invalid choice: 'singel'")],
+)
+def test_the_command_says_what_is_wrong(words: list[str], message: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(FILE), *words], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

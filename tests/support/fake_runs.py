@@ -19,7 +19,7 @@ from bench.results.estimates import measure
 from bench.results.rows import Row, Rows, rows_of
 from bench.results.run import Also, Manifest, Run, SuiteRecord
 from bench.results.write import Contents, write_run
-from bench.spec import MethodRecord, ModelRecord, RunSpec
+from bench.spec import Device, MethodRecord, ModelRecord, RunSpec
 from bench.suite import DECODINGS
 
 ORDER = ("code", "math", "qa", "cw")
@@ -52,6 +52,7 @@ class FakeRun:
     unended: float = 0.0
     answer: str = ""
     also: Also = field(default_factory=dict)
+    device: Device = "auto"
 
     @property
     def rows(self) -> Rows[Row]:
@@ -60,7 +61,7 @@ class FakeRun:
     @property
     def spec(self) -> RunSpec:
         given = {"method": self.method, "settings": dict(self.settings), "targets": self.targets, "sequence": self.sequence}
-        return RunSpec(**given, null=self.null, quick=self.quick, seed=self.seed)
+        return RunSpec(**given, null=self.null, quick=self.quick, seed=self.seed, device=self.device)
 
     def rates(self, row: Row, decoding: str) -> np.ndarray:
         """(4,) rates of a row, columns by `ORDER`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from bench.checkpoint import Tensors
@@ -22,6 +23,11 @@ def test_draws_share_no_prompt(tiny_bench: Workbench) -> None:
     assert len({*first, *second}) == 16
     assert prompts_of(tiny_bench, 0) == first
     assert prompts_of(tiny_bench, 1, prompts=4) == second[:4]
+
+
+def test_a_draw_below_0_would_use_prompts_of_trainings(tiny_bench: Workbench) -> None:
+    with pytest.raises(ValueError, match="draw=-1"):
+        tiny_bench.gradient(tiny_bench.base, "math", 8, seed=100, draw=-1)
 
 
 def test_draws_give_other_gradients_of_the_same_expectation(tiny_bench: Workbench) -> None:

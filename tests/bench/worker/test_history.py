@@ -72,11 +72,15 @@ def test_the_first_stages_expert_is_free_and_accounted_for(history: RunHistory) 
     assert history.access.experts == {"math", "qa"}
 
 
-def test_prompts_are_the_most_that_a_verb_drew_added_up_over_the_verbs(history: RunHistory) -> None:
+def test_prompts_that_are_drawn_again_count_once(history: RunHistory) -> None:
+    """`sample`, `fisher` and the first draw of `gradient` share their prompts; scoring and training have others."""
     history.fisher("base", "math", 8)
     history.fisher("base+math", "math", 32)
     assert len(history.sample("base", "math", 5)) == 5
-    assert history.access.prompts == {"math": 32 + 5}
+    history.gradient("base", "math", 40 * history._bench.suite.grpo.group)
+    assert history.access.prompts == {"math": 40}
+    history.train("base", Training.on("math", steps=1))
+    assert history.access.prompts == {"math": 40 + history._bench.suite.grpo.prompts}
 
 
 def test_gradients_of_other_draws_have_other_prompts_in_groups(history: RunHistory) -> None:
