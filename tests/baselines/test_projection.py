@@ -59,40 +59,54 @@ def test_a_rank_one_damage_goes_and_the_rest_stays() -> None:
     torch.testing.assert_close(found, own + across)
 
 
-def test_targets_take_turns_and_each_gradient_is_taken_at_the_model_as_it_is(house) -> None:
-    """code's gradient sees the first coordinate of each row, math's the second, so that these go back to code's and to math's values."""
+def test_domains_take_turns_and_each_gradient_is_taken_at_the_model_as_it_is(house) -> None:
+    """code's gradient sees the first coordinate of each row, math's the second, so that these go back to code's and to math's values. cw's
+    is 0; its first turn would come where nothing has changed yet."""
     code, math = house.checkpoint(1, 2, 3, 4, 5, 6, 7, 8), house.checkpoint(-1, -2, -3, -4, -5, -6, -7, -8)
+    last = house.checkpoint(*house.LAST)
     gradients = {
         ("gradient", "code"): house.tensors(1, 0, 0, 2, 0, 0, 4, 0),
         ("gradient", "math"): house.tensors(0, 1, 0, 0, 1, 0, 0, 1),
+        ("gradient", "cw"): house.tensors(*[0] * 8),
     }
-    history = house.history(stages={"code": code, "math": math}, statistics=gradients, sequence=("code", "math", "cw"))
-    last = house.checkpoint(*house.LAST)
+    stages = {"code": code, "math": math, "cw": last}
+    history = house.history(stages=stages, statistics=gradients, sequence=("code", "math", "cw"))
     repaired = Projection(answers=64, rounds=2).recover(last, ("code", "math"), history)
     assert house.row(repaired) == [1, -2, 2, 4, -5, 0, 7, -8], "LAST is 4 3 2 1 8 0 1 2"
     asked = [call for call in history.asked if call[0] == "gradient"]
-    assert [call[2:] for call in asked] == [("code", 64, 0), ("math", 64, 0), ("code", 64, 1), ("math", 64, 1)], "each round draws anew"
+    turns = [("code", 64, 0), ("math", 64, 0), ("cw", 64, 1), ("code", 64, 1), ("math", 64, 1)]
+    assert [call[2:] for call in asked] == turns, "each round draws anew"
     between = house.checkpoint(1, 3, 2, 4, 8, 0, 7, 2)
-    assert [call[1] for call in asked] == [last, between, repaired, repaired]
+    assert [call[1] for call in asked] == [last, between, repaired, repaired, repaired]
     assert history.verbs() == {"gradient", "checkpoint"}
+
+
+def test_the_last_domain_takes_back_what_others_changed_along_its_gradient(house) -> None:
+    """One row. code's gradient (1, 1, 0) takes (2, 2, 0) out of the update (4, 0, 2); cw's, (0, 1, 0), then gives the second coordinate
+    back."""
+    code, last = house.checkpoint(*[0] * 8), house.checkpoint(4, 0, 2, *[0] * 5)
+    gradients = {("gradient", "code"): house.tensors(1, 1, 0, *[0] * 5), ("gradient", "cw"): house.tensors(0, 1, 0, *[0] * 5)}
+    history = house.history(stages={"code": code, "cw": last}, statistics=gradients, sequence=("code", "cw"))
+    assert house.row(Projection(rounds=1).recover(last, ("code",), history))[:3] == pytest.approx([2, -2, 2])
+    assert house.row(Projection(rounds=2).recover(last, ("code",), history))[:3] == pytest.approx([1, -1, 2]), "cw: (2, 0, 2), code again"
 
 
 @pytest.mark.parametrize(
     ("targets", "turns"),
     [
-        (("math",), ["math", "qa"]),
-        (("code", "math", "qa"), ["code", "math", "qa"]),
-        (("code", "qa"), ["code", "math", "qa"]),
-        (("qa",), ["qa"]),
+        (("math",), ["cw", "math", "qa"]),
+        (("code", "math", "qa"), ["cw", "code", "math", "qa"]),
+        (("code", "qa"), ["cw", "code", "math", "qa"]),
+        (("qa",), ["cw", "qa"]),
         (("cw",), ["cw"]),
-        (("qa", "math", "cw"), ["math", "qa", "cw"]),
+        (("qa", "math", "cw"), ["cw", "math", "qa"]),
     ],
 )
-def test_what_was_learned_since_the_oldest_target_takes_turns(four_stages, targets: tuple[str, ...], turns: list[str]) -> None:
+def test_every_domain_from_the_oldest_target_on_takes_turns(four_stages, targets: tuple[str, ...], turns: list[str]) -> None:
     four_stages.statistics = {("gradient", domain): four_stages.base for domain in four_stages.sequence}
-    repaired = Projection(rounds=1).recover(four_stages.stages["cw"], targets, four_stages)
+    repaired = Projection(rounds=1).recover(four_stages.base, targets, four_stages)
     assert [call[2] for call in four_stages.asked if call[0] == "gradient"] == turns
-    assert repaired == four_stages.stages["cw"], "gradients of 0 change nothing"
+    assert repaired == four_stages.base, "gradients of 0 change nothing"
 
 
 def test_a_model_in_pieces_gives_the_same(house, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +114,7 @@ def test_a_model_in_pieces_gives_the_same(house, monkeypatch: pytest.MonkeyPatch
     now, own, gradient = torch.randn(3, 64, 32, generator=torch.Generator().manual_seed(2))
     last, stage = (house.store.add_checkpoint([(house.LAYER, tensor)], house.like) for tensor in (now, own))
     statistics = {("gradient", "math"): house.store.add_tensors([(house.LAYER, gradient)])}
-    history = house.history(stages={"math": stage}, statistics=statistics, sequence=("math", "cw"))
+    history = house.history(stages={"math": stage, "cw": last}, statistics=statistics, sequence=("math", "cw"))
     whole = Projection(rounds=1).recover(last, ("math",), history)
     monkeypatch.setattr(bench.weights, "PIECE", 100)
     assert Projection(rounds=1).recover(last, ("math",), history) == whole
@@ -108,12 +122,20 @@ def test_a_model_in_pieces_gives_the_same(house, monkeypatch: pytest.MonkeyPatch
 
 
 def test_its_gradients_are_charged(tiny_bench: Workbench) -> None:
-    """At the target's own checkpoint nothing changes, so that the gradients of all rounds are taken at one model."""
-    history, plain = (RunHistory(tiny_bench, ("code", "math"), 100, tiny_bench.base, {"math": tiny_bench.base}) for _ in range(2))
-    answers = 8 * tiny_bench.suite.grpo.group
-    assert Projection(answers=answers, rounds=3).recover(tiny_bench.base, ("math",), history) == tiny_bench.base
-    for draw in range(3):
-        plain.gradient(tiny_bench.base, "math", answers, draw=draw)
-    assert history.spent == plain.spent > 0
-    assert history.access.checkpoints == {"math"}
-    assert history.access.prompts == {"math": 3 * 8}
+    """Two rounds over math and qa, without qa's first turn."""
+    base = tiny_bench.base
+    last = base.map(lambda name, own: own * 1.01 if name == "model.norm.weight" else own)
+    history = RunHistory(tiny_bench, ("math", "qa"), 100, base, {"math": base, "qa": last})
+    answers = 4 * tiny_bench.suite.grpo.group
+    repaired = Projection(answers=answers, rounds=2).recover(last, ("math",), history)
+    assert repaired not in (base, last)
+    assert history.access.checkpoints == {"math", "qa"}
+    assert history.access.prompts == {"math": 2 * 4, "qa": 4}
+    assert len(history.charged) == 3
+
+
+def test_where_nothing_has_changed_nothing_is_asked(tiny_bench: Workbench) -> None:
+    base = tiny_bench.base
+    history = RunHistory(tiny_bench, ("math", "qa"), 100, base, {"math": base, "qa": base})
+    assert Projection(rounds=2).recover(base, ("math",), history) == base
+    assert history.spent == 0
