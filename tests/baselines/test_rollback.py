@@ -46,7 +46,7 @@ def test_rollback_asks_for_derivatives_at_the_targets_own_checkpoint(house, math
     Rollback(rank="gradient").recover(last, ("math",), math_only)
     Rollback(rank="magnitude").recover(last, ("math",), math_only)
     asked = [call for call in math_only.asked if call[0] != "checkpoint"]
-    assert asked == [("fisher", own, "math", 48), ("gradient", own, "math", 32)]
+    assert asked == [("fisher", own, "math", 48), ("gradient", own, "math", 32, 0)]
 
 
 @pytest.mark.parametrize(
