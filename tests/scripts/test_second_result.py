@@ -30,7 +30,7 @@ OWN = np.array([70, 90, 95, 80]) / 100
 END = np.array([60, 60, 94, 80]) / 100
 """Right after each domain's own stage, and at the end of the baseline run, as `build_run` makes them: code, math, qa, cw."""
 NULL = np.array([[20, 40, 50, 50], [70, 41, 55, 50], [70, 90, 60, 49], [70, 89, 95, 50], [70, 89, 94, 80]]) / 100
-"""Under null stages what was learned stays, but for a point of math."""
+"""Under null stages after math or qa what was learned stays, but for a point of math. Those after code take 20 points of math."""
 RECOVERED = {"refresh": 1.0, "mode_imm": 1.0, "shrink": 0.5, "rollback": 0.8, "random": 0.0, "relearn": 0.0, "opd": 0.6, "projection": 0.9}
 """The share of what was lost that each method brings back, on every seed within 0.01."""
 TRAINING_FREE = ("mode_imm", "rollback")
@@ -66,7 +66,8 @@ def made(build_run: Build, out: Path, name: str) -> list[Run]:
         common = {"sequence": order, "order": suite.sequence(order), "targets": part.targets, "device": "cpu"}
         for seed in range(part.seeds):
             if not part.methods:
-                runs += [load_run(build_run(out, seed=seed, null=null, baseline=NULL, **common)) for null in ("code", "math", "qa")]
+                by_domain = {"code": NULL - [[0, 0.2, 0, 0]], "math": NULL, "qa": NULL}
+                runs += [load_run(build_run(out, seed=seed, null=null, baseline=rows, **common)) for null, rows in by_domain.items()]
             for method, settings in choices_of(part.methods, part.options()) if part.methods else []:
                 share = share_of(method, settings, name) + 0.01 * (seed % 3 - 1)
                 final = None if method == "none" else list(END + share * (OWN - END))
