@@ -32,9 +32,10 @@ from bench.results.statistics import crossed_interval
 from bench.runs import preflight
 from bench.runs.compare import board_of, plans_of
 from bench.runs.execute import cost
+from bench.runs.forecast import Ledger
 from bench.runs.machine import default_jobs
 from bench.runs.plan import Plan, graph_of
-from bench.runs.pool import Pool
+from bench.runs.pool import Event, Pool
 from bench.runs.progress import Display
 from bench.spec import MethodRecord
 from bench.suite import DEVELOPMENT_SEEDS, load_suite
@@ -119,8 +120,15 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
     with Display(flat, enabled=display) as shown:
         cache = options.cache or default_cache()
         logs = cache / "logs" / f"tune-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        pool = Pool(options.jobs or default_jobs(options.device, suite.gpu_memory_gb), cache, logs, shown.hear, options.device)
-        pool.run(graph_of(flat))
+        graph = graph_of(flat)
+        listeners = (shown.hear, Ledger(cache, graph.values()).hear)
+
+        def listen(event: Event) -> None:
+            for hear in listeners:
+                hear(event)
+
+        pool = Pool(options.jobs or default_jobs(options.device, suite.gpu_memory_gb), cache, logs, listen, options.device)
+        pool.run(graph)
     trials = tuple(_trial(part, pool, suite.comparable) for part in plans)
     allowed = [trial for trial in trials if trial.verdict == ALLOWED]
     found = Record(

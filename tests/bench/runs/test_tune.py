@@ -13,8 +13,11 @@ from bench.errors import UserError
 from bench.options import Options
 from bench.registry import tuned_settings
 from bench.runs import tune as tuning
+from bench.runs.forecast import Ledger
+from bench.runs.plan import graph_of
 from bench.runs.tune import MAX_TRIALS, SEEDS, Record, table, trials_of
 from bench.suite import DEVELOPMENT_SEEDS, SCORED_SEEDS
+from bench.worker.jobs import Recover, Stage
 
 MINE = """
 from bench.method import Method, Training
@@ -121,6 +124,19 @@ def test_the_table_marks_the_chosen(tuned: tuple[Record, Path]) -> None:
     assert all(f"{key}={value}" in marked for key, value in record.chosen.items())
     assert sum("failed: ValueError: on purpose" in line for line in lines) == 2
     assert "points (net recovery x forgetting)" in lines[2], "points are not the share that the board ranks by"
+
+
+def test_a_second_dry_run_knows_what_is_done_and_how_long_it_took(tuned: tuple[Record, Path], tiny_suite: Path) -> None:
+    """The trainings that were allowed and the baseline's stages; the two trials that fail are never done."""
+    _, place = tuned
+    options = Options().but(suite=str(tiny_suite), sequence="math-qa", device="cpu", cache=place / "cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "SEEDS", SEEDS[:1])
+        plans = [planned for part in tuning.plans_for(f"{place}/mine.py:Mine", options) for planned in part]
+    forecast = Ledger(place / "cache", graph_of(plans).values()).forecast()
+    assert (forecast.counts[Stage], forecast.done[Stage]) == (2, 2)
+    assert (forecast.counts[Recover], forecast.done[Recover]) == (6, 4)
+    assert forecast.seconds is not None
 
 
 def test_records_of_the_package_can_be_read() -> None:
