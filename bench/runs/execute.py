@@ -23,7 +23,7 @@ from bench.results.write import Contents, write_run
 from bench.runs.forecast import Ledger
 from bench.runs.machine import allow_open_files, default_jobs
 from bench.runs.plan import Plan, graph_of
-from bench.runs.pool import Event, Failure, Pool
+from bench.runs.pool import Event, Failure, Pool, to_all
 from bench.runs.progress import Display
 from bench.runs.tensorboard import curves
 from bench.suite import DECODINGS
@@ -90,12 +90,8 @@ def execute(
         if log_to is not None:
             listeners.append(held.enter_context(curves(log_to, plans, out)).hear)
 
-        def listen(event: Event) -> None:
-            for hear in listeners:
-                hear(event)
-
         logs = cache / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        pool = Pool(jobs or default_jobs(spec.device, spec.load_suite().gpu_memory_gb), cache, logs, listen, spec.device)
+        pool = Pool(jobs or default_jobs(spec.device, spec.load_suite().gpu_memory_gb), cache, logs, to_all(listeners), spec.device)
         try:
             pool.run(graph)
         except OSError as error:  # of a log, a ledger or a curve; what was finished is written

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +99,16 @@ class _Ready:
 def worker_command(cache: Path, lane: str) -> list[str]:
     """The command line of a worker."""
     return [sys.executable, "-P", "-m", "bench", "worker", "--cache", str(cache), "--lane", lane]
+
+
+def to_all(listeners: Sequence[Callable[[Event], None]]) -> Callable[[Event], None]:
+    """One listener that passes every event on to all of these, in order."""
+
+    def listen(event: Event) -> None:
+        for hear in listeners:
+            hear(event)
+
+    return listen
 
 
 @dataclass

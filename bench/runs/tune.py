@@ -35,7 +35,7 @@ from bench.runs.execute import cost
 from bench.runs.forecast import Ledger
 from bench.runs.machine import default_jobs
 from bench.runs.plan import Plan, graph_of
-from bench.runs.pool import Event, Pool
+from bench.runs.pool import Pool, to_all
 from bench.runs.progress import Display
 from bench.spec import MethodRecord
 from bench.suite import DEVELOPMENT_SEEDS, load_suite
@@ -121,12 +121,7 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
         cache = options.cache or default_cache()
         logs = cache / "logs" / f"tune-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         graph = graph_of(flat)
-        listeners = (shown.hear, Ledger(cache, graph.values()).hear)
-
-        def listen(event: Event) -> None:
-            for hear in listeners:
-                hear(event)
-
+        listen = to_all([shown.hear, Ledger(cache, graph.values()).hear])
         pool = Pool(options.jobs or default_jobs(options.device, suite.gpu_memory_gb), cache, logs, listen, options.device)
         pool.run(graph)
     trials = tuple(_trial(part, pool, suite.comparable) for part in plans)

@@ -32,6 +32,7 @@ def own_answers(
     # These prompts are used neither by stages nor by repairs.
     items = [task.item("train", seed, (2 + draw) * 1_000_000 + number) for number in range(prompts)]
     ids = dialogue.encode([item.prompt for item in items])
+    # The first draw samples as it did before there were others.
     draws = uniforms(prompts * group, dialogue.limit(task), "own", seed, task.domain, purpose, *([draw] if draw else []))
     done = generate(model, ids, draws, ends=dialogue.ends, pad=dialogue.pad, at_once=at_once)
     answers, ended = dialogue.answers(done), done.ended.tolist()
