@@ -30,7 +30,7 @@ class Options:
     """The options of `run`, `compare`, `tune` and `import`."""
 
     suite: str = _option("micro", "Suite: a name or a .yaml file.")
-    model: str = _option("", "HF folder, or owner/name or owner/name@revision on the Hub; for suites without a base of their own.")
+    model: str = _option("", "HF folder, GGUF file, or owner/name[@revision] on the Hub; for suites without a base of their own.")
     sequence: str = _option("paper", "Sequence of domains, or a design of several (see `list sequences`).")
     targets: str = _option("single", "Domains to recover: single (math) or all (every one but the last).", choices=("single", "all"))
     seed: int = _option(0, "First seed.", least=0)

@@ -24,7 +24,7 @@ class RunSpec(BaseModel):
 
     suite: str = "micro"
     model: str = ""
-    """An HF folder or a repository on the Hub that replaces the suite's base."""
+    """An HF folder, a GGUF file or a repository on the Hub that replaces the suite's base."""
     quick: bool = False
     sequence: str = "paper"
     targets: str = "single"
@@ -100,7 +100,7 @@ def _shown(value: Any) -> str:
 def _place(name: str, endings: tuple[str, ...] = ()) -> str:
     """A path resolved where the name is one, so that two ways to write it are one run; else the name."""
     path = Path(name).expanduser()
-    return str(path.resolve()) if name and (name.endswith(endings) if endings else path.is_dir()) else name
+    return str(path.resolve()) if name and (name.endswith(endings) if endings else path.exists()) else name
 
 
 class MethodRecord(BaseModel):

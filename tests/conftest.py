@@ -131,3 +131,15 @@ def chat_suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("suite") / "chat.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(chat_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GGUF file: a random Llama with matrices in Q4_1, a context window of 512, and the tokenizer of `chat_model`."""
+    from gguf_files import tiny_llama, write_gguf
+
+    from bench.training.models import load_tokenizer
+
+    file, tokenizer = tmp_path_factory.mktemp("gguf") / "tiny.gguf", load_tokenizer(chat_model)
+    write_gguf(file, tiny_llama(tokenizer), tokenizer)
+    return file

@@ -1,4 +1,4 @@
-"""The model that a run names: an HF folder, or a repository of the Hugging Face Hub at a revision. No torch, no transformers.
+"""The model that a run names: an HF folder, a GGUF file, or a repository of the Hugging Face Hub at a revision. No torch, no transformers.
 
 The parent process calls `check_model` before work starts; a worker calls `find_model`, which downloads the weights.
 """
@@ -11,11 +11,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError, one_line
+from bench.storage.gguf import check_gguf, is_gguf
 
 CONFIG = "config.json"
 FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
@@ -29,12 +31,14 @@ _CHOOSE = "choose one (Qwen3, Llama, ...)"
 
 @dataclass(frozen=True)
 class Model:
-    """folder: where the files are; revision: the Hub's commit, empty for a local folder; identity: the key of the model in a cache."""
+    """folder: where the files are; revision: the Hub's commit, empty for local files; identity: the key of the model in a cache; gguf: the
+    name of its GGUF file in the folder, empty for an HF folder."""
 
     name: str
     folder: Path
     revision: str
     identity: dict[str, object]
+    gguf: str = ""
 
 
 def check_model(name: str, needed_context: int = 0) -> None:
@@ -43,18 +47,27 @@ def check_model(name: str, needed_context: int = 0) -> None:
     needed_context: tokens of the longest prompt and its answer; 0 where it is not known. `UserError` where the model does not exist, is not
     a causal language model that transformers knows, has quantized weights, or has a shorter context window.
     """
+    what = f"--model {name}"
+    if is_gguf(name):
+        check_window(check_gguf(Path(name).expanduser(), what), what, needed_context)
+        return
     folder = find_model(name).folder if _is_folder(name) else _download(name, [CONFIG])
-    check_config(read_config(folder, f"--model {name}"), f"--model {name}", needed_context)
+    check_config(read_config(folder, what), what, needed_context)
 
 
 def find_model(name: str) -> Model:
-    """The model of a name: a folder's path, or owner/name or owner/name@revision on the Hub, downloaded if need be.
+    """The model of a name: a folder's path, a GGUF file's path, or owner/name or owner/name@revision on the Hub, downloaded if need be.
 
-    `UserError` where there is none, or none that can be trained: not a causal language model, no safetensors, or quantized weights.
+    `UserError` where there is none, or none that can be trained: not a causal language model, no safetensors, or a folder of quantized
+    weights. Those of a GGUF file can be, once they are dequantised.
     """
+    if is_gguf(name):
+        file = Path(name).expanduser().resolve()
+        check_gguf(file, f"--model {name}")
+        return Model(name, file.parent, "", {"file": str(file), "stamp": _stamp(file), "gguf": version("gguf")}, file.name)
     if _is_folder(name):
         folder = Path(name).expanduser().resolve()
-        files = {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(folder.iterdir()) if file.is_file()}
+        files = {file.name: _stamp(file) for file in sorted(folder.iterdir()) if file.is_file()}
         model = Model(name, folder, "", {"folder": str(folder), "files": files})
     else:
         folder = _download(name, list(FILES))
@@ -96,7 +109,11 @@ def check_config(config: Mapping[str, Any], what: str, needed_context: int = 0) 
         raise UserError(f"{what}: {named} is not a causal language model of the installed transformers; {_CHOOSE}")
     if classes and not any(str(name).endswith(_CAUSAL) or name == known.get(kind) for name in classes):
         raise UserError(f"{what}: it was saved as {named}, not as a causal language model; {_CHOOSE}")
-    window = context_window(config)
+    check_window(context_window(config), what, needed_context)
+
+
+def check_window(window: int, what: str, needed_context: int) -> None:
+    """`UserError` where a known context window (not 0) is too short."""
     if window and needed_context > window:
         raise UserError(
             f"{what}: its context window is {window} tokens, and this suite needs {needed_context} for a prompt and its answer; "
@@ -132,6 +149,11 @@ def causal_models() -> dict[str, str]:
     return {}
 
 
+def _stamp(file: Path) -> list[int]:
+    """Changes when a file is written."""
+    return [file.stat().st_size, file.stat().st_mtime_ns]
+
+
 def _is_folder(name: str) -> bool:
     return os.path.isdir(os.path.expanduser(name))  # noqa: PTH111, PTH112 -- unlike pathlib's, these take any text
 
@@ -142,7 +164,7 @@ def _download(name: str, files: list[str]) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     if os.path.isfile(os.path.expanduser(name)):  # noqa: PTH111, PTH113
-        raise UserError(f"--model {name}: a file, not a folder; give the folder that save_pretrained wrote")
+        raise UserError(f"--model {name}: a file, not a folder; give the folder that save_pretrained wrote, or a .gguf file")
     repository, _, revision = name.partition("@")
     try:
         return Path(snapshot_download(repository, revision=revision or None, allow_patterns=files, ignore_patterns=["*/*"]))

@@ -35,7 +35,7 @@ def load_model(folder: Path, what: str = "") -> PreTrainedModel:
     what = what or str(folder)
     check_config(read_config(folder, what), what)
     try:
-        with _quiet():
+        with quiet():
             model, info = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=torch.float32,
@@ -69,7 +69,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     for name in _JSON_FILES:
         _read_json(folder / name)
     try:
-        with _quiet():
+        with quiet():
             return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # tokenizers raises bare Exceptions
         raise UserError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)}); save or download it again") from error
@@ -163,7 +163,7 @@ def _size(shape: Sequence[int]) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' report tables and progress bars: what matters of them is raised."""
     level, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()

@@ -34,6 +34,7 @@ from bench.storage.cache import Cache, Entry, Made
 from bench.storage.hub import find_model
 from bench.suite import DECODINGS, FOLDER, Suite
 from bench.training import derivatives
+from bench.training.dequantize import dequantized
 from bench.training.grpo import Trainer
 from bench.training.models import add_model_folder, check_context, load_checkpoint
 from bench.training.prompting import Dialogue
@@ -69,7 +70,9 @@ class Workbench:
         found = find_model(self.model)
 
         def make(files: Path, work: Path) -> Made:
-            return Made({"checkpoint": add_model_folder(self.cache.store, found.folder, f"--model {found.name}").hash})
+            what = f"--model {found.name}"
+            folder = dequantized(found.folder / found.gguf, work, what) if found.gguf else found.folder
+            return Made({"checkpoint": add_model_folder(self.cache.store, folder, what).hash})
 
         key = found.identity | {"transformers": transformers.__version__, "code": modules_hash("bench.training.models")}
         entry = self.cache.remember("model", key, make)

@@ -53,8 +53,9 @@ def test_a_folder_is_one_name_of_a_file(spec: RunSpec) -> None:
 
 def test_two_ways_to_write_a_path_are_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").mkdir()
+    (tmp_path / "model.gguf").touch()
     monkeypatch.chdir(tmp_path)
-    for field, ending in (("model", ""), ("suite", ".yaml"), ("method", ".py:Mine")):
+    for field, ending in (("model", ""), ("model", ".gguf"), ("suite", ".yaml"), ("method", ".py:Mine")):
         names = {RunSpec(**{field: f"{start}model{ending}"}).folder_name() for start in ("", "./", f"{tmp_path}/")}
         assert len(names) == 1, field
 

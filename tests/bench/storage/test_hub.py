@@ -152,11 +152,14 @@ def test_causal_models_are_those_that_transformers_loads() -> None:
     assert causal_models()["qwen3"] == "Qwen3ForCausalLM"
 
 
-def test_the_check_loads_neither_torch_nor_transformers(copy: Path) -> None:
+@pytest.mark.parametrize("kind", ["chat_model", "tiny_gguf"])
+def test_the_check_loads_neither_torch_nor_transformers(kind: str, request: pytest.FixtureRequest) -> None:
     code = (
         "import sys; from bench.storage.hub import check_model; check_model(sys.argv[1], 512); "
         "print(*{'torch', 'transformers'} & set(sys.modules))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run([sys.executable, "-P", "-c", code, str(copy)], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, str(request.getfixturevalue(kind))], capture_output=True, text=True, env=environment
+    )
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -1,0 +1,66 @@
+"""GGUF files before work starts: what their header says, and one line for what cannot be used."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UserError
+from bench.storage.gguf import is_gguf
+from bench.storage.hub import check_model, find_model
+
+
+@pytest.fixture
+def file(tiny_gguf: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(tiny_gguf, tmp_path))
+
+
+def test_a_file_is_known_by_its_ending() -> None:
+    assert is_gguf("models/SmolLM2.Q4_1.gguf") and is_gguf("A.GGUF")
+    assert not is_gguf("Qwen/Qwen3-0.6B") and not is_gguf("folder.gguf/")
+
+
+def damaged(file: Path, kind: str) -> None:
+    whole = file.read_bytes()
+    file.write_bytes({"empty": b"", "other": b"PK\3\4" + whole, "cut": whole[:500], "half": whole[: len(whole) // 2]}[kind])
+
+
+@pytest.mark.parametrize("kind", ["empty", "other", "cut", "half"])
+@pytest.mark.parametrize("look", [check_model, find_model])
+def test_a_damaged_file_is_refused_in_one_line(file: Path, kind: str, look: Callable[[str], object]) -> None:
+    damaged(file, kind)
+    with pytest.raises(UserError, match="not a readable GGUF file") as error:
+        look(str(file))
+    assert str(error.value).startswith(f"--model {file}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_not_asked_of_the_hub(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing\.gguf: no such file"):
+        check_model(str(tmp_path / "nothing.gguf"))
+
+
+def test_one_of_several_parts_is_refused(chat_model: Path, tmp_path: Path) -> None:
+    from gguf_files import tiny_llama, write_gguf
+
+    from bench.training.models import load_tokenizer
+
+    tokenizer = load_tokenizer(chat_model)
+    write_gguf(tmp_path / "part.gguf", tiny_llama(tokenizer), tokenizer, split__count=3)
+    with pytest.raises(UserError, match="one of 3 parts"):
+        check_model(str(tmp_path / "part.gguf"))
+
+
+def test_a_context_window_that_is_too_short_is_refused(file: Path) -> None:
+    check_model(str(file), 512)
+    with pytest.raises(UserError, match="its context window is 512 tokens, and this suite needs 513"):
+        check_model(str(file), 513)
+
+
+def test_without_the_reader_the_message_says_what_to_install(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.storage.gguf.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r'pip install "interference-bench\[gguf\]"'):
+        check_model(str(file))
