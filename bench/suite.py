@@ -91,7 +91,8 @@ class GRPO:
 class Suite(_Strict):
     """One suite.
 
-    tasks: domain -> "module:Class", or "file.py:Class" in the suite file's folder; sequences: name -> domains in order; designs: name ->
+    tasks: domain -> "module:Class", or "file.py:Class" in the suite file's folder; levels: domain -> the levels of difficulty of its items,
+    all levels of the task where there are none; sequences: name -> domains in order; designs: name ->
     sequences that are run and reported together (orders of the same domains, each a stratum); test_items: 2 or more, since scores have
     standard errors; rl: settings of `GRPO`; stage_flops: domain -> FLOPs of one plain stage (the mean over five development seeds of
     `paper`), required with a base: costs are shares of their sum over a sequence; base: None if each run names its model;
@@ -103,6 +104,7 @@ class Suite(_Strict):
     title: str
     base: BaseModelSource | None = None
     tasks: dict[str, str]
+    levels: dict[str, tuple[Annotated[int, Field(ge=1)], ...]] = {}
     sequences: dict[str, tuple[str, ...]]
     designs: dict[str, tuple[str, ...]] = {}
     test_items: int = Field(ge=2, le=MAX_ITEMS)
@@ -132,6 +134,9 @@ class Suite(_Strict):
         if set(self.stage_flops) != (set(self.tasks) if self.base else set()):
             needed = f"give one for each of {', '.join(self.tasks)}" if self.base else "only a suite with a base has them"
             raise ValueError(f"stage_flops: {needed}")
+        for domain, levels in self.levels.items():
+            if domain not in self.tasks or not levels or list(levels) != sorted(set(levels)):
+                raise ValueError(f"levels.{domain}: needs a domain of the suite, and one or more different levels in order")
         for name, sequence in self.sequences.items():
             unknown = [domain for domain in sequence if domain not in self.tasks]
             if unknown or len(set(sequence)) != len(sequence) or len(sequence) < 2:
@@ -167,7 +172,9 @@ class Suite(_Strict):
                 found = getattr(module, name, None)
                 if not (isinstance(found, type) and issubclass(found, Task)):
                     raise LoadingError(f"there is no subclass of tasks.task.Task named {name!r} in {source!r}")
-                task = found()
+            chosen = self._levels_of(found, domain)
+            with guarded("its code raised an error"):
+                task = found(chosen) if chosen else found()
         except LoadingError as error:
             hint = "write module:Class, or file.py:Class with a file in the suite file's folder"
             raise UserError(f"suite {self.name}: tasks.{domain}: {place!r} cannot be used: {error}; {hint}") from error
@@ -176,11 +183,20 @@ class Suite(_Strict):
             raise UserError(f"suite {self.name}: tasks.{domain}: class {name}: {problem}")
         return task
 
+    def _levels_of(self, task: type[Task], domain: str) -> tuple[int, ...]:
+        """The levels that the suite chose for a domain. `UserError` where its task does not have them."""
+        chosen, there = self.levels.get(domain, ()), getattr(task, "all_levels", ())
+        if not set(chosen) <= set(there):
+            has = f"its task has levels {', '.join(map(str, there))}" if there else "its task has no levels to choose"
+            raise UserError(f"suite {self.name}: levels.{domain}: {list(chosen)}: {has}")
+        return chosen
+
     def task_hash(self, domain: str) -> str:
-        """Hash of the code that decides a task's items and scores, for a user's task with the data files beside it; and the class's name.
-        `UserError` where the code cannot be hashed."""
+        """Hash of the code that decides a task's items and scores, for a user's task with the data files beside it; the class's name; and
+        the suite's choice of levels. `UserError` where the code cannot be hashed."""
         source, _, name = self.tasks[domain].partition(":")
-        return f"{self._source_hash(domain, source)} {name}"
+        levels = f" levels {','.join(map(str, self.levels[domain]))}" if domain in self.levels else ""
+        return f"{self._source_hash(domain, source)} {name}{levels}"
 
     def _source_hash(self, domain: str, source: str) -> str:
         if source.partition(".")[0] == "tasks":
@@ -236,7 +252,9 @@ class Suite(_Strict):
 
     def fingerprint(self) -> str:
         """Hash of everything above and of the tasks' code. Fields that were added later count only where they are set."""
-        unused = {name for name in ("prompting", "answers_at_once") if getattr(self, name) == type(self).model_fields[name].default}
+        unused = {
+            name for name in ("levels", "prompting", "answers_at_once") if getattr(self, name) == type(self).model_fields[name].default
+        }
         content = self.model_dump(mode="json", exclude=unused) | {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

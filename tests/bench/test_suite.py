@@ -199,6 +199,11 @@ def test_unknown_targets_give_the_nearest(suite: Suite) -> None:
         ({"prompting": {"prompt_tokens": 10**9}}, "prompting.prompt_tokens"),
         ({"prompting": {"chat": "thinking", "thinking_tokens": 10**9}}, "prompting.thinking_tokens"),
         ({"answers_at_once": 10**9}, "answers_at_once"),
+        ({"levels": {"maths": [1]}}, "levels.maths: needs a domain of the suite"),
+        ({"levels": {"math": []}}, "levels.math: needs a domain of the suite, and one or more different levels in order"),
+        ({"levels": {"math": [2, 1]}}, "levels.math"),
+        ({"levels": {"math": [1, 1]}}, "levels.math"),
+        ({"levels": {"math": [0]}}, "levels.math.0"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
@@ -366,3 +371,34 @@ def test_only_the_suites_own_base_has_constant_costs() -> None:
     assert suite.is_own_base(suite.base.content)
     assert not suite.is_own_base("0" * 64)
     assert not load_suite("gym").is_own_base("0" * 64)
+
+
+# --- levels
+
+
+def with_levels(folder: Path, levels: dict[str, list[int]], **tasks: str) -> Suite:
+    everyday = {"math": "tasks.everyday.math:Math", "qa": "tasks.everyday.qa:QA"}
+    return load_suite(str(write(folder, levels=levels, tasks=MICRO["tasks"] | everyday | tasks)))
+
+
+def test_levels_are_those_of_the_items_and_part_of_the_hash(tmp_path: Path) -> None:
+    every, some, others = (with_levels(tmp_path, levels) for levels in ({}, {"math": [1, 2]}, {"math": [2]}))
+    assert {item.level for item in every.items("math", "test")} == {1, 2, 3, 4}
+    assert {item.level for item in some.items("math", "test")} == {1, 2}
+    assert {item.level for item in some.items("qa", "test")} == {1, 2, 3, 4}
+    assert len({suite.fingerprint() for suite in (every, some, others)}) == 3
+    assert len({suite.task_hash("math") for suite in (every, some, others)}) == 3
+    assert len({suite.task_hash("qa") for suite in (every, some, others)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        ({"math": [3, 7]}, "levels.math: [3, 7]: its task has levels 1, 2, 3, 4"),
+        ({"code": [1]}, "levels.code: [1]: its task has no levels to choose"),
+    ],
+)
+def test_levels_that_a_task_does_not_have_are_refused(tmp_path: Path, levels: dict[str, list[int]], said: str) -> None:
+    with pytest.raises(UserError) as error:
+        with_levels(tmp_path, levels)
+    assert one_line(error).endswith(said)

@@ -1,4 +1,5 @@
-"""What every micro task keeps: splits by latent, draws that depend on (split, seed, index) alone, verifiers that never raise."""
+"""What every task of micro and everyday keeps: splits by latent, draws that depend on (split, seed, index) alone, and verifiers that never
+raise."""
 
 from __future__ import annotations
 
@@ -19,6 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks
+import tasks.everyday.code
+import tasks.everyday.math
+import tasks.everyday.qa
+from tasks.everyday.words import NAMES, ROOMS
 from tasks.micro.code import Code
 from tasks.micro.cw import CW
 from tasks.micro.math import Math
@@ -27,17 +32,28 @@ from tasks.micro.vocabulary import WORDS
 from tasks.task import Item, Split, Task, rng, split_of
 
 ROOT = Path(tasks.__file__).parents[1]
-TASKS: tuple[Task, ...] = (Math(), Code(), QA(), CW())
+MICRO: tuple[Task, ...] = (Math(), Code(), QA(), CW())
+EVERYDAY: tuple[Task, ...] = (tasks.everyday.math.Math(), tasks.everyday.code.Code(), tasks.everyday.qa.QA())
 SPLITS: tuple[Split, ...] = ("train", "validation", "test", "reserve")
 PIECES = {
-    "math": [*"0123456789", ":", "-", "10:"],
-    "code": [*"abc0189+-*(),", "a+", "(b)"],
-    "qa": [*WORDS[:6], "?", ">", "A"],
-    "cw": [*WORDS, "Ann", "~"],
+    "micro/math": [*"0123456789", ":", "-", "10:"],
+    "micro/code": [*"abc0189+-*(),", "a+", "(b)"],
+    "micro/qa": [*WORDS[:6], "?", ">", "A"],
+    "micro/cw": [*WORDS, "Ann", "~"],
+    "everyday/math": [*"0123456789", "=", "+", "-", "*", " ", "10=", ".", "x"],
+    "everyday/code": [*"019-[], ", '"', "cup", "\n", "\t"],
+    "everyday/qa": [*NAMES[:4], *ROOMS[:4], "the ", "in the ", ".", "?", "ſ"],
 }
-"""What answers are made of, by domain, and something out of place."""
+"""What answers are made of, by task, and something out of place."""
 
-every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.domain)
+
+def name_of(task: Task) -> str:
+    """``micro/math``."""
+    return f"{type(task).__module__.split('.')[1]}/{task.domain}"
+
+
+every_task = pytest.mark.parametrize("task", (*MICRO, *EVERYDAY), ids=name_of)
+micro_task = pytest.mark.parametrize("task", MICRO, ids=name_of)
 
 
 @functools.cache
@@ -205,9 +221,10 @@ def test_the_global_generator_is_neither_read_nor_moved(task: Task) -> None:
 
 _PRINT_ITEMS = """
 import sys
+from tasks.everyday import code as c, math as m, qa as q
 from tasks.micro import code, cw, math, qa
 from tasks.task import rng
-for task in (math.Math(), code.Code(), qa.QA(), cw.CW()):
+for task in (math.Math(), code.Code(), qa.QA(), cw.CW(), m.Math(), c.Code(), q.QA()):
     for split in ("train", "validation", "test", "reserve"):
         found = [task.item(split, 4, index) for index in range(40)]
         print(found, [item.latent for item in task.distinct(split, 0, 20)])
@@ -227,7 +244,7 @@ def test_items_are_the_same_under_any_pythonhashseed() -> None:
         printed.append(done.stdout)
     assert len(printed[0]) > 50_000
     assert printed[0] == printed[1] == printed[2]
-    assert repr(items(TASKS[0], "train", 4, 40)) in printed[0]
+    assert repr(items(MICRO[0], "train", 4, 40)) in printed[0]
 
 
 @every_task
@@ -265,9 +282,9 @@ def test_another_items_answer_hardly_ever_scores_1(task: Task) -> None:
     assert full <= 10
 
 
-def answers(domain: str) -> st.SearchStrategy[str]:
+def answers(task: Task) -> st.SearchStrategy[str]:
     anything = st.text(st.characters(codec=None))
-    near = st.lists(st.sampled_from(PIECES[domain]), max_size=60).map("".join)
+    near = st.lists(st.sampled_from(PIECES[name_of(task)]), max_size=60).map("".join)
     digits = st.text(st.characters(categories=["Nd", "Nl", "No"]), min_size=1, max_size=6)
     inner = st.sampled_from(["a", "", "a+b", "b,c", "٣"])
     nested = st.builds(lambda depth, text, closed: "(" * depth + text + ")" * (depth * closed), st.integers(1, 6_000), inner, st.booleans())
@@ -280,7 +297,7 @@ def answers(domain: str) -> st.SearchStrategy[str]:
 @given(data=st.data())
 def test_verifiers_are_total(task: Task, data: st.DataObject) -> None:
     item = data.draw(st.sampled_from(items(task, "test", 0, 40)))
-    answer = data.draw(answers(task.domain))
+    answer = data.draw(answers(task))
     score = task.score(item, answer)
     assert score is None or (isinstance(score, float) and 0.0 <= score <= 1.0)
     assert task.graded or score in (None, 0.0, 1.0)
@@ -293,21 +310,27 @@ def test_verifiers_are_total_near_the_right_answer(task: Task, data: st.DataObje
     item = data.draw(st.sampled_from(items(task, "test", 0, 40)))
     start = data.draw(st.integers(0, len(item.answer)))
     end = data.draw(st.integers(start, len(item.answer)))
-    middle = data.draw(st.sampled_from(PIECES[task.domain]) | st.text(st.characters(codec=None), max_size=3))
+    middle = data.draw(st.sampled_from(PIECES[name_of(task)]) | st.text(st.characters(codec=None), max_size=3))
     score = task.score(item, item.answer[:start] + middle + item.answer[end:])
     assert score is None or (isinstance(score, float) and 0.0 <= score <= 1.0)
+
+
+@every_task
+@pytest.mark.parametrize("empty", ["", " ", "\n", "\0", "\udc80", "٣٤", "é"], ids=ascii)
+def test_what_holds_no_ascii_text_cannot_be_parsed(task: Task, empty: str) -> None:
+    assert task.score(task.item("test", 0, 0), empty) is None
 
 
 ODD = ["", " ", "\n", "\0", "\udc80", "٣٤", "²", "1:", ":1", ":" * 500, "(" * 5_000, "(" * 5_000 + "a" + ")" * 5_000, "((a)", ","]
 
 
-@every_task
+@micro_task
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: ascii(odd[:6]))
 def test_what_is_no_answer_parses_in_no_task(task: Task, odd: str) -> None:
     assert task.score(task.item("test", 0, 0), odd) is None
 
 
-@every_task
+@micro_task
 def test_a_canonical_answer_with_a_line_break_or_a_blank_is_no_answer(task: Task) -> None:
     item = task.item("test", 0, 0)
     assert [task.score(item, text) for text in (item.answer + "\n", item.answer + " ", " " + item.answer)] == [None] * 3
@@ -348,18 +371,18 @@ def test_high_quality_is_a_probability(task: Task) -> None:
 
 
 PINNED = {
-    "math": ("4*12-36-8+1=", "48:12:4:5", "5", "695c3ba137acc058"),
-    "code": ("3a1b5c>013,3a4b8c>343=", "0c+5,1b,3a", "c,b,a", "2543ba3fd0b9cf44"),
-    "qa": ("Frame>ChainNoon>FlockChain:ChestClock>FrameFlock>Clock?Noon>>=", "Clock", "Flock", "499bee24cfcc63ea"),
-    "cw": ("6^w+s!Spoon=", "WingSpoonGroundTamePoundBest", "NameSockMoonSnake", "d7a3afb0b7450594"),
+    "micro/math": ("4*12-36-8+1=", "48:12:4:5", "5", "695c3ba137acc058"),
+    "micro/code": ("3a1b5c>013,3a4b8c>343=", "0c+5,1b,3a", "c,b,a", "2543ba3fd0b9cf44"),
+    "micro/qa": ("Frame>ChainNoon>FlockChain:ChestClock>FrameFlock>Clock?Noon>>=", "Clock", "Flock", "499bee24cfcc63ea"),
+    "micro/cw": ("6^w+s!Spoon=", "WingSpoonGroundTamePoundBest", "NameSockMoonSnake", "d7a3afb0b7450594"),
 }
 """By domain: prompt and answer of the first test item, a misread demonstration of it, and the hash of some more of each."""
 
 
-@every_task
+@micro_task
 def test_items_scores_and_demonstrations_are_pinned(task: Task) -> None:
     """The shipped base was trained on these, and published scores are of these."""
-    prompt, answer, misread, digest = PINNED[task.domain]
+    prompt, answer, misread, digest = PINNED[name_of(task)]
     first = task.item("test", 0, 0)
     assert (first.prompt, first.answer, task.demonstrate(first, rng("pin", 0), 0.0, 1.0)) == (prompt, answer, misread)
     lines = []
