@@ -19,6 +19,8 @@ from bench.errors import UserError
 
 CACHE_VARIABLE = "BENCH_CACHE"
 """Environment variable that puts the cache elsewhere."""
+MODELS_VARIABLE = "BENCH_MODELS"
+"""Environment variable that puts pretrained models elsewhere."""
 MARKER = "CACHEDIR.TAG"
 """File by which a folder is known to be a cache of ours. Backup programs know the name and skip such folders (bford.info/cachedir)."""
 _MARKER_TEXT = (
@@ -31,6 +33,12 @@ def default_cache() -> Path:
     """$BENCH_CACHE, or the user's cache folder."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("interference-bench"))
+
+
+def default_models() -> Path:
+    """$BENCH_MODELS, or a folder of the user's data: pretrained models that bases of suites are made from. Emptying the cache leaves it."""
+    chosen = os.environ.get(MODELS_VARIABLE)
+    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("interference-bench")) / "models"
 
 
 def canonical(value: Any) -> str:

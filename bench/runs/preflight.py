@@ -16,6 +16,7 @@ from bench.runs.execute import check_folders
 from bench.runs.forecast import Ledger
 from bench.runs.machine import cards, default_jobs
 from bench.runs.plan import Plan, graph_of
+from bench.storage.gguf import pretrained_file
 from bench.storage.hub import check_model
 from bench.suite import Suite
 
@@ -27,6 +28,11 @@ def check(plans: Sequence[Plan], options: Options, *, writes_runs: bool = True) 
     spec = plans[0].spec
     if spec.model and not spec.imported:
         check_model(spec.model, needed_context(spec.load_suite()))
+    suite = plans[0].suite
+    if suite.base is not None and suite.base.pretrained is not None and not (spec.model or spec.imported):
+        known = (options.cache or default_cache()) / "checkpoints" / suite.base.content
+        if not known.is_dir():
+            pretrained_file(suite)
     if spec.imported:
         check_checkpoints(spec.imported, options.cache, f"--from {options.source}" if options.source else "import")
     if writes_runs:

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.errors import UserError, one_line
+from bench.files import default_models, file_hash
+from bench.suite import Suite
 
 INSTALL = 'pip install "interference-bench[gguf]"'
 
@@ -36,3 +38,15 @@ def check_gguf(file: Path, what: str) -> int:
     if int(fields.get("split.count", 1)) > 1:
         raise UserError(f"{what}: one of {fields['split.count']} parts; join them with llama-gguf-split --merge")
     return int(fields.get(f"{architecture}.context_length", 0))
+
+
+def pretrained_file(suite: Suite) -> Path:
+    """The GGUF file that a suite's base is made from. `UserError` with the command that fetches it where it is missing or another file."""
+    assert suite.base is not None and suite.base.pretrained is not None
+    pretrained = suite.base.pretrained
+    file = default_models() / pretrained.file
+    if not file.is_file() or file_hash(file) != pretrained.sha256:
+        what = "is missing" if not file.is_file() else "is damaged, or another file"
+        raise UserError(f"suite {suite.name}: its pretrained model {file} {what}: run `{pretrained.fetch}`")
+    check_gguf(file, f"suite {suite.name}")
+    return file

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import torch
@@ -21,7 +23,7 @@ def dequantized(file: Path, folder: Path, what: str) -> Path:
     with tempfile.TemporaryDirectory() as alone:  # transformers would prefer a config or a tokenizer that lies beside the file
         (Path(alone) / file.name).symlink_to(file.resolve())
         try:
-            with quiet():
+            with quiet(), redirect_stderr(io.StringIO()):  # its progress bar knows no switch
                 tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file=file.name, local_files_only=True)
                 model = AutoModelForCausalLM.from_pretrained(alone, gguf_file=file.name, dtype=torch.float32, local_files_only=True)
         except Exception as error:

@@ -32,14 +32,14 @@ from bench.results.answers import written
 from bench.spec import ModelRecord
 from bench.storage.cache import Cache, Entry, Made
 from bench.storage.hub import find_model
-from bench.suite import DECODINGS, FOLDER, Suite
+from bench.suite import DECODINGS, Suite
 from bench.training import derivatives
+from bench.training.base import add_own_base
 from bench.training.dequantize import dequantized
 from bench.training.grpo import Trainer
 from bench.training.models import add_model_folder, check_context, load_checkpoint
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Writer
-from bench.weights import WEIGHTS
 from bench.worker.keys import DERIVATIVES_CODE, SCORING_CODE, TRAINING_CODE, Numerics, declared
 from tasks.source import modules_hash
 from tasks.task import Split
@@ -92,13 +92,7 @@ class Workbench:
             raise UserError(f"suite {self.suite.name} has no model of its own: add --model")
         with suppress(DamagedError, UserError):  # not there yet, or no longer what it was
             return self.cache.verified(self.suite.base.content)
-        source = FOLDER / self.suite.base.folder
-        if not (source / WEIGHTS).exists():
-            raise UserError(f"the base of suite {self.suite.name} is missing at {source}: run `python -m bench build-base`")
-        base = self.cache.store.add_folder(source)
-        if base.hash != self.suite.base.content:
-            raise UserError(f"{source}: content {base.hash[:12]} is not the suite's {self.suite.base.content[:12]}: reinstall")
-        return base
+        return add_own_base(self.cache.store, self.suite)
 
     def _load(self, checkpoint: Checkpoint, meter: Meter | None = None) -> PreTrainedModel:
         model = load_checkpoint(checkpoint).to(self.numerics.device)

@@ -1,0 +1,35 @@
+"""A suite's own base, from the folder that ships with the package."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from bench.checkpoint import Checkpoint, Store, Tensors
+from bench.errors import UserError
+from bench.storage.gguf import pretrained_file
+from bench.suite import Suite
+from bench.training.adapters import FILE, adapted
+from bench.training.dequantize import dequantized
+from bench.weights import WEIGHTS
+
+
+def add_own_base(store: Store, suite: Suite) -> Checkpoint:
+    """The base of a suite that has one, stored: the folder as it is, or the pretrained weights with the folder's adapter.
+
+    `UserError` where a file is missing or another one, and where the result does not have the suite's content hash.
+    """
+    assert suite.base is not None
+    source, pretrained = suite.base_folder, suite.base.pretrained
+    needed = source / (WEIGHTS if pretrained is None else FILE)
+    if not needed.exists():
+        raise UserError(f"the base of suite {suite.name} is missing: no {needed}; reinstall the package")
+    if pretrained is None:
+        base = store.add_folder(source)
+    else:
+        with tempfile.TemporaryDirectory() as work:
+            weights = dequantized(pretrained_file(suite), Path(work), f"the base of suite {suite.name}")
+            base = store.add_in_fp32(adapted(Tensors(weights), needed), source)
+    if base.hash != suite.base.content:
+        raise UserError(f"the base of suite {suite.name}: content {base.hash[:12]} is not {suite.base.content[:12]}; reinstall the package")
+    return base

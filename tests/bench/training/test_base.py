@@ -1,0 +1,99 @@
+"""A base that is pretrained weights and an adapter: made once, checked, and one line for what is missing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from bench.api import run
+from bench.checkpoint import Checkpoint, Store, Tensors
+from bench.errors import UserError
+from bench.files import MODELS_VARIABLE, file_hash
+from bench.suite import FOLDER, Suite, load_suite
+from bench.training.adapters import FILE, write_adapters
+from bench.training.base import add_own_base
+from bench.training.dequantize import dequantized
+
+WEIGHT = "model.layers.1.mlp.up_proj.weight"
+
+
+@pytest.fixture
+def suite_file(tiny_gguf: Path, chat_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A suite whose base is `tiny_gguf` with an adapter of one matrix; the adapter lies beside it, the GGUF file in a folder of models."""
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "models"))
+    (tmp_path / "models").mkdir()
+    shutil.copy(tiny_gguf, tmp_path / "models")
+    own = tmp_path / "own"
+    own.mkdir()
+    dequantized(tiny_gguf, own, "tiny")
+    weights = Tensors(own)
+    rows, columns = weights.tensor(WEIGHT).shape
+    write_adapters(own / FILE, {WEIGHT: (torch.ones(1, columns), torch.full((rows, 1), 0.5))}, 2.0)
+    changed = {name: weights.tensor(name) + (1.0 if name == WEIGHT else 0.0) for name in weights.names()}
+    (own / "model.safetensors").unlink()
+    content = Store(tmp_path / "expected").add_in_fp32(changed.items(), own).hash
+    pretrained = {"file": tiny_gguf.name, "sha256": file_hash(tiny_gguf), "fetch": "fetch the tiny model"}
+    settings = yaml.safe_load(chat_suite.read_text()) | {"base": {"folder": "own", "content": content, "pretrained": pretrained}}
+    settings["stage_flops"] = dict.fromkeys(settings["tasks"], 1e9)
+    file = tmp_path / "own.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    return file
+
+
+@pytest.fixture
+def suite(suite_file: Path) -> Suite:
+    return load_suite(str(suite_file))
+
+
+def test_it_is_the_pretrained_weights_with_the_adapter(suite: Suite, tmp_path: Path) -> None:
+    base = add_own_base(Store(tmp_path / "store"), suite)
+    (tmp_path / "plain").mkdir()
+    plain = Checkpoint(dequantized(tmp_path / "models" / "tiny.gguf", tmp_path / "plain", "tiny"))
+    for name in base.names():
+        assert torch.equal(base.tensor(name), plain.tensor(name) + (1.0 if name == WEIGHT else 0.0)), name
+
+
+def test_a_run_takes_it_and_needs_the_pretrained_file_only_once(suite_file: Path, tmp_path: Path) -> None:
+    where = {"suite": str(suite_file), "sequence": "math-qa", "device": "cpu", "jobs": 1, "cache": tmp_path / "cache", "display": False}
+    done = run("none", **where, out=tmp_path / "runs")
+    assert done.manifest.checkpoints["baseline-0-base"] == load_suite(str(suite_file)).base.content
+    (tmp_path / "models" / "tiny.gguf").unlink()
+    again = run("none", **where, out=tmp_path / "again")
+    assert again.manifest.checkpoints == done.manifest.checkpoints
+
+
+def test_without_the_pretrained_file_nothing_starts(suite_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "models" / "tiny.gguf").unlink()
+    with pytest.raises(UserError, match=r"its pretrained model .*tiny\.gguf is missing: run `fetch the tiny model`"):
+        run("none", suite=str(suite_file), sequence="math-qa", device="cpu", cache=tmp_path / "cache", out=tmp_path / "runs", display=False)
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_another_file_is_not_taken(suite: Suite, tmp_path: Path) -> None:
+    file = tmp_path / "models" / "tiny.gguf"
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(UserError, match="is damaged, or another file: run `fetch the tiny model`"):
+        add_own_base(Store(tmp_path / "store"), suite)
+
+
+def test_another_adapter_is_another_base(suite: Suite, tmp_path: Path) -> None:
+    rows, columns = 96, 64
+    write_adapters(tmp_path / "own" / FILE, {WEIGHT: (torch.ones(1, columns), torch.ones(rows, 1))}, 2.0)
+    with pytest.raises(UserError, match=r"the base of suite chat: content .* reinstall the package"):
+        add_own_base(Store(tmp_path / "store"), suite)
+
+
+def test_a_folder_without_its_adapter_says_so(suite: Suite, tmp_path: Path) -> None:
+    (tmp_path / "own" / FILE).unlink()
+    with pytest.raises(UserError, match=r"the base of suite chat is missing: no .*adapter\.safetensors; reinstall the package"):
+        add_own_base(Store(tmp_path / "store"), suite)
+
+
+def test_what_micro_ships_is_stored_as_it_is(tmp_path: Path) -> None:
+    suite = load_suite("micro")
+    stored = add_own_base(Store(tmp_path / "store"), suite)
+    assert stored.hash == suite.base.content == Checkpoint(FOLDER / "micro").content()
