@@ -86,7 +86,7 @@ class Trainer:
         if adapters is None and self.settings.lora is not None:
             adapters = LoRA(**self.settings.lora)
         if isinstance(adapters, LoRA):
-            self.model = _with_adapters(self.model, adapters, self.seed)
+            self.model = with_adapters(self.model, adapters, self.seed)
         if self.settings.gradient_checkpointing:
             _checkpoint_activations(self.model)
             self.shared = False
@@ -323,7 +323,8 @@ def _checkpoint_activations(model: PreTrainedModel) -> None:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
 
 
-def _with_adapters(model: PreTrainedModel, lora: LoRA, seed: int) -> Any:
+def with_adapters(model: PreTrainedModel, lora: LoRA, seed: int) -> Any:
+    """The model wrapped by peft, with new adapters on all linear layers but the output; they alone are trained."""
     from peft import LoraConfig, get_peft_model
 
     with torch.random.fork_rng(devices=[]):  # peft draws the initial adapters from torch's global generator

@@ -1,0 +1,130 @@
+"""A supervised warm-up: a pretrained chat model learns the form of answers from demonstrations of the tasks, as low-rank adapters.
+
+A model of 135 M parameters answers hardly any of the prompts in the form that the verifiers ask for, so reinforcement learning would find
+no reward to begin with. As in practice, it starts from a model that has seen some answers. The warm-up trains low-rank adapters on all
+linear layers with the loss on the answers; most demonstrations are right and some are not (`HIGH_QUALITY`), so that there is something
+left to learn. Prompts come from the training split only.
+
+Data and order are pure functions of (seed, step). An interrupted warm-up resumes with the same result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from bench.checkpoint import Checkpoint, Store
+from bench.method import LoRA
+from bench.suite import Suite
+from bench.training.adapters import FILE, adapted, write_adapters
+from bench.training.grpo import with_adapters
+from bench.training.models import load_checkpoint
+from bench.training.prompting import Dialogue
+from tasks.task import Task, rng
+
+HIGH_QUALITY = {"math": 0.8, "code": 0.8, "qa": 0.8, "cw": 0.8}
+"""Share of demonstrations that are right, and in math show the working."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number that decides the base. rows: demonstrations of each domain in a step; rate: peak learning rate, warmed up over `warmup`
+    steps and falling linearly to 0."""
+
+    seed: int = 0
+    steps: int = 300
+    rows: int = 6
+    rate: float = 1e-3
+    warmup: int = 20
+    rank: int = 8
+    alpha: float = 16.0
+
+
+def batch(task: Task, dialogue: Dialogue, recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids (rows, L) and labels (rows, L), -100 on prompts and padding."""
+    items = [task.item("train", recipe.seed, step * recipe.rows + row) for row in range(recipe.rows)]
+    style = rng("warm-up", task.domain, recipe.seed, step)
+    answers = [task.demonstrate(item, style, HIGH_QUALITY[task.domain]) for item in items]
+    prompts = dialogue.encode([item.prompt for item in items])
+    written = dialogue.tokenizer(answers, add_special_tokens=False)["input_ids"]
+    texts = [prompt + answer + [dialogue.ends[0]] for prompt, answer in zip(prompts, written, strict=True)]
+    width = max(map(len, texts))
+    ids = torch.tensor([text + [dialogue.pad] * (width - len(text)) for text in texts])
+    labels = torch.tensor(
+        [[-100] * len(prompt) + text[len(prompt) :] + [-100] * (width - len(text)) for prompt, text in zip(prompts, texts, strict=True)]
+    )
+    return ids, labels
+
+
+def rate_at(recipe: Recipe, step: int) -> float:
+    """The learning rate of a step, from 0."""
+    return recipe.rate * min((step + 1) / recipe.warmup, (recipe.steps - step) / recipe.steps)
+
+
+def build(
+    pretrained: Checkpoint,
+    suite: Suite,
+    out: Path,
+    recipe: Recipe,
+    progress: Callable[[int, Mapping[str, float]], None],
+    save_every: int = 20,
+) -> Path:
+    """Train the adapters and write their file to `out`; `progress(step, losses)` is called after each step.
+
+    Resumes from `out`/unfinished.pt if it exists; ValueError if that file belongs to another recipe or model.
+    """
+    dialogue = Dialogue.of(pretrained.folder, suite.prompting)
+    model = with_adapters(load_checkpoint(pretrained), LoRA(recipe.rank, recipe.alpha), recipe.seed)
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    optimizer = torch.optim.AdamW(parameters.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0)
+    settings = json.dumps({"recipe": asdict(recipe), "high_quality": HIGH_QUALITY, "model": pretrained.hash}, sort_keys=True)
+    unfinished, first = out / "unfinished.pt", 0
+    if unfinished.exists():
+        saved = torch.load(unfinished, weights_only=True)
+        if saved["settings"] != settings:
+            raise ValueError(f"{unfinished} was written by another recipe or model: remove it or choose another --out")
+        for name, parameter in parameters.items():
+            parameter.data.copy_(saved["parameters"][name])
+        optimizer.load_state_dict(saved["optimizer"])
+        first = saved["step"]
+    out.mkdir(parents=True, exist_ok=True)
+    for step in range(first, recipe.steps):
+        optimizer.param_groups[0]["lr"] = rate_at(recipe, step)
+        losses = {}
+        for domain, task in suite.loaded_tasks.items():
+            ids, labels = batch(task, dialogue, recipe, step)
+            loss = model(input_ids=ids, labels=labels, use_cache=False).loss
+            (loss / len(suite.tasks)).backward()
+            losses[domain] = loss.item()
+        torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        progress(step + 1, losses)
+        if (step + 1) % save_every == 0:
+            state: dict[str, Any] = {"settings": settings, "step": step + 1, "optimizer": optimizer.state_dict()}
+            torch.save(state | {"parameters": {name: p.detach() for name, p in parameters.items()}}, unfinished.with_suffix(".tmp"))
+            os.replace(unfinished.with_suffix(".tmp"), unfinished)
+    write_adapters(out / FILE, pairs_of(model), recipe.alpha / recipe.rank)
+    return out / FILE
+
+
+def pairs_of(model: PreTrainedModel) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """The adapters (A, B) of a model that peft wraps, by the name of their weight in the plain model."""
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            module, _, part = name.removeprefix("base_model.model.").partition(".lora_")
+            found.setdefault(f"{module}.weight", {})[part[0]] = parameter.detach()
+    return {name: (pair["A"], pair["B"]) for name, pair in found.items()}
+
+
+def merged(store: Store, pretrained: Checkpoint, adapter: Path) -> Checkpoint:
+    """The base: the pretrained model with the adapters of a file."""
+    return store.add_in_fp32(adapted(pretrained, adapter), pretrained.folder)
