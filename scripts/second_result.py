@@ -26,13 +26,13 @@ from bench.errors import UserError
 from bench.files import write_bytes
 from bench.options import Options
 from bench.registry import describe, tuned_file
-from bench.results.archive import read_archive, write_archive
+from bench.results.archive import read_archive, write_archive, write_texts
 from bench.results.boards import Board, Entry, boards
 from bench.results.comparisons import Pair
-from bench.results.run import Run
+from bench.results.run import Run, find_runs
 from bench.runs.compare import board_of, choices_of, plans_of
 from bench.runs.tune import Record
-from bench.suite import load_suite
+from bench.suite import SCORED_SEEDS, load_suite
 
 ARCHIVES = Path(__file__).parents[1] / "docs" / "second-result"
 _STEPS, _ALPHAS, _SHARES = f"steps={','.join(map(str, STEPS))}", "alphas=0.25:,0.5:,0.75:", "share=0.01,0.03,0.1,0.3;step=1"
@@ -53,9 +53,9 @@ class Part:
         seeds = self.seeds if count is None else count
         return Options().but(targets=self.targets, sequence=self.sequence, null=not self.methods, device="cpu", seed=first, seeds=seeds)
 
-    def names(self) -> list[str]:
-        """Of all its run folders."""
-        options = self.options()
+    def names(self, seed: int | None = None) -> list[str]:
+        """Of all its run folders, or those of one seed."""
+        options = self.options() if seed is None else self.options(seed, 1)
         return [plan.spec.folder_name() for plan in plans_of(choices_of(self.methods or "none", options), options)]
 
 
@@ -102,6 +102,14 @@ def check_tuned(choices: Iterable[tuple[str, Mapping[str, object]]], options: Op
         if known is None or known.fingerprint != fingerprint or known.method.source != described.record.source:
             command = f"python -m bench tune --method {method} --targets {options.targets}"
             raise UserError(f"{method} was not tuned for {board_of(options)} as it is now: run `{command}`")
+
+
+def keep_texts(seed: int, out: Path, archives: Path) -> None:
+    """Archive the answers and training logs of a seed's runs. `UserError` unless every declared run is there."""
+    found = {name: [run for run in find_runs(out / name)[0] if run.seed == seed] for name in PARTS}
+    for name, part in PARTS.items():
+        check_complete(f"{out / name}: seed {seed}", part.names(seed) if seed < part.seeds else [], [run.name for run in found[name]])
+    write_texts(archives / f"texts-s{seed}.zip", [run for runs in found.values() for run in runs])
 
 
 # --- the runs, read back
@@ -163,19 +171,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="train, repair, score and archive")
-    running.add_argument("--first", type=int, default=0, choices=range(10), metavar="SEED", help="first scored seed, 0 to 9")
-    running.add_argument("--seeds", type=int, default=5)
     running.add_argument("--parts", nargs="+", default=[*PARTS], choices=[*PARTS])
-    running.add_argument("--out", type=Path, required=True)
+    keeping = commands.add_parser("texts", help="archive what the models wrote")
+    for command in (running, keeping):
+        command.add_argument("--first", type=int, default=0, choices=range(10), metavar="SEED", help="first scored seed, 0 to 9")
+        command.add_argument("--seeds", type=int, default=5)
+        command.add_argument("--out", type=Path, required=True)
     answering = commands.add_parser("answer", help="answer the questions from the archives")
     answering.add_argument("--out", type=Path)
-    for command in (running, answering):
+    for command in (running, keeping, answering):
         command.add_argument("--archives", type=Path, default=ARCHIVES)
     options = parser.parse_args()
     try:
         if options.command == "run":
             for name in options.parts:
                 run_part(name, options.first, options.seeds, options.out, options.archives)
+            return
+        if options.command == "texts":
+            for seed in range(options.first, min(options.first + options.seeds, len(SCORED_SEEDS))):
+                keep_texts(seed, options.out, options.archives)
             return
         text = answers(Result.read(options.archives))
     except UserError as error:

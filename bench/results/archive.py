@@ -1,8 +1,11 @@
-"""An archive: the scores of many runs in one small file, without prompts, answers and logs. No torch.
+"""Archives: many runs in small files, their scores in one, what the models wrote and their training logs in another. No torch.
 
-A zip with two kinds of members: manifests.jsonl, a line a run, and tables/SHA256.npz, the scores counted from one file of samples, under
-that file's hash, which the manifests name. A table that several runs share (the rows of one baseline run) is stored once. Boards and
-comparisons need nothing else, so every number of a result can be recomputed from its archive.
+An archive of scores is a zip with two kinds of members: manifests.jsonl, a line a run, and tables/SHA256.npz, the scores counted from one
+file of samples, under that file's hash, which the manifests name. A table that several runs share (the rows of one baseline run) is stored
+once. Boards and comparisons need nothing else, so every number of a result can be recomputed from its archive.
+
+An archive of texts is a zip of texts/DOMAIN/DECODING.jsonl, a line an item with the answers of all models, and logs.jsonl, a line a
+training. Models answer one item alike, so this takes a third of the space of a file a model. Prompts are left out: the suite gives them.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import io
 import json
 import lzma
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +28,7 @@ from bench.results.run import Manifest, Run
 from bench.suite import Decoding
 
 _MANIFESTS = "manifests.jsonl"
+_MODELS, _LOGS = "models.jsonl", "logs.jsonl"
 _DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, lzma.LZMAError)
 """What reading a damaged archive raises; RuntimeError where a member seems to be encrypted or packed in an unknown way."""
 Table = Mapping[tuple[str, Decoding], np.ndarray]
@@ -72,6 +77,67 @@ def read_archive(path: Path) -> list[Run]:
     except _DAMAGE as error:
         raise UserError(f"{path}: not an archive of runs ({' '.join(str(error).split())[:120]})") from error
     return list(runs)
+
+
+# --- texts
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What an archive of texts holds. answers: sha256 of a file of samples -> (domain, decoding) -> the answers by item; logs: sha256 of a
+    training log -> its lines, one a step."""
+
+    answers: Mapping[str, Mapping[tuple[str, Decoding], Sequence[str]]]
+    logs: Mapping[str, Sequence[str]]
+
+
+def write_texts(path: Path, runs: Iterable[Run]) -> None:
+    """Store the answers and training logs of finished runs, each once, whole or not at all: the same bytes for the same runs. The runs are
+    of the same domains and numbers of items (ValueError otherwise)."""
+    answers: dict[str, dict[tuple[str, Decoding], list[str]]] = {}
+    logs: dict[str, list[str]] = {}
+    for run in runs:
+        for row in run.rows.distinct():
+            if _samples(run, row) not in answers:
+                own = answers[_samples(run, row)] = {}
+                for answer in run.answers(row):
+                    own.setdefault((answer.domain, answer.decoding), []).append(answer.answer)
+        for name, sha in run.manifest.files.items():
+            if name.startswith("training/") and sha not in logs:
+                logs[sha] = run.file(name).decode().splitlines()
+    cells = sorted({cell for own in answers.values() for cell in own})
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
+
+        def put(name: str, lines: Iterable[object]) -> None:
+            content = "\n".join(json.dumps(line, separators=(",", ":")) for line in lines)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_LZMA)
+
+        put(_MODELS, list(answers))
+        put(_LOGS, logs.items())
+        for domain, decoding in cells:
+            put(f"texts/{domain}/{decoding}.jsonl", zip(*(own[domain, decoding] for own in answers.values()), strict=True))
+    write_bytes(path, buffer.getvalue())
+
+
+def read_texts(path: Path) -> Texts:
+    """The texts in an archive of texts. `UserError` where there is none or it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+
+            def lines(name: str) -> list[Any]:
+                return [json.loads(line) for line in archive.read(name).decode().splitlines()]
+
+            models = list(map(str, lines(_MODELS)))
+            answers: dict[str, dict[tuple[str, Decoding], Sequence[str]]] = {model: {} for model in models}
+            for name in archive.namelist():
+                if name not in (_MODELS, _LOGS):
+                    _, domain, decoding = name.removesuffix(".jsonl").split("/")
+                    for model, texts in zip(models, zip(*lines(name), strict=True), strict=True):
+                        answers[model][domain, decoding] = texts
+            return Texts(answers, {str(sha): list(map(str, steps)) for sha, steps in lines(_LOGS)})
+    except _DAMAGE as error:
+        raise UserError(f"{path}: not an archive of texts ({' '.join(str(error).split())[:120]})") from error
 
 
 def _samples(run: Run, row: Row) -> str:

@@ -129,7 +129,7 @@ class Run:
 
     def answers(self, row: Row) -> Iterator[Answer]:
         """The answers of a row, by decoding, domain and item."""
-        return read_answers(self._file(f"samples/{row.name}.jsonl.gz"), f"{self.folder}/samples/{row.name}.jsonl.gz")
+        return read_answers(self.file(f"samples/{row.name}.jsonl.gz"), f"{self.folder}/samples/{row.name}.jsonl.gz")
 
     def logs(self, row: Row) -> list[dict[str, Any]]:
         """The lines of the training that led to a row, one a step; empty for a checkpoint that was not trained here."""
@@ -137,7 +137,7 @@ class Run:
         if name not in self.manifest.files:
             return []
         try:
-            return [json.loads(line) for line in self._file(name).decode().splitlines()]
+            return [json.loads(line) for line in self.file(name).decode().splitlines()]
         except ValueError as error:
             raise self._damaged(name, error) from error
 
@@ -148,7 +148,7 @@ class Run:
 
     def _table(self, row: Row) -> dict[tuple[str, Decoding], np.ndarray]:
         name = f"samples/{row.name}.jsonl.gz"
-        table = table_of(self._file(name), f"{self.folder}/{name}")
+        table = table_of(self.file(name), f"{self.folder}/{name}")
         sizes = {len(table.get((domain, decoding), ())) for domain in self.sequence for decoding in DECODINGS}
         if len(sizes) != 1 or min(sizes) < 2:
             raise self._damaged(name, "it lacks answers")
@@ -174,12 +174,13 @@ class Run:
     def check(self) -> None:
         """Read everything once. `DamagedRunError` in one line where a file is missing, was changed, or cannot be read."""
         for name in self.manifest.files:
-            self._file(name)
+            self.file(name)
         for row in self.rows.distinct():
             self.logs(row)
         _ = self.matrix, self.metrics, self.also, self.tables
 
-    def _file(self, name: str) -> bytes:
+    def file(self, name: str) -> bytes:
+        """A file's bytes. `DamagedRunError` where it is missing or not the one that the manifest names."""
         try:
             content = (self.folder / name).read_bytes()
         except OSError as error:
@@ -190,7 +191,7 @@ class Run:
 
     def _json(self, name: str) -> Any:
         try:
-            return json.loads(self._file(name))
+            return json.loads(self.file(name))
         except (ValueError, RecursionError) as error:
             raise self._damaged(name, error) from error
 

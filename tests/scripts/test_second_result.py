@@ -19,7 +19,7 @@ import second_result_tables as tables
 from bench.errors import UserError
 from bench.options import Options
 from bench.registry import describe
-from bench.results.archive import ArchivedRun, read_archive, write_archive
+from bench.results.archive import ArchivedRun, read_archive, read_texts, write_archive
 from bench.results.run import Run, load_run
 from bench.runs.compare import choices_of
 from bench.suite import DECODINGS, load_suite
@@ -77,10 +77,17 @@ def made(build_run: Build, out: Path, name: str) -> list[Run]:
 
 
 @pytest.fixture(scope="module")
-def archives(few: None, build_run: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out, archives = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("archives")
-    for name in FEW:
-        write_archive(archives / f"{name}-s0-4.zip", made(build_run, out / name, name))
+def folders(few: None, build_run: Build, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Run]]]:
+    """Where the runs of all parts are, and the runs."""
+    out = tmp_path_factory.mktemp("runs")
+    return out, {name: made(build_run, out / name, name) for name in FEW}
+
+
+@pytest.fixture(scope="module")
+def archives(folders: tuple[Path, dict[str, list[Run]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    archives = tmp_path_factory.mktemp("archives")
+    for name, runs in folders[1].items():
+        write_archive(archives / f"{name}-s0-4.zip", runs)
     return archives
 
 
@@ -317,3 +324,18 @@ def test_the_command_says_what_is_wrong(words: list[str], message: str, tmp_path
     assert done.returncode != 0
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_texts_of_a_seed_are_those_of_all_parts(folders: tuple[Path, dict[str, list[Run]]], tmp_path: Path) -> None:
+    out, runs = folders
+    script.keep_texts(3, out, tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert file.name == "texts-s3.zip"
+    own = [run for part in runs.values() for run in part if run.seed == 3]
+    samples = {sha for run in own for name, sha in run.manifest.files.items() if name.startswith("samples/")}
+    assert set(read_texts(file).answers) == samples
+    shutil.copytree(out, tmp_path / "runs")
+    next((tmp_path / "runs" / "curve").glob("*-s3")).rename(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"curve: seed 3 lacks micro-paper-single-.*-s3"):
+        script.keep_texts(3, tmp_path / "runs", tmp_path / "archives")
+    assert not (tmp_path / "archives").exists()
