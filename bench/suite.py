@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, Val
 from bench.errors import UserError, nearest
 from bench.method import MAX_STEPS, LoRA
 from bench.user_code import LoadingError, guarded, load_file
+from tasks.levels import Levelled
 from tasks.own_files import OwnFiles, SourceError
 from tasks.source import class_hash, closure, modules_hash
 from tasks.task import MAX_ANSWER_TOKENS, Item, Split, Task
@@ -199,7 +200,7 @@ class Suite(_Strict):
 
     def _levels_of(self, task: type[Task], domain: str) -> tuple[int, ...]:
         """The levels that the suite chose for a domain. `UserError` where its task does not have them."""
-        chosen, there = self.levels.get(domain, ()), getattr(task, "all_levels", ())
+        chosen, there = self.levels.get(domain, ()), task.all_levels if issubclass(task, Levelled) else ()
         if not set(chosen) <= set(there):
             has = f"its task has levels {', '.join(map(str, there))}" if there else "its task has no levels to choose"
             raise UserError(f"suite {self.name}: levels.{domain}: {list(chosen)}: {has}")
@@ -253,7 +254,7 @@ class Suite(_Strict):
         """Where the files of its base are. Only for a suite that has one."""
         assert self.base is not None
         beside = self._folder / self.base.folder
-        return beside if beside.is_dir() else FOLDER / self.base.folder
+        return beside if (beside / "config.json").is_file() else FOLDER / self.base.folder
 
     def is_own_base(self, content: str) -> bool:
         """Whether a model, by content hash, is the suite's own base, for which `stage_flops` was measured."""

@@ -19,6 +19,7 @@ OPTIONAL = {
     "vllm": "faster generation on GPUs (install it in a separate environment)",
     "trl": "the tests that compare gradients and speed with TRL's",
     "reasoning-gym": "the suite gym",
+    "gguf": "models in GGUF files",
     "pytest": "the tests: pip install -e '.[test]'",
     "pytest-benchmark": "the speed comparisons: pip install -e '.[test]'",
 }

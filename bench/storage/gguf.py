@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,30 +15,32 @@ INSTALL = 'pip install "interference-bench[gguf]"'
 
 def is_gguf(name: str) -> bool:
     """Whether a model's name is that of a GGUF file."""
-    return name.lower().endswith(".gguf")
+    return name.lower().endswith(".gguf") and not os.path.isdir(os.path.expanduser(name))  # noqa: PTH111, PTH112 -- any text
 
 
 def check_gguf(file: Path, what: str) -> int:
     """The context window that a file's header gives, in tokens; 0 where it does not say. what: what names the file in messages.
 
-    `UserError` where the reader is not installed, and where the file is missing, damaged, one of several parts, or no language model.
+    `UserError` where the reader is not installed, and where the file is missing, damaged, one of several parts, or has no tokenizer.
     """
     if not find_spec("gguf"):
         raise UserError(f"{what}: reading a GGUF file needs the package gguf: {INSTALL}")
-    if not file.is_file():
+    if not os.path.isfile(file):  # noqa: PTH113 -- unlike pathlib's, it takes any text
         raise UserError(f"{what}: no such file")
     from gguf import GGUFReader
 
     try:
-        fields = {name: field.contents() for name, field in GGUFReader(file).fields.items() if not name.startswith("tokenizer.ggml.")}
+        fields = GGUFReader(file).fields
+        known = {name: field.contents() for name, field in fields.items() if not name.startswith("tokenizer.ggml.")}
+        architecture = str(known["general.architecture"])
+        parts, window = int(known.get("split.count", 1)), int(known.get(f"{architecture}.context_length", 0))
     except Exception as error:  # numpy and the reader raise almost anything for a damaged file
         raise UserError(f"{what}: not a readable GGUF file ({one_line(error)}); download it again") from error
-    architecture = fields.get("general.architecture")
-    if not isinstance(architecture, str):
-        raise UserError(f"{what}: its header names no architecture; give the GGUF file of a language model")
-    if int(fields.get("split.count", 1)) > 1:
-        raise UserError(f"{what}: one of {fields['split.count']} parts; join them with llama-gguf-split --merge")
-    return int(fields.get(f"{architecture}.context_length", 0))
+    if parts > 1:
+        raise UserError(f"{what}: one of {parts} parts; join them with llama-gguf-split --merge")
+    if "tokenizer.ggml.tokens" not in fields:
+        raise UserError(f"{what}: it has no tokenizer; give the GGUF file of a language model")
+    return window
 
 
 def pretrained_file(suite: Suite) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.checkpoint import Checkpoint, Store, Tensors
 from bench.errors import UserError
+from bench.files import remove
 from bench.storage.gguf import pretrained_file
 from bench.suite import Suite
 from bench.training.adapters import FILE, adapted
@@ -23,7 +24,7 @@ def add_own_base(store: Store, suite: Suite) -> Checkpoint:
     source, pretrained = suite.base_folder, suite.base.pretrained
     needed = source / (WEIGHTS if pretrained is None else FILE)
     if not needed.exists():
-        raise UserError(f"the base of suite {suite.name} is missing: no {needed}; reinstall the package")
+        raise UserError(f"the base of suite {suite.name} is missing: no {needed}")
     if pretrained is None:
         base = store.add_folder(source)
     else:
@@ -31,5 +32,7 @@ def add_own_base(store: Store, suite: Suite) -> Checkpoint:
             weights = dequantized(pretrained_file(suite), Path(work), f"the base of suite {suite.name}")
             base = store.add_in_fp32(adapted(Tensors(weights), needed), source)
     if base.hash != suite.base.content:
-        raise UserError(f"the base of suite {suite.name}: content {base.hash[:12]} is not {suite.base.content[:12]}; reinstall the package")
+        remove(base.folder)
+        what = f"{base.hash[:12]} is not the suite's {suite.base.content[:12]}"
+        raise UserError(f"the base of suite {suite.name}, made from {source}: content {what}: other files, or another version of a package")
     return base

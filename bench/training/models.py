@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,12 @@ def load_model(folder: Path, what: str = "") -> PreTrainedModel:
             )
     except Exception as error:
         raise UserError(f"{what}: transformers cannot load the model in {folder} ({one_line(error)})") from error
+    check_complete(model, info, folder, what)
+    return model.eval()
+
+
+def check_complete(model: PreTrainedModel, info: Mapping[str, Any], folder: Path, what: str) -> None:
+    """`UserError` unless the files held exactly the model's tensors. info: transformers' report on loading them."""
     tied = getattr(model, "all_tied_weights_keys", None) or {}
     # Tied weights that share a tensor which was loaded are not missing, whatever a version of transformers reports.
     missing = {name for name in info["missing_keys"] if name not in tied or tied[name] in info["missing_keys"]}
@@ -56,7 +62,6 @@ def load_model(folder: Path, what: str = "") -> PreTrainedModel:
             if problem == "lacks" and "lm_head.weight" in names:
                 hint += "; if the output layer shares the embeddings, set tie_word_embeddings to true in its config.json"
             raise UserError(f"{what}: its weights do not fit {type(model).__name__}: {folder} {problem} {_some(names)}, {hint}")
-    return model.eval()
 
 
 def load_checkpoint(checkpoint: Checkpoint) -> PreTrainedModel:

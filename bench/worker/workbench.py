@@ -74,7 +74,8 @@ class Workbench:
             folder = dequantized(found.folder / found.gguf, work, what) if found.gguf else found.folder
             return Made({"checkpoint": add_model_folder(self.cache.store, folder, what).hash})
 
-        key = found.identity | {"transformers": transformers.__version__, "code": modules_hash("bench.training.models")}
+        code = modules_hash("bench.training.models", *(("bench.training.dequantize",) if found.gguf else ()))
+        key = found.identity | {"transformers": transformers.__version__, "code": code}
         entry = self.cache.remember("model", key, make)
         return ModelRecord(name=found.name, revision=found.revision, content=entry.value["checkpoint"])
 

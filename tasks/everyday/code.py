@@ -19,24 +19,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.everyday.words import SHORT_WORDS
+from tasks.everyday.words import LETTERS, SHORT_WORDS
 from tasks.levels import Levelled
 from tasks.task import MAX_ANSWER_CHARS, Item
 
 ASK = "What does this Python code print?"
-LETTERS = "aeilnorst"
 _LINE = re.compile(r"[ -~]{1,60}")
+_SIGN = re.compile(r"} (?:[-+*%]|//) ")
+"""In the template of an operation that is no call, no index and no brackets."""
+_ZEROS = 0.3
+"""Share of programs that print 0 and are kept: it would be the commonest answer by far."""
 
 
 @dataclass(frozen=True)
 class Part:
     """An expression. text: as a program has it; value: a number, a word or a list of numbers; latent: its text in canonical form; atom: it
-    needs no parentheses as an operand. In a template ``{}`` is the text, ``{:operand}`` has parentheses where they are needed."""
+    needs no parentheses as an operand; slips: the values that it was made from, as they would be printed. In a template ``{}`` is the text,
+    ``{:operand}`` has parentheses where they are needed."""
 
     text: str
     value: Any
     latent: str
     atom: bool = True
+    slips: tuple[str, ...] = ()
 
     @classmethod
     def literal(cls, value: Any) -> Part:
@@ -61,7 +66,10 @@ class Operation:
     def of(self, *arguments: Part) -> Part:
         """The operation applied."""
         text = self.template.format(*arguments)
-        return Part(text, self.compute(*(part.value for part in arguments)), self._latent(arguments), " " not in self.template)
+        slips = tuple(str(part.value) for part in arguments)
+        return Part(
+            text, self.compute(*(part.value for part in arguments)), self._latent(arguments), not _SIGN.search(self.template), slips
+        )
 
     def _latent(self, arguments: tuple[Part, ...]) -> str:
         latents = [part.latent for part in arguments]
@@ -112,8 +120,10 @@ OPERATIONS = (
 
 
 def _usable(part: Part) -> bool:
-    """Whether a value is short enough to be an answer, and long enough to go on from."""
+    """Whether a value is short enough to be an answer, long enough to go on from, and none of those it was made from."""
     value = part.value
+    if str(value) in part.slips:
+        return False
     if isinstance(value, int):
         return -99 <= value <= 999
     return 1 <= len(value) <= 12 if isinstance(value, str) else 2 <= len(value) <= 4 and max(value) <= 99
@@ -173,21 +183,20 @@ class Code(Levelled):
         while True:
             try:
                 lines, printed = _program(rng, level)
-                break
             except _DeadEndError:
                 continue
+            if printed.value != 0 or rng.random() < _ZEROS:
+                break
         program = "\n".join([*lines, f"print({printed})"])
-        return Item(self.domain, f"{ASK}\n\n{program}", str(printed.value), printed.latent, level, printed.value)
+        facts = {"list": isinstance(printed.value, list), "slips": list(printed.slips)}
+        return Item(self.domain, f"{ASK}\n\n{program}", str(printed.value), printed.latent, level, facts)
 
     def score(self, item: Item, answer: str) -> float | None:
         answer = answer.strip() if len(answer) <= MAX_ANSWER_CHARS else ""
         if not _LINE.fullmatch(answer):
             return None
-        return float(answer == item.answer or (isinstance(item.facts, list) and answer.replace(" ", "") == item.answer.replace(" ", "")))
+        return float(answer == item.answer or (item.facts["list"] and answer.replace(" ", "") == item.answer.replace(" ", "")))
 
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
-        """Low quality: a literal of the program's last line, or its value without the last operation."""
-        if rng.random() < high_quality:
-            return item.answer
-        shown = re.findall(r'"(\w+)"|(\[[\d, ]+\])|(\d+)', item.prompt.rpartition("\n")[2])
-        return rng.choice(["".join(found) for found in shown] or [item.answer])
+        """Low quality: a value that the last operation was applied to."""
+        return item.answer if rng.random() < high_quality else rng.choice(item.facts["slips"])

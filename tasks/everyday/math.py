@@ -1,6 +1,6 @@
 """everyday/math: word problems about things that people have, of one to three steps.
 
-Prompt  ``Tom has 14 apples. Tom buys 23 more. Tom gives 9 to Anna. How many apples does Tom have now?``
+Prompt  ``Tom has 14 apples. Tom buys 23 more apples. Tom gives 9 apples to Anna. How many apples does Tom have now?``
 Answer  ``28``, or the working before it, one step after the other: ``14+23=37-9=28``. Only the number after the last ``=`` is scored.
 Latent: the signed terms sorted, the factors of a product sorted; names, things and the kind of event are wording.
 
@@ -25,7 +25,7 @@ Term = tuple[int, tuple[int, ...]]
 """A sign (+1 or -1) and one or two factors."""
 
 _SHAPES: dict[int, tuple[tuple[int, ...], ...]] = {
-    1: ((1, 1), (1, 1), (1, 1), (2,)),
+    1: ((1, 1),) * 9 + ((2,),),
     2: ((1, 1, 1),),
     3: ((2, 1), (1, 2)),
     4: ((2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2)),
@@ -103,20 +103,21 @@ def _story(terms: list[Term], rng: random.Random) -> str:
         return f"There are {first[0]} {containers} with {first[1]} {goods} in each. How many {goods} are there?"
     begins = f"{one} has {first[0]} {containers} of {first[1]} {goods}." if len(first) == 2 else f"{one} has {first[0]} {goods}."
     if len(terms) == 2 and len(first) == len(rest[0][1]) == 1 and rng.random() < 0.4:
-        question = "do they have together" if rest[0][0] > 0 else f"more does {one} have"
-        order = "many" if rest[0][0] < 0 else f"many {goods}"
-        return f"{begins} {other} has {rest[0][1][0]} {goods}. How {order} {question}?"
-    events = [_event(one, other, containers, sign, factors, rng) for sign, factors in rest]
+        question = f"{goods} do they have together" if rest[0][0] > 0 else f"more {goods} does {one} have than {other}"
+        return f"{begins} {other} has {rest[0][1][0]} {goods}. How many {question}?"
+    events = [_event(one, other, containers, goods, sign, factors, rng) for sign, factors in rest]
     return f"{begins} {' '.join(events)} How many {goods} does {one} have now?"
 
 
-def _event(one: str, other: str, containers: str, sign: int, factors: tuple[int, ...], rng: random.Random) -> str:
+def _event(one: str, other: str, containers: str, goods: str, sign: int, factors: tuple[int, ...], rng: random.Random) -> str:
     if len(factors) == 2:
         count, each = factors
         if sign > 0:
-            return f"{one} buys {count} {containers} of {each}."
-        return f"{one} gives {each} to each of {count} friends."
+            return f"{one} buys {count} {containers} of {each} {goods}."
+        return f"{one} gives {each} {goods} to each of {count} friends."
     (number,) = factors
     if sign > 0:
-        return rng.choice((f"{one} buys {number} more.", f"{other} gives {one} {number} more.", f"{one} finds {number} more."))
-    return rng.choice((f"{one} gives {number} to {other}.", f"{one} loses {number}.", f"{one} sells {number}."))
+        what = f"{number} more {goods}"
+        return rng.choice((f"{one} buys {what}.", f"{other} gives {one} {what}.", f"{one} finds {what}."))
+    what = f"{number} {goods}"
+    return rng.choice((f"{one} gives {what} to {other}.", f"{one} loses {what}.", f"{one} sells {what}."))

@@ -1,12 +1,12 @@
 """everyday/qa: who, where and which, over a short passage about people, rooms and things.
 
 Prompt  ``Ben has the lamp. Anna is in the kitchen. Mia has the key. Ben is with Anna. Mia is in the attic. Mia's teacher is Ben. Where is
-the lamp?`` (and two more facts). Answer  ``kitchen``; ``in the`` before it, a full stop after it and capital letters change nothing, and
+the lamp?`` (and four more facts). Answer  ``kitchen``; ``in the`` before it, a full stop after it and capital letters change nothing, and
 what is not one word cannot be parsed. Latent: the facts sorted, and the question. Level: how many facts the answer needs (here 3: on the
 lamp, on Ben, on Anna).
 
-Three people are in different rooms; the others are with somebody, everything belongs to somebody, and some have a teacher. Every question
-has one answer. At levels 1 to 3 there are four people and eight facts, at level 4 five people and ten facts.
+Of five people three are in different rooms and two are with somebody; three have something; two have a teacher. So a passage has ten
+facts, and every question has one answer.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ from tasks.everyday.words import NAMES, ROOMS, THINGS
 from tasks.levels import Levelled
 from tasks.task import MAX_ANSWER_CHARS, Item
 
-_KINDS = ("who", "where", "which")
-_PLACED, _OWNED = 3, 3
-"""People of whom the passage says in which room they are; things."""
-_COMPANIONS = {1: 1, 2: 1, 3: 1, 4: 2}
-"""People who are with somebody."""
-_TEACHERS = {1: 1, 2: 1, 3: 1, 4: 2}
+_KINDS = {1: ("who", "where", "which"), 2: ("who", "where", "which"), 3: ("who", "where", "which"), 4: ("where",)}
+"""What is asked at each level, equally often; only a room can lie four facts away."""
+_PLACED, _COMPANIONS, _OWNED, _TAUGHT = 3, 2, 3, 2
+"""People whose room the passage names; people who are with somebody; things; people who have a teacher."""
 _ANSWER = re.compile(r"(?:(?:in )?the |an? )?([a-z]+)\.?")
 
 
@@ -57,15 +55,17 @@ class World:
     teacher: dict[str, str]
 
     @classmethod
-    def draw(cls, rng: random.Random, level: int) -> World:
-        people = rng.sample(NAMES, _PLACED + _COMPANIONS[level])
-        placed, companion = people[:_PLACED], {}
-        for person in people[_PLACED:]:
-            companion[person] = rng.choice([*placed, *companion])
+    def draw(cls, rng: random.Random) -> World:
+        """People with companions in different rooms, and teachers who are not their own."""
+        people = rng.sample(NAMES, _PLACED + _COMPANIONS)
+        placed, others = people[:_PLACED], people[_PLACED:]
+        companion = dict(zip(others, rng.sample(placed, _COMPANIONS), strict=True))
         owner = dict(zip(rng.sample(THINGS, _OWNED), rng.sample(people, _OWNED), strict=True))
-        taught = rng.sample(people, _TEACHERS[level])
-        teacher = {person: rng.choice([other for other in people if other != person]) for person in taught}
-        return cls(dict(zip(placed, rng.sample(ROOMS, _PLACED), strict=True)), companion, owner, teacher)
+        pupils, teachers = rng.sample(people, _TAUGHT), rng.sample(people, _TAUGHT)
+        while any(pupil == teacher for pupil, teacher in zip(pupils, teachers, strict=True)):
+            teachers = rng.sample(people, _TAUGHT)
+        room = dict(zip(placed, rng.sample(ROOMS, _PLACED), strict=True))
+        return cls(room, companion, owner, dict(zip(pupils, teachers, strict=True)))
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -82,10 +82,9 @@ class World:
 
     def place(self, person: str) -> tuple[str, int]:
         """The room that somebody is in, and how many facts lead there."""
-        hops = 1
-        while person in self.companion:
-            person, hops = self.companion[person], hops + 1
-        return self.room[person], hops
+        if person in self.companion:
+            return self.room[self.companion[person]], 2
+        return self.room[person], 1
 
     def mentions(self) -> Iterator[tuple[str, str, int]]:
         """Ways to refer to somebody: the words, the person, and how many facts lead from one to the other."""
@@ -100,7 +99,7 @@ class World:
         """Every question with one answer."""
         things, rooms = tuple(self.owner), tuple(self.room.values())
         inhabitants = Counter(self.place(person)[0] for person in self.people)
-        owned = Counter(self.owner.values())
+        thing_of = {person: thing for thing, person in self.owner.items()}
 
         def asked(text: str, answer: str, hops: int) -> Question:
             kind, _, _ = text.lower().partition(" ")
@@ -112,8 +111,8 @@ class World:
             yield asked(f"Where is {words}?", room, hops + way)
             if words.endswith("'s teacher") or words.startswith("the teacher"):
                 yield asked(f"Who is {words}?", person, hops)
-            if owned[person] == 1 and not words.startswith("the person"):
-                yield asked(f"Which thing does {words} have?", next(t for t, p in self.owner.items() if p == person), hops + 1)
+            if person in thing_of and not words.startswith("the person"):
+                yield asked(f"Which thing does {words} have?", thing_of[person], hops + 1)
             if person in self.companion and inhabitants[room] == 2:
                 yield asked(f"Who is with {words}?", self.companion[person], hops + 1)
         for person, room in self.room.items():
@@ -134,12 +133,12 @@ class QA(Levelled):
     all_levels = (1, 2, 3, 4)
 
     def draw_level(self, level: int, rng: random.Random) -> Item:
-        kind = rng.choice(_KINDS)
+        kind = rng.choice(_KINDS[level])
         while True:
-            world = World.draw(rng, level)
-            if fitting := [q for q in world.questions() if (q.hops, q.kind) == (level, kind) and not q.given]:
+            world = World.draw(rng)
+            fitting = [q for q in world.questions() if (q.hops, q.kind) == (level, kind) and not q.given]
+            if fitting:
                 break
-            kind = rng.choice(_KINDS)  # nothing asks "who" over four facts
         question, facts = rng.choice(fitting), world.facts()
         rng.shuffle(facts)
         latent = f"{' '.join(sorted(facts))} {question.text}"

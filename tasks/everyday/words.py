@@ -25,7 +25,9 @@ SHORT_WORDS = tuple(
     "tunnel village window arrow bridge carpet danger elbow flower guitar harbor idea juice kitchen lion motor nature onion planet "
     "quarter ribbon spider tiger umbrella vase whale yard beach chair drum earth field glass horse ice joke king lake mouse nest "
     "oven piano road sand train unit voice wheel year ball coin desk farm gate hill kite milk nose park rope salt tower wave "
-    "autumn bottle copper doctor eleven famous golden hollow injury jumper lovely mother narrow oyster puzzle rotten summer turtle "
+    "autumn bottle copper doctor eleven famous golden hollow injury lovely mother narrow oyster puzzle rotten summer turtle "
     "useful velvet wooden".split()
 )
 """Words whose letters code is about."""
+LETTERS = "aeilnorst"
+"""Common letters."""

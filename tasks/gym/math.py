@@ -33,10 +33,10 @@ from __future__ import annotations
 
 import random
 
-from tasks import expression
-from tasks.expression import ExpressionError
+from tasks.gym import expression
 from tasks.gym.answers import Facts, fraction, integer, wrong_integer
 from tasks.gym.base import Entry, Gym, Source
+from tasks.gym.expression import ExpressionError
 
 
 def _value_of(entry: Entry) -> str:

@@ -13,7 +13,12 @@ from tasks.task import Item
 
 TASK = Math()
 THREE = Item(
-    "math", "Tom has 14 apples. Tom buys 23 more. Tom gives 9 to Anna. How many apples does Tom have now?", "14+23=37-9=28", "", 2, 28
+    "math",
+    "Tom has 14 apples. Tom buys 23 more apples. Tom gives 9 apples to Anna. How many apples does Tom have now?",
+    "14+23=37-9=28",
+    "",
+    2,
+    28,
 )
 
 
@@ -29,23 +34,23 @@ def result(prompt: str) -> int:
     total = int(match[3]) * int(match[2] or 1)
     if other := re.fullmatch(rf"(\w+) has (\d+) {goods}\.", sentences[1]):
         assert other[1] != one and len(sentences) == 2
-        together = {f"How many {goods} do they have together?": 1, f"How many more does {one} have?": -1}[question]
+        together = {f"How many {goods} do they have together?": 1, f"How many more {goods} does {one} have than {other[1]}?": -1}[question]
         return total + together * int(other[2])
     for sentence in sentences[1:]:
-        total += change(sentence, one)
+        total += change(sentence, one, goods)
     assert question == f"How many {goods} does {one} have now?"
     return total
 
 
-def change(sentence: str, one: str) -> int:
+def change(sentence: str, one: str, goods: str) -> int:
     """What a sentence adds to what somebody has."""
     readings = (
-        (rf"{one} (?:buys|finds) (\d+) more\.", 1),
-        (rf"(?!{one})\w+ gives {one} (\d+) more\.", 1),
-        (rf"{one} gives (\d+) to (?!{one})[A-Z]\w+\.", -1),
-        (rf"{one} (?:loses|sells) (\d+)\.", -1),
-        (rf"{one} buys (\d+) \w+ of (\d+)\.", 1),
-        (rf"{one} gives (\d+) to each of (\d+) friends\.", -1),
+        (rf"{one} (?:buys|finds) (\d+) more {goods}\.", 1),
+        (rf"(?!{one})\w+ gives {one} (\d+) more {goods}\.", 1),
+        (rf"{one} gives (\d+) {goods} to (?!{one})[A-Z]\w+\.", -1),
+        (rf"{one} (?:loses|sells) (\d+) {goods}\.", -1),
+        (rf"{one} buys (\d+) \w+ of (\d+) {goods}\.", 1),
+        (rf"{one} gives (\d+) {goods} to each of (\d+) friends\.", -1),
     )
     ((numbers, sign),) = ((match.groups(), sign) for form, sign in readings if (match := re.fullmatch(form, sentence)))
     value = 1
@@ -62,8 +67,8 @@ def drawn() -> list[Item]:
 
 def test_the_tests_own_reading_by_hand() -> None:
     assert result(THREE.prompt) == 28
-    assert result("Ben has 3 bags of 12 nuts. Ben gives 5 to each of 4 friends. How many nuts does Ben have now?") == 16
-    assert result("Mia has 9 books. Tom has 4 books. How many more does Mia have?") == 5
+    assert result("Ben has 3 bags of 12 nuts. Ben gives 5 nuts to each of 4 friends. How many nuts does Ben have now?") == 16
+    assert result("Mia has 9 books. Tom has 4 books. How many more books does Mia have than Tom?") == 5
     assert result("There are 3 bags with 7 pens in each. How many pens are there?") == 21
 
 

@@ -116,7 +116,7 @@ def test_every_question_has_the_one_answer(drawn: list[Item]) -> None:
 def test_the_level_is_the_number_of_facts_that_are_needed(drawn: list[Item]) -> None:
     for item in drawn:
         reader = Reader(item.prompt)
-        assert len(reader.facts) == len(set(reader.facts)) == (10 if item.level == 4 else 8)
+        assert len(reader.facts) == len(set(reader.facts)) == 10
         needed = sum(map(reader.needs, reader.facts))
         if not re.match(r"Who is (in|with)|Which thing is in", reader.question):  # "who else is there" hangs on facts about others too
             assert needed == item.level, item
@@ -124,10 +124,24 @@ def test_the_level_is_the_number_of_facts_that_are_needed(drawn: list[Item]) -> 
 
 
 def test_who_where_and_which_are_all_asked(drawn: list[Item]) -> None:
-    for level in (1, 2, 3):
+    for level in (1, 2, 3, 4):
         kinds = Counter(Reader(item.prompt).question.split()[0] for item in drawn if item.level == level)
-        assert set(kinds) == {"Who", "Where", "Which"}
-        assert min(kinds.values()) > 0.05 * sum(kinds.values()), kinds
+        assert set(kinds) == ({"Who", "Where", "Which"} if level < 4 else {"Where"})
+        assert min(kinds.values()) > 0.28 * sum(kinds.values()), kinds
+
+
+def test_the_first_word_of_the_question_is_not_enough(drawn: list[Item]) -> None:
+    """A reader of nothing else: the room of the last person who is with somebody, the one that person is with, a teacher's thing. Chance is
+    0.33 for three rooms or things."""
+    for level in (1, 2, 3, 4):
+        right = []
+        for item in (item for item in drawn if item.level == level):
+            reader = Reader(item.prompt)
+            last = list(reader.companion)[-1]
+            things = [thing for thing, person in reader.owner.items() if person in reader.teacher.values()] or list(reader.owner)
+            guess = {"Where": reader.where(last), "Who": reader.companion[last], "Which": things[0]}[reader.question.split()[0]]
+            right.append(guess == item.answer)
+        assert sum(right) < 0.6 * len(right), level
 
 
 def test_the_answer_is_never_in_the_question(drawn: list[Item]) -> None:

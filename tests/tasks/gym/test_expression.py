@@ -1,4 +1,4 @@
-"""tasks.expression: values by hand and against Python's own parser, and one canonical text for one sum."""
+"""tasks.gym.expression: values by hand and against Python's own parser, and one canonical text for one sum."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.expression import MAX_CHARS, MAX_DEPTH, ExpressionError, canonical, numbers, parse, text_of, value
+from tasks.gym.expression import MAX_CHARS, MAX_DEPTH, ExpressionError, canonical, numbers, parse, text_of, value
 
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
