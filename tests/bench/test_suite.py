@@ -402,3 +402,12 @@ def test_levels_that_a_task_does_not_have_are_refused(tmp_path: Path, levels: di
     with pytest.raises(UserError) as error:
         with_levels(tmp_path, levels)
     assert one_line(error).endswith(said)
+
+
+def test_a_base_lies_beside_the_suite_or_in_the_package(tmp_path: Path) -> None:
+    suite = load_suite(str(write(tmp_path)))
+    assert suite.base_folder == FOLDER / "micro"
+    (tmp_path / "micro").mkdir()
+    assert suite.base_folder == FOLDER / "micro", "an empty folder of that name is no base"
+    (tmp_path / "micro" / "config.json").touch()
+    assert suite.base_folder == tmp_path / "micro"

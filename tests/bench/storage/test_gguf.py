@@ -20,7 +20,12 @@ def file(tiny_gguf: Path, tmp_path: Path) -> Path:
 
 def test_a_file_is_known_by_its_ending() -> None:
     assert is_gguf("models/SmolLM2.Q4_1.gguf") and is_gguf("A.GGUF")
-    assert not is_gguf("Qwen/Qwen3-0.6B") and not is_gguf("folder.gguf/")
+    assert not is_gguf("Qwen/Qwen3-0.6B")
+
+
+def test_a_folder_of_such_a_name_is_a_folder(tmp_path: Path, chat_model: Path) -> None:
+    folder = Path(shutil.copytree(chat_model, tmp_path / "model.gguf"))
+    assert find_model(str(folder)).folder == folder
 
 
 def damaged(file: Path, kind: str) -> None:
@@ -36,6 +41,29 @@ def test_a_damaged_file_is_refused_in_one_line(file: Path, kind: str, look: Call
         look(str(file))
     assert str(error.value).startswith(f"--model {file}: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("field", [b"llama.context_length", b"general.architecture"])
+def test_a_header_without_what_is_needed_is_one_line(file: Path, field: bytes) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content.replace(field, b"x" * len(field)))
+    if field == b"llama.context_length":
+        check_model(str(file), 10**9)  # unknown, so not too short
+    else:
+        with pytest.raises(UserError, match="not a readable GGUF file"):
+            check_model(str(file))
+
+
+def test_a_file_without_a_tokenizer_is_refused(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"tokenizer.ggml.tokens", b"tokenizer.ggml.xxxxxx"))
+    with pytest.raises(UserError, match="it has no tokenizer; give the GGUF file of a language model"):
+        check_model(str(file))
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".gguf", "a\0b.gguf"])
+def test_a_name_that_no_file_can_have_is_one_line(name: str) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        check_model(name)
 
 
 def test_a_missing_file_is_not_asked_of_the_hub(tmp_path: Path) -> None:

@@ -113,3 +113,11 @@ def test_an_architecture_that_transformers_does_not_know_is_one_line(file: Path,
     ) as error:
         dequantized(file, tmp_path / "folder", "--model x")
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_lacks_a_tensor_is_refused(file: Path, tmp_path: Path) -> None:
+    """transformers would fill in random weights."""
+    file.write_bytes(file.read_bytes().replace(b"blk.0.ffn_up.weight", b"blk.0.ffn_xx.weight"))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=r"lacks model\.layers\.0\.mlp\.up_proj\.weight, which would start with random weights"):
+        dequantized(file, tmp_path / "folder", "--model x")

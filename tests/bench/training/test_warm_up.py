@@ -55,7 +55,10 @@ def test_demonstrations_are_of_training_latents_and_the_loss_is_on_answers(suite
         item = type(task).item
         monkeypatch.setattr(type(task), "item", lambda self, *args, item=item, seen=seen: seen.append(item(self, *args)) or seen[-1])
         ids, labels = batch(task, dialogue, SMALL, 3)
+        monkeypatch.setattr(type(task), "item", item)
         assert {split_of(task.domain, each.latent) for each in seen} == {"train"}
+        scored = [task.item("train", seed, index).prompt for seed in range(3) for index in range(50)]
+        assert {each.prompt for each in seen}.isdisjoint(scored)
         for row, each in enumerate(seen):
             (prompt,) = dialogue.encode([each.prompt])
             answered = labels[row] != -100
@@ -78,14 +81,17 @@ def test_an_interrupted_warm_up_gives_the_same_adapter(suite: Suite, pretrained:
     with pytest.raises(KeyboardInterrupt):
         losses_of(pretrained, suite, tmp_path / "broken", SMALL, stop=5)
     assert len(losses_of(pretrained, suite, tmp_path / "broken", SMALL)) == 2
+    assert not (tmp_path / "broken" / "unfinished.pt").exists()
     assert (tmp_path / "broken" / warm_up.FILE).read_bytes() == (tmp_path / "whole" / warm_up.FILE).read_bytes()
 
 
-def test_another_recipes_progress_is_not_continued(suite: Suite, pretrained: Checkpoint, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["recipe", "levels"])
+def test_another_recipes_progress_is_not_continued(change: str, suite: Suite, pretrained: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         losses_of(pretrained, suite, tmp_path / "out", SMALL, stop=3)
-    with pytest.raises(ValueError, match="another recipe or model"):
-        losses_of(pretrained, suite, tmp_path / "out", replace(SMALL, rate=1e-3))
+    other = suite.model_copy(update={"levels": {"math": (1,)}}) if change == "levels" else suite
+    with pytest.raises(ValueError, match="another recipe, model or suite"):
+        losses_of(pretrained, other, tmp_path / "out", replace(SMALL, rate=1e-3) if change == "recipe" else SMALL)
 
 
 def test_the_merged_base_computes_what_was_trained(suite: Suite, pretrained: Checkpoint, tmp_path: Path, monkeypatch) -> None:
