@@ -15,7 +15,18 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from bench.errors import UserError, nearest
 from bench.method import MAX_STEPS, LoRA
@@ -60,6 +71,10 @@ class BaseModelSource(_Strict):
     folder: str
     content: Sha256
     pretrained: Pretrained | None = None
+
+    @model_serializer(mode="wrap")  # leaves out what is not set, so that fingerprints of suites without it stay
+    def _without_none(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in written(self).items() if value is not None}
 
 
 class Prompting(_Strict):
@@ -277,10 +292,7 @@ class Suite(_Strict):
         unused = {
             name for name in ("levels", "prompting", "answers_at_once") if getattr(self, name) == type(self).model_fields[name].default
         }
-        content = self.model_dump(mode="json", exclude=unused)
-        if self.base is not None and self.base.pretrained is None:
-            del content["base"]["pretrained"]
-        content |= {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
+        content = self.model_dump(mode="json", exclude=unused) | {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
