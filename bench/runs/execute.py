@@ -196,7 +196,7 @@ def _write(planned: Plan, outcomes: Mapping[str, Any], out: Path, timing: Mappin
             id=suite.id,
             fingerprint=suite.fingerprint(),
             comparable=suite.comparable,
-            settings=suite.model_dump(mode="json", include=RECORDED),
+            settings=suite.model_dump(mode="json", include=RECORDED | ({"levels"} if suite.levels else set())),
         ),
         model=start.model,
         method=planned.method,
