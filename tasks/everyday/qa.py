@@ -113,7 +113,7 @@ class World:
                 yield asked(f"Who is {words}?", person, hops)
             if person in thing_of and not words.startswith("the person"):
                 yield asked(f"Which thing does {words} have?", thing_of[person], hops + 1)
-            if person in self.companion and inhabitants[room] == 2:
+            if person in self.companion:
                 yield asked(f"Who is with {words}?", self.companion[person], hops + 1)
         for person, room in self.room.items():
             if inhabitants[room] == 1:

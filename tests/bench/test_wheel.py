@@ -29,6 +29,7 @@ def test_the_wheel_holds_the_base_and_no_tests(wheel):
     assert "bench/suites/micro/tokenizer.json" in names
     assert "bench/suites/micro.yaml" in names
     assert "bench/report/page.html.j2" in names
+    assert "tasks/everyday/sentences.txt" in names
     assert not [name for name in names if name.startswith("tests/")]
 
 
