@@ -42,7 +42,7 @@ def test_the_task_of_the_docs_runs_on_any_model_and_is_thirty_lines(tmp_path, ch
     page = ROOT / "docs" / "writing-a-task.md"
     (task,) = code_blocks(page)
     assert len(task.splitlines()) <= 31
-    (suite,) = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    suite, levels = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "backwards.py").write_text(task, encoding="utf-8")
     small = yaml.safe_load(suite) | {"test_items": 8, "validation_items": 4, "rl": {"steps": 1, "prompts": 2, "group": 2}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
@@ -52,6 +52,9 @@ def test_the_task_of_the_docs_runs_on_any_model_and_is_thirty_lines(tmp_path, ch
     )  # fmt: skip
     assert done.sequence == ("math", "backwards")
     assert done.manifest.suite.id == "mine/1"
+    file = tmp_path / "levels.yaml"
+    file.write_text(yaml.safe_dump(small | yaml.safe_load(levels) | {"sequences": {"both": ["math", "qa"]}}), encoding="utf-8")
+    assert {item.level for item in load_suite(str(file)).items("code", "test")} <= {1, 2, 3}
     # A change of the task is another suite: its results are not set beside the old ones.
     (tmp_path / "backwards.py").write_text(task.replace("randint(3, 7)", "randint(3, 8)"), encoding="utf-8")
     load_suite.__globals__["_parsed"].cache_clear()
