@@ -175,7 +175,7 @@ def main() -> None:
     keeping = commands.add_parser("texts", help="archive what the models wrote")
     for command in (running, keeping):
         command.add_argument("--first", type=int, default=0, choices=range(10), metavar="SEED", help="first scored seed, 0 to 9")
-        command.add_argument("--seeds", type=int, default=5)
+        command.add_argument("--seeds", type=int, default=5, choices=range(1, 11), metavar="COUNT", help="how many seeds, 1 to 10")
         command.add_argument("--out", type=Path, required=True)
     answering = commands.add_parser("answer", help="answer the questions from the archives")
     answering.add_argument("--out", type=Path)

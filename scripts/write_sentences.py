@@ -61,7 +61,8 @@ def write(model: torch.nn.Module, tokenizer, word: str) -> list[str]:
 
 
 def kept(lines: list[str]) -> list[str]:
-    """The sentences among lines, each once, sorted: 4 to 10 words, all of them common in the lines, none of `LEFT_OUT`."""
+    """The sentences among lines, each once, sorted: 4 to 10 words, all of them common in the lines, none of `LEFT_OUT`.
+    A word is common if it occurs in `COMMON` such lines."""
     sentences = [
         line for line in lines if SENTENCE.fullmatch(line) and 4 <= len(line.split()) <= 10 and LEFT_OUT.isdisjoint(words_of(line))
     ]

@@ -115,7 +115,7 @@ class Task(ABC):
 
     @abstractmethod
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
-        """A demonstration for the training text of a base: an answer of high or low quality. Used by bases trained from scratch only.
+        """A demonstration for the training text of a base: an answer of high or low quality. Used to train bases only.
 
         high_quality: probability, in [0, 1], of a correct answer with its working; low-quality ones omit the working or ignore constraints.
         misread: probability that a low-quality demonstration also answers another question, where the task defines such a mistake.

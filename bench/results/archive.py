@@ -100,12 +100,14 @@ def write_texts(path: Path, runs: Iterable[Run]) -> None:
         for row in run.rows.distinct():
             if _samples(run, row) not in answers:
                 own = answers[_samples(run, row)] = {}
-                for answer in run.answers(row):
+                for answer in sorted(run.answers(row), key=lambda answer: answer.item):
                     own.setdefault((answer.domain, answer.decoding), []).append(answer.answer)
         for name, sha in run.manifest.files.items():
             if name.startswith("training/") and sha not in logs:
                 logs[sha] = run.file(name).decode().splitlines()
     cells = sorted({cell for own in answers.values() for cell in own})
+    if any(sorted(own) != cells for own in answers.values()):
+        raise ValueError("the runs are not all of the same domains")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
 

@@ -2,8 +2,8 @@
 
 A model of 135 M parameters answers hardly any of the prompts in the form that the verifiers ask for, so reinforcement learning would find
 no reward to begin with. As in practice, it starts from a model that has seen some answers. The warm-up trains low-rank adapters on all
-linear layers with the loss on the answers; most demonstrations are right and some are not (`HIGH_QUALITY`), so that there is something
-left to learn. Prompts come from the training split only.
+linear layers, with the loss on the answers. Most demonstrations are right and some are not, so that there is something left to learn.
+Prompts come from the training split only.
 
 Data and order are pure functions of (seed, step). An interrupted warm-up resumes with the same result.
 """
@@ -29,19 +29,17 @@ from bench.training.models import load_checkpoint
 from bench.training.prompting import Dialogue
 from tasks.task import Task, rng
 
-HIGH_QUALITY = {"math": 0.8, "code": 0.8, "qa": 0.8, "cw": 0.8}
-"""Share of demonstrations that are right, and in math show the working."""
-
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number that decides the base. seed: none of those that are scored or developed on, whose stages train on other items; rows:
-    demonstrations of each domain in a step; rate: learning rate, falls linearly to 0 and is multiplied by a ramp over the first `warmup`
-    steps."""
+    """Every number that decides the base. seed: none of those that are scored or developed on, whose stages draw other items; rows:
+    demonstrations of each domain in a step; high_quality: share of them that are right, and in math show the working; rate: learning rate,
+    which falls linearly to 0 and is multiplied by a ramp over the first `warmup` steps."""
 
     seed: int = 1000
     steps: int = 300
     rows: int = 6
+    high_quality: float = 0.8
     rate: float = 1e-3
     warmup: int = 20
     rank: int = 8
@@ -52,7 +50,7 @@ def batch(task: Task, dialogue: Dialogue, recipe: Recipe, step: int) -> tuple[to
     """Token ids (rows, L) and labels (rows, L), -100 on prompts and padding."""
     items = [task.item("train", recipe.seed, step * recipe.rows + row) for row in range(recipe.rows)]
     style = rng("warm-up", task.domain, recipe.seed, step)
-    answers = [task.demonstrate(item, style, HIGH_QUALITY[task.domain]) for item in items]
+    answers = [task.demonstrate(item, style, recipe.high_quality) for item in items]
     prompts = dialogue.encode([item.prompt for item in items])
     written = dialogue.tokenizer(answers, add_special_tokens=False)["input_ids"]
     texts = [prompt + answer + [dialogue.ends[0]] for prompt, answer in zip(prompts, written, strict=True)]
@@ -86,7 +84,7 @@ def build(
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     optimizer = torch.optim.AdamW(parameters.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0)
     tasks = {domain: suite.task_hash(domain) for domain in suite.tasks} | {"prompting": suite.prompting.model_dump()}
-    settings = canonical({"recipe": asdict(recipe), "high_quality": HIGH_QUALITY, "model": pretrained.hash, "tasks": tasks})
+    settings = canonical({"recipe": asdict(recipe), "model": pretrained.hash, "tasks": tasks})
     unfinished, first = out / "unfinished.pt", 0
     if unfinished.exists():
         saved = torch.load(unfinished, weights_only=True)

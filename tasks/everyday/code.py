@@ -25,6 +25,8 @@ from tasks.task import MAX_ANSWER_CHARS, Item
 
 ASK = "What does this Python code print?"
 _LINE = re.compile(r"[ -~]{1,60}")
+_AROUND = re.compile(r" *([\[\],]) *")
+"""Blanks beside brackets and commas, which a list may have or not."""
 _SIGN = re.compile(r"} (?:[-+*%]|//) ")
 """In the template of an operation that is no call, no index and no brackets."""
 _ZEROS = 0.3
@@ -195,7 +197,7 @@ class Code(Levelled):
         answer = answer.strip() if len(answer) <= MAX_ANSWER_CHARS else ""
         if not _LINE.fullmatch(answer):
             return None
-        return float(answer == item.answer or (item.facts["list"] and answer.replace(" ", "") == item.answer.replace(" ", "")))
+        return float(_AROUND.sub(r"\1", answer) == _AROUND.sub(r"\1", item.answer) if item.facts["list"] else answer == item.answer)
 
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
         """Low quality: a value that the last operation was applied to."""

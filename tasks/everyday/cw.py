@@ -3,7 +3,7 @@
 Prompt  ``Write one sentence of 8 words with the words "moon" and "road". Begin with the letter T.``
 Answer  ``The moon is bright above the empty road.``: words of letters, the first one with a capital, and a full stop, ! or ? at the end.
 Anything else cannot be parsed. What is not fluent (`tasks.everyday.fluency`) scores 0. Otherwise, as with the judge in 2606.02398: 1 where
-every constraint holds, 0.5 where all but one hold, else 0. Using a word twice, other than the commonest, breaks one more. Levels:
+every constraint holds, 0.5 where all but one hold, else 0. Levels:
 
     1   two words
     2   two words, and the number of words
@@ -11,13 +11,14 @@ every constraint holds, 0.5 where all but one hold, else 0. Using a word twice, 
     4   the same, and a letter that no word may contain
 
 The words are two nouns of the corpus. The other constraints are read off a sentence with both, of the corpus or made from a template, so
-that every item has an answer. Latent: the two words. A sentence of the corpus lies in the same split as they do, so that no sentence is
-shown in training that answers a test item here.
+that every item has an answer. Latent: the two words. Of the corpus, only sentences are used whose pairs of nouns all lie in one split, and
+only those of the training split are shown as examples.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import re
 from collections import Counter
@@ -26,10 +27,8 @@ from typing import Any
 from tasks.everyday.fluency import model, sentences, words_of
 from tasks.everyday.words import LETTERS
 from tasks.levels import Levelled
-from tasks.task import MAX_ANSWER_CHARS, Item, split_of
+from tasks.task import MAX_ANSWER_CHARS, Item, Split, split_of
 
-COMMONEST = 30
-"""So many words may be used twice, and are not asked for."""
 _SENTENCE = re.compile(r"[A-Z][a-z]*(?: [A-Za-z][a-z]*)*[.!?]")
 _SCORES = (1.0, 0.5)
 """By the number of broken constraints; 0 for more."""
@@ -69,15 +68,8 @@ def holds(constraint: Constraint, words: list[str]) -> bool:
 
 
 @functools.cache
-def commonest() -> frozenset[str]:
-    """The commonest words of the corpus: articles, prepositions, pronouns and the like."""
-    counts = Counter(word for sentence in sentences() for word in words_of(sentence))
-    return frozenset(word for word, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:COMMONEST])
-
-
-@functools.cache
 def nouns() -> tuple[str, ...]:
-    """Words that the corpus uses as nouns: between an article or the like and a verb, a preposition or the end, often enough."""
+    """Words that the corpus uses as nouns, and not as plurals: between an article or the like and a verb, a preposition or the end."""
     total: Counter[str] = Counter()
     between: Counter[str] = Counter()
     for sentence in sentences():
@@ -85,19 +77,25 @@ def nouns() -> tuple[str, ...]:
         total.update(words)
         between.update(words[at] for at in range(1, len(words) - 1) if words[at - 1] in _BEFORE and words[at + 1] in _AFTER)
     often = (word for word, count in between.items() if count >= 3 and count >= 0.3 * total[word])
-    return tuple(sorted(word for word in often if len(word) > 2 and word not in commonest()))
+    return tuple(sorted(word for word in often if len(word) > 2 and word[-1] != "s" and word not in model().common))
+
+
+@functools.cache
+def _usable() -> dict[str, Split]:
+    """Sentences of the corpus with two nouns or more, whose pairs all lie in one split, and that split."""
+    found: dict[str, Split] = {}
+    for sentence in sentences():
+        known = sorted(set(words_of(sentence)).intersection(nouns()))
+        splits = {split_of(CW.domain, " ".join(pair)) for pair in itertools.combinations(known, 2)}
+        if len(splits) == 1:
+            found[sentence] = splits.pop()
+    return found
 
 
 def _from_corpus(rng: random.Random) -> tuple[list[str], str]:
     """Two nouns and a sentence of the corpus that has both."""
-    while True:
-        sentence = rng.choice(sentences())
-        known = sorted(set(words_of(sentence)).intersection(nouns()))
-        if len(known) < 2:
-            continue
-        asked = sorted(rng.sample(known, 2))
-        if split_of("sentence", sentence) == split_of(CW.domain, " ".join(asked)):
-            return asked, sentence
+    sentence = rng.choice(list(_usable()))
+    return sorted(rng.sample(sorted(set(words_of(sentence)).intersection(nouns())), 2)), sentence
 
 
 def _from_template(rng: random.Random) -> tuple[list[str], str]:
@@ -133,24 +131,25 @@ class CW(Levelled):
         words = words_of(answer)
         if not model().fluent(words):
             return 0.0
-        repeated = any(count > 1 and word not in commonest() for word, count in Counter(words).items())
-        broken = sum(not holds(tuple(constraint), words) for constraint in item.facts) + repeated
+        broken = sum(not holds(tuple(constraint), words) for constraint in item.facts)
         return _SCORES[broken] if broken < len(_SCORES) else 0.0
 
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
-        """Low quality: a training sentence with one of the words, if there is one."""
+        """Low quality: a training sentence that breaks a constraint, with one of the words if there is one."""
         if rng.random() < high_quality:
             return item.answer
         (_, one), (_, other), *_ = item.facts
-        return rng.choice(_with_word().get(rng.choice((one, other))) or _with_word()["house"])
+        own = [sentence for word in (one, other) for sentence in _training().get(word, ())] or _training()[""]
+        wrong = [sentence for sentence in rng.sample(own, min(len(own), 8)) if self.score(item, sentence) != 1.0]
+        return wrong[0] if wrong else rng.choice(_training()[""])
 
 
 @functools.cache
-def _with_word() -> dict[str, list[str]]:
-    """The training sentences by word."""
+def _training() -> dict[str, list[str]]:
+    """The sentences of the training split by word, and all of them under no word."""
     found: dict[str, list[str]] = {}
-    for sentence in (sentence for sentence in sentences() if split_of("sentence", sentence) == "train"):
-        for word in set(words_of(sentence)):
+    for sentence, split in _usable().items():
+        for word in {*words_of(sentence), ""} if split == "train" else ():
             found.setdefault(word, []).append(sentence)
     return found
 

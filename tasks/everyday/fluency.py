@@ -1,9 +1,9 @@
 """Whether words are a fluent sentence, by a bigram model of sentences that the pretrained model wrote.
 
 The corpus, `sentences.txt`, holds simple English by SmolLM2-135M-Instruct (`scripts/write_sentences.py`). A sentence is fluent if the
-model gives it few bits a word, and if hardly any other order of its words would be likelier: the first alone lets common words pass in any
-order, and the second does not depend on how rare the words are. The model is an interpolated Kneser-Ney bigram model (Chen & Goodman 1999,
-section 2.7) with one discount, and a floor for words that the corpus does not have:
+model gives it few bits a word, if hardly any other order of its words is likelier, and if it is `plain`. The first alone lets common words
+pass in any order, the second does not depend on how rare words are, and the third refuses "the moon of the road of the". The model is an
+interpolated Kneser-Ney bigram model (Chen & Goodman 1999, section 2.7) with one discount, and a floor for words that the corpus lacks:
 
     p(w | v) = max(c(v w) - D, 0) / c(v) + D N(v .) / c(v) p(w),   p(w) = (1 - FLOOR) N(. w) / N(. .) + FLOOR / UNKNOWN
 
@@ -29,10 +29,14 @@ SHA256 = "7922e793a190cd65fa7a904bf8f1e09090ba9deeb9114d71a02895c6b7b8515f"
 DISCOUNT = 0.75
 FLOOR, UNKNOWN = 0.01, 50_000
 """Probability of all words that the corpus does not have, and how many they are taken to be."""
-MAX_BITS = 8.5
+MAX_BITS = 9.5
 """Most bits a word of a fluent sentence."""
 SHUFFLES, MAX_LIKELIER = 40, 1
 """Random orders of its words that are tried, and how many of them may be likelier."""
+MAX_USES = 2
+"""How often a fluent sentence may use a word."""
+COMMONEST = 30
+"""So many words count as common: articles, pronouns, prepositions and the like."""
 EDGE = ""
 """Stands before and after a sentence."""
 
@@ -56,6 +60,9 @@ class Bigrams:
             self.before[first] += count
             self.followers[first] += 1
             self.continuations[second] += 1
+        ranked = sorted(self.before, key=lambda word: (-self.before[word], word))
+        self.common = frozenset(ranked[: COMMONEST + 1])
+        """The commonest words, and the edge."""
 
     def probability(self, word: str, previous: str) -> float:
         """p(word | previous), above 0."""
@@ -71,10 +78,18 @@ class Bigrams:
         steps = zip((EDGE, *words), (*words, EDGE), strict=True)
         return round(math.fsum(-math.log2(self.probability(word, previous)) for previous, word in steps) / (len(words) + 1), 6)
 
+    def plain(self, words: Sequence[str]) -> bool:
+        """Whether no word stands next to itself or comes three times, and any two of the commonest words that meet also meet in the corpus,
+        at least twice. The beginning and the end are among them."""
+        steps = list(zip((EDGE, *words), (*words, EDGE), strict=True))
+        if max(Counter(words).values()) > MAX_USES or any(previous == word for previous, word in steps):
+            return False
+        return all(self.pairs[step] > 1 for step in steps if self.common.issuperset(step))
+
     def fluent(self, words: Sequence[str]) -> bool:
         """Whether one or more words, in small letters, are a fluent sentence."""
         own, order = self.bits(words), rng("fluency", *words)
-        if own > MAX_BITS:
+        if own > MAX_BITS or not self.plain(words):
             return False
         likelier = sum(self.bits(order.sample(words, len(words))) < own for _ in range(SHUFFLES))
         return likelier <= MAX_LIKELIER

@@ -145,7 +145,7 @@ class QA(Levelled):
         return Item(self.domain, f"{' '.join(facts)} {question.text}", question.answer, latent, level, list(question.rivals))
 
     def score(self, item: Item, answer: str) -> float | None:
-        match = _ANSWER.fullmatch(answer.strip().lower()) if len(answer) <= MAX_ANSWER_CHARS else None
+        match = _ANSWER.fullmatch(answer.strip().lower()) if len(answer) <= MAX_ANSWER_CHARS and answer.isascii() else None
         return None if match is None else float(match[1] == item.answer.lower())
 
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:

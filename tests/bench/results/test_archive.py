@@ -138,8 +138,9 @@ def test_shared_texts_are_stored_once_and_the_same_runs_make_the_same_bytes(runs
     assert (tmp_path / "again.zip").read_bytes() == texts.read_bytes()
 
 
-def test_runs_of_other_items_do_not_go_together(runs: list[Run], tmp_path: Path, build_run: Build) -> None:
-    other = load_run(build_run(tmp_path / "other", items=40))
+@pytest.mark.parametrize("other", [{"items": 40}, {"order": ("code", "math"), "sequence": "short"}])
+def test_runs_of_other_items_or_domains_do_not_go_together(runs: list[Run], other: dict, tmp_path: Path, build_run: Build) -> None:
+    other = load_run(build_run(tmp_path / "other", **other))
     with pytest.raises(ValueError):
         write_texts(tmp_path / "texts.zip", [runs[0], other])
     assert not (tmp_path / "texts.zip").exists()

@@ -94,8 +94,9 @@ def test_no_answer_is_common(drawn: list[Item]) -> None:
 @pytest.mark.parametrize(
     ("item", "answer", "score"),
     [
-        (LIST, "[2, 5, 9]", 1.0), (LIST, "[2,5,9]", 1.0), (LIST, " [2, 5, 9]\n", 1.0), (LIST, "2, 5, 9", 0.0), (LIST, "[2, 5, 9].", 0.0),
-        (LIST, "[9, 2, 5]", 0.0), (WORD, "sunset", 1.0), (WORD, "sun set", 0.0), (WORD, "'sunset'", 0.0), (WORD, "Sunset", 0.0),
+        (LIST, "[2, 5, 9]", 1.0), (LIST, "[2,5,9]", 1.0), (LIST, " [2, 5, 9]\n", 1.0), (LIST, "[ 2 , 5,9 ]", 1.0),
+        (LIST, "[2 5, 9]", 0.0), (LIST, "2, 5, 9", 0.0), (LIST, "[2, 5, 9].", 0.0), (LIST, "[9, 2, 5]", 0.0),
+        (WORD, "sunset", 1.0), (WORD, "sun set", 0.0), (WORD, "'sunset'", 0.0), (WORD, "Sunset", 0.0),
         (WORD, "sunset\nsunset", None), (WORD, "", None), (WORD, "x" * 61, None), (WORD, "sunsét", None),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from tasks.everyday.cw import CW, commonest, nouns
+from tasks.everyday.cw import CW, nouns
 from tasks.everyday.fluency import sentences
 from tasks.task import Item, split_of
 
@@ -41,7 +41,7 @@ def broken(prompt: str, sentence: str) -> int:
     count += wanted["length"] is not None and len(words) != wanted["length"]
     count += wanted["begin"] is not None and not sentence.startswith(wanted["begin"])
     count += wanted["without"] is not None and wanted["without"].lower() in sentence.lower()
-    return count + any(number > 1 and word not in commonest() for word, number in Counter(words).items())
+    return count
 
 
 def test_canonical_sentences_keep_every_constraint(drawn: list[Item]) -> None:
@@ -65,9 +65,6 @@ def test_fluent_sentences_are_graded_by_what_they_break(drawn: list[Item]) -> No
         score = TASK.score(item, other.answer)
         assert score == {0: 1.0, 1: 0.5}.get(broken(item.prompt, other.answer), 0.0)
         seen[score] += 1
-    item = next(item for item in drawn if item.level == 2)
-    one = next(s for s in sentences() if broken(item.prompt, s) == 1 and TASK.score(item, s) is not None)
-    assert TASK.score(item, one) in (0.5, 0.0)
     assert seen[0.0] > 1_000
 
 
@@ -90,16 +87,21 @@ def test_salad_scores_nothing(drawn: list[Item]) -> None:
     assert sum(score == 0.0 for score in scores) > 0.85 * len(scores)
 
 
-def test_a_pair_and_its_sentence_are_in_one_split(drawn: list[Item]) -> None:
-    """So no training demonstration is the sentence of a test item."""
-    for item in drawn:
-        if item.answer in sentences():
-            assert split_of("sentence", item.answer) == split_of("cw", item.latent)
+def test_no_sentence_that_is_shown_has_the_words_of_a_test_item(drawn: list[Item]) -> None:
+    train = [TASK.item("train", 0, index) for index in range(300)]
+    shown = {TASK.demonstrate(item, random.Random(index), quality) for index, item in enumerate(train) for quality in (0.0, 1.0)}
+    words = [set(re.findall("[a-z]+", sentence.lower())) for sentence in shown]
+    assert len(shown.intersection(sentences())) > 200
+    for item in TASK.distinct("test", 0, 300):
         assert set(item.latent.split()) == asked(item.prompt)["words"]
-    shown = {TASK.demonstrate(TASK.item("train", 0, index), random.Random(index), 0.3) for index in range(300)}
-    test = {item.answer for item in TASK.distinct("test", 0, 200)}
-    assert not shown & test
-    assert len(shown.intersection(sentences())) > 100
+        assert not any(asked(item.prompt)["words"] <= own for own in words), item
+
+
+def test_low_quality_breaks_something(drawn: list[Item]) -> None:
+    for place, item in enumerate(drawn[:300]):
+        shown = TASK.demonstrate(item, random.Random(place), 0.0)
+        assert shown in sentences()
+        assert TASK.score(item, shown) in (0.0, 0.5)
 
 
 def test_there_are_pairs_enough_for_two_test_sets() -> None:
@@ -116,8 +118,3 @@ def test_there_are_pairs_enough_for_two_test_sets() -> None:
 )  # fmt: skip
 def test_what_is_not_one_plain_sentence_cannot_be_parsed(answer: str, drawn: list[Item]) -> None:
     assert TASK.score(drawn[0], answer) is None
-
-
-def test_a_word_twice_breaks_one_constraint(drawn: list[Item]) -> None:
-    assert {"the", "a", "was"} <= commonest()
-    assert not {"moon", "road", "river", "table"} & commonest()
