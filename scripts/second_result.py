@@ -2,11 +2,12 @@
 
     python scripts/second_result.py run --first 0 --seeds 5 --out runs/second    # hours; rerun to resume
     python scripts/second_result.py run --first 5 --seeds 5 --out runs/second
+    python scripts/second_result.py texts --seeds 10 --out runs/second           # a minute a seed
     python scripts/second_result.py answer --out docs/second-result-tables.md    # seconds, from the archives in docs/second-result/
 
-`run` keeps the run folders below --out and the scores, without texts, in docs/second-result/. All parts of a seed must run on one type of
-CPU, because on another one the same seed is another draw; different seeds may run on different machines. `answer` gives nothing until every
-declared run is there.
+`run` keeps the run folders below --out and the scores, without texts, in docs/second-result/; `texts` adds what the models of a seed wrote.
+All parts of a seed must run on one type of CPU, because on another one the same seed is another draw; different seeds may run on different
+machines. `answer` gives nothing until every declared run is there.
 """
 
 from __future__ import annotations
