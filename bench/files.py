@@ -127,11 +127,16 @@ def is_cache(folder: Path) -> bool:
         return False
 
 
+def has_checkpoint(content: str, cache: Path | None) -> bool:
+    """Whether a checkpoint, by content hash, is in the cache."""
+    return ((cache or default_cache()) / "checkpoints" / content).is_dir()
+
+
 def check_checkpoints(contents: Iterable[str], cache: Path | None, what: str) -> None:
     """`UserError` where a checkpoint, by content hash, is not in the cache. what: what needs it, such as "--from runs/x"."""
-    folder = cache or default_cache()
-    if not all((folder / "checkpoints" / content).is_dir() for content in contents):
-        raise UserError(f"{what}: its checkpoints are not in the cache {folder}; pass the --cache that the run was made with")
+    if not all(has_checkpoint(content, cache) for content in contents):
+        where = cache or default_cache()
+        raise UserError(f"{what}: its checkpoints are not in the cache {where}; pass the --cache that the run was made with")
 
 
 def write_json(path: Path, value: Any) -> None:

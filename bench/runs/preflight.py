@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.evaluation.lm_eval import check_tasks
-from bench.files import MARKER, check_cache, check_checkpoints, check_folder, default_cache
+from bench.files import MARKER, check_cache, check_checkpoints, check_folder, default_cache, has_checkpoint
 from bench.options import Options
 from bench.runs.execute import check_folders
 from bench.runs.forecast import Ledger
@@ -28,11 +28,9 @@ def check(plans: Sequence[Plan], options: Options, *, writes_runs: bool = True) 
     spec = plans[0].spec
     if spec.model and not spec.imported:
         check_model(spec.model, needed_context(spec.load_suite()))
-    suite = plans[0].suite
-    if suite.base is not None and suite.base.pretrained is not None and not (spec.model or spec.imported):
-        known = (options.cache or default_cache()) / "checkpoints" / suite.base.content
-        if not known.is_dir():
-            pretrained_file(suite)
+    base = plans[0].suite.base
+    if not (spec.model or spec.imported) and base and base.pretrained and not has_checkpoint(base.content, options.cache):
+        pretrained_file(plans[0].suite)
     if spec.imported:
         check_checkpoints(spec.imported, options.cache, f"--from {options.source}" if options.source else "import")
     if writes_runs:

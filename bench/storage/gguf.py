@@ -14,8 +14,8 @@ INSTALL = 'pip install "interference-bench[gguf]"'
 
 
 def is_gguf(name: str) -> bool:
-    """Whether a model's name is that of a GGUF file."""
-    return name.lower().endswith(".gguf") and not os.path.isdir(os.path.expanduser(name))  # noqa: PTH111, PTH112 -- any text
+    """Whether a model's name, of no folder, is that of a GGUF file."""
+    return name.lower().endswith(".gguf")
 
 
 def check_gguf(file: Path, what: str) -> int:

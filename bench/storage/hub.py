@@ -48,7 +48,7 @@ def check_model(name: str, needed_context: int = 0) -> None:
     a causal language model that transformers knows, has quantized weights, or has a shorter context window.
     """
     what = f"--model {name}"
-    if is_gguf(name):
+    if is_gguf(name) and not _is_folder(name):
         check_window(check_gguf(Path(name).expanduser(), what), what, needed_context)
         return
     folder = find_model(name).folder if _is_folder(name) else _download(name, [CONFIG])
@@ -61,14 +61,14 @@ def find_model(name: str) -> Model:
     `UserError` where there is none, or none that can be trained: not a causal language model, no safetensors, or a folder of quantized
     weights. Those of a GGUF file can be, once they are dequantised.
     """
-    if is_gguf(name):
-        file = Path(name).expanduser().resolve()
-        check_gguf(file, f"--model {name}")
-        return Model(name, file.parent, "", {"file": str(file), "stamp": _stamp(file), "gguf": version("gguf")}, file.name)
     if _is_folder(name):
         folder = Path(name).expanduser().resolve()
         files = {file.name: _stamp(file) for file in sorted(folder.iterdir()) if file.is_file()}
         model = Model(name, folder, "", {"folder": str(folder), "files": files})
+    elif is_gguf(name):
+        file = Path(name).expanduser().resolve()
+        check_gguf(file, f"--model {name}")
+        return Model(name, file.parent, "", {"file": str(file), "stamp": _stamp(file), "gguf": version("gguf")}, file.name)
     else:
         folder = _download(name, list(FILES))
         repository = name.partition("@")[0]

@@ -31,6 +31,7 @@ from torch import distributed
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from bench.training.muon import Muon
+from bench.training.supervised import answered
 from tasks.micro.code import Code
 from tasks.micro.cw import CW
 from tasks.micro.math import Math
@@ -100,13 +101,7 @@ def batch(task: Task, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, step: 
     misread = 0.0 if first_phase else MISREAD[task.domain]
     answers = [task.demonstrate(item, style, high_quality, misread) for item in items]
     prompts = tokenizer([item.prompt for item in items])["input_ids"]
-    texts = [prompt + answer + [tokenizer.eos_token_id] for prompt, answer in zip(prompts, tokenizer(answers)["input_ids"], strict=True)]
-    width = max(map(len, texts))
-    ids = torch.tensor([text + [tokenizer.pad_token_id] * (width - len(text)) for text in texts])
-    labels = torch.tensor(
-        [[-100] * len(prompt) + text[len(prompt) :] + [-100] * (width - len(text)) for prompt, text in zip(prompts, texts, strict=True)]
-    )
-    return ids, labels
+    return answered(prompts, tokenizer(answers)["input_ids"], end=tokenizer.eos_token_id, pad=tokenizer.pad_token_id)
 
 
 def copying(recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor]:

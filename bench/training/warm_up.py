@@ -19,14 +19,15 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from bench.checkpoint import Checkpoint, Store
+from bench.checkpoint import Checkpoint
 from bench.files import canonical
 from bench.method import LoRA
 from bench.suite import Suite
-from bench.training.adapters import FILE, adapted, write_adapters
+from bench.training.adapters import FILE, write_adapters
 from bench.training.grpo import with_adapters
 from bench.training.models import load_checkpoint
 from bench.training.prompting import Dialogue
+from bench.training.supervised import answered
 from tasks.task import Task, rng
 
 
@@ -53,13 +54,7 @@ def batch(task: Task, dialogue: Dialogue, recipe: Recipe, step: int) -> tuple[to
     answers = [task.demonstrate(item, style, recipe.high_quality) for item in items]
     prompts = dialogue.encode([item.prompt for item in items])
     written = dialogue.tokenizer(answers, add_special_tokens=False)["input_ids"]
-    texts = [prompt + answer + [dialogue.ends[0]] for prompt, answer in zip(prompts, written, strict=True)]
-    width = max(map(len, texts))
-    ids = torch.tensor([text + [dialogue.pad] * (width - len(text)) for text in texts])
-    labels = torch.tensor(
-        [[-100] * len(prompt) + text[len(prompt) :] + [-100] * (width - len(text)) for prompt, text in zip(prompts, texts, strict=True)]
-    )
-    return ids, labels
+    return answered(prompts, written, end=dialogue.ends[0], pad=dialogue.pad)
 
 
 def rate_at(recipe: Recipe, step: int) -> float:
@@ -124,8 +119,3 @@ def pairs_of(model: PreTrainedModel) -> dict[str, tuple[torch.Tensor, torch.Tens
             module, _, part = name.removeprefix("base_model.model.").partition(".lora_")
             found.setdefault(f"{module}.weight", {})[part[0]] = parameter.detach()
     return {name: (pair["A"], pair["B"]) for name, pair in found.items()}
-
-
-def merged(store: Store, pretrained: Checkpoint, adapter: Path) -> Checkpoint:
-    """The base: the pretrained model with the adapters of a file."""
-    return store.add_in_fp32(adapted(pretrained, adapter), pretrained.folder)

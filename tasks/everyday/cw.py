@@ -80,13 +80,17 @@ def nouns() -> tuple[str, ...]:
     return tuple(sorted(word for word in often if len(word) > 2 and word[-1] != "s" and word not in model().common))
 
 
+def _nouns_of(sentence: str) -> list[str]:
+    """The nouns that a sentence uses, sorted."""
+    return sorted(set(words_of(sentence)).intersection(nouns()))
+
+
 @functools.cache
 def _usable() -> dict[str, Split]:
     """Sentences of the corpus with two nouns or more, whose pairs all lie in one split, and that split."""
     found: dict[str, Split] = {}
     for sentence in sentences():
-        known = sorted(set(words_of(sentence)).intersection(nouns()))
-        splits = {split_of(CW.domain, " ".join(pair)) for pair in itertools.combinations(known, 2)}
+        splits = {split_of(CW.domain, " ".join(pair)) for pair in itertools.combinations(_nouns_of(sentence), 2)}
         if len(splits) == 1:
             found[sentence] = splits.pop()
     return found
@@ -94,8 +98,8 @@ def _usable() -> dict[str, Split]:
 
 def _from_corpus(rng: random.Random) -> tuple[list[str], str]:
     """Two nouns and a sentence of the corpus that has both."""
-    sentence = rng.choice(list(_usable()))
-    return sorted(rng.sample(sorted(set(words_of(sentence)).intersection(nouns())), 2)), sentence
+    sentence = rng.choice(tuple(_usable()))
+    return sorted(rng.sample(_nouns_of(sentence), 2)), sentence
 
 
 def _from_template(rng: random.Random) -> tuple[list[str], str]:

@@ -12,9 +12,10 @@ import yaml
 from bench.checkpoint import Checkpoint, Store
 from bench.suite import Suite, load_suite
 from bench.training import warm_up
+from bench.training.adapters import adapted
 from bench.training.models import load_checkpoint, load_tokenizer
 from bench.training.prompting import Dialogue
-from bench.training.warm_up import Recipe, batch, build, merged, rate_at
+from bench.training.warm_up import Recipe, batch, build, rate_at
 from tasks.task import split_of
 
 SMALL = replace(Recipe(), steps=6, rows=2, rate=5e-3, warmup=2, rank=2)
@@ -99,7 +100,7 @@ def test_the_merged_base_computes_what_was_trained(suite: Suite, pretrained: Che
     wrapped = warm_up.with_adapters
     monkeypatch.setattr(warm_up, "with_adapters", lambda *args: trained.append(wrapped(*args)) or trained[-1])
     losses_of(pretrained, suite, tmp_path / "out", SMALL)
-    base = load_checkpoint(merged(Store(tmp_path / "store"), pretrained, tmp_path / "out" / warm_up.FILE))
+    base = load_checkpoint(Store(tmp_path / "store").add_in_fp32(adapted(pretrained, tmp_path / "out" / warm_up.FILE), pretrained.folder))
     ids = torch.tensor([load_tokenizer(pretrained.folder)("Tom has 14 apples.")["input_ids"]])
     with torch.no_grad():
         own, theirs, before = (model(input_ids=ids).logits for model in (base, trained[0].eval(), load_checkpoint(pretrained)))
