@@ -26,6 +26,7 @@ def test_a_file_is_known_by_its_ending() -> None:
 def test_a_folder_of_such_a_name_is_a_folder(tmp_path: Path, chat_model: Path) -> None:
     folder = Path(shutil.copytree(chat_model, tmp_path / "model.gguf"))
     assert find_model(str(folder)).folder == folder
+    check_model(str(folder))
 
 
 def damaged(file: Path, kind: str) -> None:

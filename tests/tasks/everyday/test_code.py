@@ -13,6 +13,7 @@ from tasks.task import Item
 
 TASK = Code()
 LIST = Item("code", f"{ASK}\n\nprint(sorted([9, 2, 5]))", "[2, 5, 9]", "", 1, {"list": True, "slips": ["[9, 2, 5]"]})
+TWO = Item("code", f"{ASK}\n\nprint([25, 9])", "[25, 9]", "", 1, {"list": True, "slips": []})
 WORD = Item("code", f'{ASK}\n\nprint("sun" + "set")', "sunset", "", 1, {"list": False, "slips": ["sun", "set"]})
 
 
@@ -95,7 +96,8 @@ def test_no_answer_is_common(drawn: list[Item]) -> None:
     ("item", "answer", "score"),
     [
         (LIST, "[2, 5, 9]", 1.0), (LIST, "[2,5,9]", 1.0), (LIST, " [2, 5, 9]\n", 1.0), (LIST, "[ 2 , 5,9 ]", 1.0),
-        (LIST, "[2 5, 9]", 0.0), (LIST, "2, 5, 9", 0.0), (LIST, "[2, 5, 9].", 0.0), (LIST, "[9, 2, 5]", 0.0),
+        (LIST, "[2 5, 9]", 0.0), (TWO, "[25,9]", 1.0), (TWO, "[2 5, 9]", 0.0),
+        (LIST, "2, 5, 9", 0.0), (LIST, "[2, 5, 9].", 0.0), (LIST, "[9, 2, 5]", 0.0),
         (WORD, "sunset", 1.0), (WORD, "sun set", 0.0), (WORD, "'sunset'", 0.0), (WORD, "Sunset", 0.0),
         (WORD, "sunset\nsunset", None), (WORD, "", None), (WORD, "x" * 61, None), (WORD, "sunsét", None),
     ],
