@@ -297,20 +297,20 @@ def cache(action: Annotated[str, typer.Argument(help="show or prune.")] = "show"
 @app.command("build-base")
 @_one_line_errors
 def build_base(
-    suite: Annotated[str, typer.Argument(help="The suite whose base to build (micro).")] = "micro",
+    suite: Annotated[str, typer.Argument(help="The suite whose base to build: a name, or a suite file.")] = "micro",
     out: Annotated[Path, typer.Option(help="Folder for the base.")] = Path("base"),
 ) -> None:
-    """Make a suite's base model from scratch; rerun to resume."""
-    if suite != "micro":
-        raise UserError(f"suite {suite!r} has no recipe for a base: only micro has")
+    """Make a suite's own base again, by its recipe, and score it; rerun to resume."""
     from bench.files import check_folder
     from bench.runs.machine import limit_threads
+    from bench.suite import load_suite
 
+    loaded = load_suite(suite)
     check_folder(out, "--out")
     limit_threads()
-    from bench.training.build_base import command
+    from bench.worker.building import build_base as build
 
-    command(out)
+    build(loaded, out)
 
 
 @app.command(hidden=True)

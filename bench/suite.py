@@ -66,7 +66,7 @@ class Pretrained(_Strict):
 
 class BaseModelSource(_Strict):
     """The base model. folder: its files, beside the suite's file or shipped with the package. With `pretrained` they hold no weights but
-    the adapter (`bench.training.adapters`) that makes them. content: hash of the result (`Checkpoint.content`)."""
+    the adapter (`bench.training.bases.adapters`) that makes them. content: hash of the result (`Checkpoint.content`)."""
 
     folder: str
     content: Sha256

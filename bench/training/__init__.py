@@ -1,1 +1,1 @@
-"""How models are trained and sampled: GRPO, prompts, engines, derivatives, the recipe of the base."""
+"""How models are trained and sampled: GRPO, prompts, engines, derivatives, bases."""

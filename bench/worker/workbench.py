@@ -34,7 +34,7 @@ from bench.storage.cache import Cache, Entry, Made
 from bench.storage.hub import find_model
 from bench.suite import DECODINGS, Suite
 from bench.training import derivatives
-from bench.training.base import add_own_base
+from bench.training.bases.own import add_own_base
 from bench.training.dequantize import dequantized
 from bench.training.grpo import Trainer
 from bench.training.models import add_model_folder, check_context, load_checkpoint

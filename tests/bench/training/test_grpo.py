@@ -22,8 +22,8 @@ from transformers import Qwen3ForCausalLM
 from bench.method import LoRA, Rollout, Training
 from bench.suite import GRPO
 from bench.training import grpo, loss
-from bench.training.build_base import Recipe, config
-from bench.training.build_base import batch as text_batch
+from bench.training.bases.micro import Recipe, config
+from bench.training.bases.micro import batch as text_batch
 from bench.training.grpo import DivergedError, Trainer, domains_of
 from bench.training.loss import (
     Batch,

@@ -19,7 +19,7 @@ from transformers import Qwen3ForCausalLM, TrainerCallback
 
 from bench.method import Training
 from bench.suite import GRPO
-from bench.training.build_base import Recipe, config
+from bench.training.bases.micro import Recipe, config
 from bench.training.grpo import Trainer
 from bench.training.loss import Batch, backward, group_advantages, log_probs
 from bench.training.prompting import Dialogue

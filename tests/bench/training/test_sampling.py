@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import Qwen3ForCausalLM
 
-from bench.training.build_base import Recipe, config
+from bench.training.bases.micro import Recipe, config
 from bench.training.sampling import GREEDY, Completions, cache_argument, generate, greedy, left_pad, pick, texts, uniforms
 from tasks.micro.vocabulary import TOKENS, build_tokenizer
 

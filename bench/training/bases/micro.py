@@ -17,11 +17,9 @@ gradients; where there is one core, one process computes both halves and the sum
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -30,8 +28,9 @@ import torch
 from torch import distributed
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from bench.training.muon import Muon
-from bench.training.supervised import answered
+from bench.files import canonical
+from bench.training.bases.muon import Muon
+from bench.training.bases.supervised import Progress, Unfinished, answered
 from tasks.micro.code import Code
 from tasks.micro.cw import CW
 from tasks.micro.math import Math
@@ -156,10 +155,10 @@ def _rate(recipe: Recipe, step: int) -> float:
     return min((step + 1) / recipe.warmup, 1.0, (recipe.steps - step) / (recipe.steps - recipe.decay_from))
 
 
-def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]], None], save_every: int = 200) -> Qwen3ForCausalLM:
+def build(out: Path, recipe: Recipe, progress: Progress, save_every: int = 200) -> Qwen3ForCausalLM:
     """Train the base and write it to `out` as an ordinary HF folder; `progress(step, losses)` is called after each step.
 
-    Resumes from `out`/unfinished.pt if it exists; ValueError if that file belongs to another recipe.
+    Resumes from what an interrupted build left in `out`; `UserError` if another recipe wrote it.
     """
     tasks: list[Task] = [Math(), Code(), QA(), CW()]
     tokenizer = build_tokenizer()
@@ -167,24 +166,19 @@ def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]],
     model = Qwen3ForCausalLM(config(recipe))
     optimizers = _optimizers(model, recipe)
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-    unfinished = out / "unfinished.pt"
     shares = {"high_quality": [HIGH_QUALITY_FIRST, HIGH_QUALITY], "misread": MISREAD}
-    settings = json.dumps({"recipe": asdict(recipe), **shares, "rows": ROWS}, sort_keys=True)
-    first = 0
-    if unfinished.exists():
-        saved = torch.load(unfinished, weights_only=True)
-        if saved["settings"] != settings:
-            raise ValueError(f"{unfinished} was written by another recipe: remove it or choose another --out")
+    unfinished = Unfinished(out, canonical({"recipe": asdict(recipe), **shares, "rows": ROWS}))
+    saved = unfinished.load()
+    if saved:
         model.load_state_dict(saved["model"])
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
-        first = saved["step"]
 
     mine = list(chain.from_iterable(_own_halves()))
     leads = not distributed.is_initialized() or distributed.get_rank() == 0
     out.mkdir(parents=True, exist_ok=True)
     model.train()
-    for step in range(first, recipe.steps):
+    for step in range(saved["step"] if saved else 0, recipe.steps):
         for optimizer, peak in zip(optimizers, peaks, strict=True):
             optimizer.param_groups[0]["lr"] = peak * _rate(recipe, step)
         texts = {task.domain: batch(task, tokenizer, recipe, step) for task in tasks if task.domain in mine}
@@ -196,23 +190,16 @@ def build(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]],
             optimizer.step()
         progress(step + 1, losses)
         if leads and (step + 1) % save_every == 0 and step + 1 < recipe.steps:
-            state = {
-                "settings": settings,
-                "step": step + 1,
-                "model": model.state_dict(),
-                "optimizers": [o.state_dict() for o in optimizers],
-            }
-            torch.save(state, unfinished.with_suffix(".tmp"))
-            os.replace(unfinished.with_suffix(".tmp"), unfinished)
+            unfinished.save(step + 1, model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers])
     model.eval()
     if leads:
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)
-        unfinished.unlink(missing_ok=True)
+        unfinished.remove()
     return model
 
 
-def build_with_two(out: Path, recipe: Recipe, progress: Callable[[int, dict[str, float]], None], save_every: int = 200) -> Qwen3ForCausalLM:
+def build_with_two(out: Path, recipe: Recipe, progress: Progress, save_every: int = 200) -> Qwen3ForCausalLM:
     """As `build`, by this process and another one; the result is the same to the bit."""
     with tempfile.TemporaryDirectory() as folder:
         meeting = Path(folder) / "meeting"
@@ -235,20 +222,3 @@ def _second(meeting: Path, out: Path, recipe: Recipe, save_every: int) -> None:
 
 def _join(meeting: Path, rank: int) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=len(HALVES))
-
-
-def command(out: Path) -> None:
-    """The command `python -m bench build-base micro`: build with a progress bar, then print the content hash for the suite file."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from bench.checkpoint import Checkpoint
-
-    recipe = Recipe()
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
-        task = bar.add_task("building the base", total=recipe.steps)
-
-        def progress(step: int, losses: dict[str, float]) -> None:
-            bar.update(task, completed=step, description=" ".join(f"{name} {loss:.2f}" for name, loss in losses.items()))
-
-        (build_with_two if (os.cpu_count() or 1) > 1 else build)(out, recipe, progress)
-    print(f"{out}: content {Checkpoint(out).content()}")

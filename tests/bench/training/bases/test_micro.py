@@ -13,9 +13,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bench.checkpoint import Checkpoint
+from bench.errors import UserError
 from bench.suite import FOLDER, load_suite
-from bench.training import build_base
-from bench.training.build_base import Recipe, batch, build, build_with_two, copying
+from bench.training.bases import micro
+from bench.training.bases.micro import Recipe, batch, build, build_with_two, copying
 from tasks.micro.code import Code
 from tasks.micro.cw import CW
 from tasks.micro.math import Math
@@ -49,7 +50,7 @@ def test_base_text_comes_from_training_latents_alone(step, monkeypatch):
             type(task), "item", lambda self, *args, item=item, seen=seen, **kwargs: seen.append(item(self, *args, **kwargs)) or seen[-1]
         )
         ids, labels = batch(task, build_tokenizer(), SMALL, step)
-        assert len(seen) == len(ids) == build_base.ROWS[task.domain]
+        assert len(seen) == len(ids) == micro.ROWS[task.domain]
         assert {split_of(task.domain, each.latent) for each in seen} == {"train"}
         answered = labels != -100
         assert torch.equal(ids[answered], labels[answered])
@@ -70,7 +71,7 @@ def test_the_training_text_is_the_shipped_bases():
 @pytest.mark.parametrize("first_phase", [True, False])
 @pytest.mark.parametrize("task", [Math(), Code(), QA(), CW()], ids=lambda task: task.domain)
 def test_each_phase_shows_its_share_of_high_quality(task, first_phase):
-    tokenizer, recipe, rows = build_tokenizer(), Recipe(), build_base.ROWS[task.domain]
+    tokenizer, recipe, rows = build_tokenizer(), Recipe(), micro.ROWS[task.domain]
     first = 0 if first_phase else recipe.first_phase_until
     good = []
     for step in range(first, first + 1 + 400 // rows):
@@ -80,7 +81,7 @@ def test_each_phase_shows_its_share_of_high_quality(task, first_phase):
             shown = tokenizer.decode(ids[row][labels[row] != -100][:-1])
             if task.demonstrate(item, random.Random(0), 0.0) != item.answer:  # otherwise both qualities look the same
                 good.append(shown == item.answer)
-    share = (build_base.HIGH_QUALITY_FIRST if first_phase else build_base.HIGH_QUALITY)[task.domain]
+    share = (micro.HIGH_QUALITY_FIRST if first_phase else micro.HIGH_QUALITY)[task.domain]
     assert sum(good) / len(good) == pytest.approx(share, abs=0.08)
 
 
@@ -106,7 +107,7 @@ def test_a_stopped_build_goes_on_to_the_same_base(tmp_path):
     build(tmp_path / "stopped", SMALL, lambda step, losses: None)
     assert Checkpoint(tmp_path / "stopped").content() == Checkpoint(tmp_path / "whole").content()
     assert not (tmp_path / "stopped" / "unfinished.pt").exists()
-    with pytest.raises(ValueError, match="another recipe"):
+    with pytest.raises(UserError, match="another recipe"):
         build(tmp_path / "other", replace(SMALL, rate=1.0), lambda step, losses: None)
 
 

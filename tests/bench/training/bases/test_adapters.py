@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.checkpoint import Store, Tensors
-from bench.training.adapters import adapted, write_adapters
+from bench.training.bases.adapters import adapted, write_adapters
 from bench.training.sampling import uniforms
 
 

@@ -10,25 +10,30 @@ Data and order are pure functions of (seed, step). An interrupted warm-up resume
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
-from bench.checkpoint import Checkpoint
+from bench.checkpoint import Checkpoint, Store
 from bench.files import canonical
 from bench.method import LoRA
 from bench.suite import Suite
-from bench.training.adapters import FILE, write_adapters
+from bench.training.bases.adapters import FILE, write_adapters
+from bench.training.bases.supervised import Progress, Unfinished, answered
+from bench.training.dequantize import dequantized
 from bench.training.grpo import with_adapters
-from bench.training.models import load_checkpoint
+from bench.training.models import load_checkpoint, load_tokenizer
 from bench.training.prompting import Dialogue
-from bench.training.supervised import answered
 from tasks.task import Task, rng
+
+TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+"""SmolLM2's chat template without its default system message, which adds 23 tokens to every prompt."""
 
 
 @dataclass(frozen=True)
@@ -62,35 +67,33 @@ def rate_at(recipe: Recipe, step: int) -> float:
     return recipe.rate * min((step + 1) / recipe.warmup, 1.0) * (recipe.steps - step) / recipe.steps
 
 
-def build(
-    pretrained: Checkpoint,
-    suite: Suite,
-    out: Path,
-    recipe: Recipe,
-    progress: Callable[[int, Mapping[str, float]], None],
-    save_every: int = 20,
-) -> Path:
-    """Train the adapters and write their file to `out`; `progress(step, losses)` is called after each step.
+def prepared(file: Path, store: Store, what: str) -> Checkpoint:
+    """The model of a GGUF file, stored, with the chat template that the base has. what: what names the file in messages."""
+    with tempfile.TemporaryDirectory() as work:
+        plain = dequantized(file, Path(work), what)
+        tokenizer = load_tokenizer(plain)
+        tokenizer.chat_template = TEMPLATE
+        tokenizer.save_pretrained(plain)
+        return store.add_folder(plain)
 
-    Resumes from `out`/unfinished.pt if it exists; ValueError if that file belongs to another recipe, model or suite.
+
+def build(pretrained: Checkpoint, suite: Suite, out: Path, recipe: Recipe, progress: Progress, save_every: int = 20) -> None:
+    """Train the adapters, and write their file to `out` with the config and the tokenizer of the pretrained model.
+
+    Resumes from what an interrupted build left in `out`; `UserError` if another recipe, model or suite wrote it.
     """
     dialogue = Dialogue.of(pretrained.folder, suite.prompting)
     model = with_adapters(load_checkpoint(pretrained), LoRA(recipe.rank, recipe.alpha), recipe.seed)
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     optimizer = torch.optim.AdamW(parameters.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0)
     tasks = {domain: suite.task_hash(domain) for domain in suite.tasks} | {"prompting": suite.prompting.model_dump()}
-    settings = canonical({"recipe": asdict(recipe), "model": pretrained.hash, "tasks": tasks})
-    unfinished, first = out / "unfinished.pt", 0
-    if unfinished.exists():
-        saved = torch.load(unfinished, weights_only=True)
-        if saved["settings"] != settings:
-            raise ValueError(f"{unfinished} was written by another recipe, model or suite: remove it or choose another --out")
+    unfinished = Unfinished(out, canonical({"recipe": asdict(recipe), "model": pretrained.hash, "tasks": tasks}))
+    saved = unfinished.load()
+    if saved:
         for name, parameter in parameters.items():
             parameter.data.copy_(saved["parameters"][name])
         optimizer.load_state_dict(saved["optimizer"])
-        first = saved["step"]
-    out.mkdir(parents=True, exist_ok=True)
-    for step in range(first, recipe.steps):
+    for step in range(saved["step"] if saved else 0, recipe.steps):
         optimizer.param_groups[0]["lr"] = rate_at(recipe, step)
         losses = {}
         for domain, task in suite.loaded_tasks.items():
@@ -103,12 +106,14 @@ def build(
         optimizer.zero_grad()
         progress(step + 1, losses)
         if (step + 1) % save_every == 0:
-            state: dict[str, Any] = {"settings": settings, "step": step + 1, "optimizer": optimizer.state_dict()}
-            torch.save(state | {"parameters": {name: p.detach() for name, p in parameters.items()}}, unfinished.with_suffix(".tmp"))
-            os.replace(unfinished.with_suffix(".tmp"), unfinished)
+            own = {name: parameter.detach() for name, parameter in parameters.items()}
+            unfinished.save(step + 1, optimizer=optimizer.state_dict(), parameters=own)
+    out.mkdir(parents=True, exist_ok=True)
+    model.config.save_pretrained(out)
+    model.generation_config.save_pretrained(out)
+    dialogue.tokenizer.save_pretrained(out)
     write_adapters(out / FILE, pairs_of(model), recipe.alpha / recipe.rank)
-    unfinished.unlink(missing_ok=True)
-    return out / FILE
+    unfinished.remove()
 
 
 def pairs_of(model: PreTrainedModel) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

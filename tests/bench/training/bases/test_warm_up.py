@@ -10,12 +10,13 @@ import torch
 import yaml
 
 from bench.checkpoint import Checkpoint, Store
+from bench.errors import UserError
 from bench.suite import Suite, load_suite
-from bench.training import warm_up
-from bench.training.adapters import adapted
+from bench.training.bases import warm_up
+from bench.training.bases.adapters import adapted
+from bench.training.bases.warm_up import Recipe, batch, build, rate_at
 from bench.training.models import load_checkpoint, load_tokenizer
 from bench.training.prompting import Dialogue
-from bench.training.warm_up import Recipe, batch, build, rate_at
 from tasks.task import split_of
 
 SMALL = replace(Recipe(), steps=6, rows=2, rate=5e-3, warmup=2, rank=2)
@@ -91,7 +92,7 @@ def test_another_recipes_progress_is_not_continued(change: str, suite: Suite, pr
     with pytest.raises(KeyboardInterrupt):
         losses_of(pretrained, suite, tmp_path / "out", SMALL, stop=3)
     other = suite.model_copy(update={"levels": {"math": (1,)}}) if change == "levels" else suite
-    with pytest.raises(ValueError, match="another recipe, model or suite"):
+    with pytest.raises(UserError, match="another recipe, model or suite"):
         losses_of(pretrained, other, tmp_path / "out", replace(SMALL, rate=1e-3) if change == "recipe" else SMALL)
 
 

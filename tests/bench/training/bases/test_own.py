@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
+from own_base import WEIGHT, write_suite
 
 from bench.api import run
-from bench.checkpoint import Checkpoint, Store, Tensors
+from bench.checkpoint import Checkpoint, Store
 from bench.errors import UserError
-from bench.files import MODELS_VARIABLE, file_hash
+from bench.files import MODELS_VARIABLE
 from bench.suite import FOLDER, Suite, load_suite
-from bench.training.adapters import FILE, write_adapters
-from bench.training.base import add_own_base
+from bench.training.bases.adapters import FILE, write_adapters
+from bench.training.bases.own import add_own_base
 from bench.training.dequantize import dequantized
-
-WEIGHT = "model.layers.1.mlp.up_proj.weight"
 
 
 @pytest.fixture
 def suite_file(tiny_gguf: Path, chat_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A suite whose base is `tiny_gguf` with an adapter of one matrix; the adapter lies beside it, the GGUF file in a folder of models."""
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "models"))
-    (tmp_path / "models").mkdir()
-    shutil.copy(tiny_gguf, tmp_path / "models")
-    own = tmp_path / "own"
-    own.mkdir()
-    dequantized(tiny_gguf, own, "tiny")
-    weights = Tensors(own)
-    rows, columns = weights.tensor(WEIGHT).shape
-    write_adapters(own / FILE, {WEIGHT: (torch.ones(1, columns), torch.full((rows, 1), 0.5))}, 2.0)
-    changed = {name: weights.tensor(name) + (1.0 if name == WEIGHT else 0.0) for name in weights.names()}
-    (own / "model.safetensors").unlink()
-    content = Store(tmp_path / "expected").add_in_fp32(changed.items(), own).hash
-    pretrained = {"file": tiny_gguf.name, "sha256": file_hash(tiny_gguf), "fetch": "fetch the tiny model"}
-    settings = yaml.safe_load(chat_suite.read_text()) | {"base": {"folder": "own", "content": content, "pretrained": pretrained}}
-    settings["stage_flops"] = dict.fromkeys(settings["tasks"], 1e9)
-    file = tmp_path / "own.yaml"
-    file.write_text(yaml.safe_dump(settings))
-    return file
+    return write_suite(tmp_path, tiny_gguf, chat_suite)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from bench.errors import UserError
 from bench.files import remove
 from bench.storage.gguf import pretrained_file
 from bench.suite import Suite
-from bench.training.adapters import FILE, adapted
+from bench.training.bases.adapters import FILE, adapted
 from bench.training.dequantize import dequantized
 from bench.weights import WEIGHTS
 
