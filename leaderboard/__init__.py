@@ -1,1 +1,1 @@
-"""Submissions, their verification and ranking: not here yet."""
+"""Submissions: packed from runs, verified without trusting them, run again, ranked and published. `RULES.md` has the rules."""

@@ -160,8 +160,16 @@ def class_hash(cls: type, package: str) -> str:
         found = None
     if found is None:
         raise SourceError(f"{cls.__qualname__} has no source file: define it in a .py file")
-    source = _noted.get(cls.__module__) or _Source.of(Path(found), cls.__module__)
-    modules = _closure([name for text in source.texts for name in _imports(text, package, cls.__module__)], package)
+    return _source_hash(_noted.get(cls.__module__) or _Source.of(Path(found), cls.__module__), package, cls.__module__)
+
+
+def source_hash(file: Path, package: str, module: str = "a user's own") -> str:
+    """The `class_hash` of the classes in a file, which is not imported. module: its dotted name, where it is one of our packages'."""
+    return _source_hash(_Source.of(file, module), package, module)
+
+
+def _source_hash(source: _Source, package: str, module: str) -> str:
+    modules = _closure([name for text in source.texts for name in _imports(text, package, module)], package)
     parts = [*source.parts, *([modules_hash(*modules)] if modules else [])]
     return hashlib.sha256("\n".join([source.first, *parts]).encode()).hexdigest() if parts else source.first
 

@@ -1,0 +1,251 @@
+"""Makes a submission's folder from finished runs: fills in what can be known or counted, and leaves placeholders for the rest."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.files import file_hash, remove, write_bytes
+from bench.registry import tuned_file
+from bench.results.boards import RANKED_BY
+from bench.results.estimates import measure
+from bench.results.run import MANIFEST, Run, find_runs, load_run, means
+from bench.suite import DECODINGS, Suite, load_suite
+from leaderboard.files import packed
+from leaderboard.limits import SEEDS
+from leaderboard.rows import Cell, RowOfAnswers, Written, cells_of, digest_of, pack_rows
+from leaderboard.runs import file_of
+from leaderboard.submission import FILE, LOGS, METHOD_FILE, PLACEHOLDER, SCHEMA, Submission
+from tasks.own_files import OwnFiles
+
+
+@dataclass(frozen=True)
+class Words:
+    """What only the author knows; placeholders where it is not given."""
+
+    title: str = f"{PLACEHOLDER}: one line"
+    authors: tuple[str, ...] = (f"{PLACEHOLDER}: a name",)
+    code_licence: str = "Apache-2.0"
+    data_licence: str = "CC-BY-4.0"
+    paper: str = ""
+    code: str = ""
+    external_data: str = f"{PLACEHOLDER}: data beyond the suite's, or none"
+    external_compute: str = f"{PLACEHOLDER}: compute that the harness does not count, or none"
+    readme: str = f"# {PLACEHOLDER}: the method's name\n\n{PLACEHOLDER}: what it does, and why it should work.\n"
+
+
+def pack(runs: Sequence[Run], name: str, out: Path, words: Words | None = None, rows_from: Submission | None = None) -> Path:
+    """The folder `out`/`name` of a submission, made from the runs of one method on one board, whole or not at all.
+
+    rows_from: a submission whose rows of answers are named and not stored again. `UserError` where the runs are no entry: of several
+    methods or boards, quick, null or imported, of other seeds than the rules allow, or of a method in several files.
+    """
+    words = words or Words()
+    suite = check_entry(runs)
+    stored = set(rows_from.rows) if rows_from is not None else set()
+    answers: dict[str, RowOfAnswers] = {}
+    logs: dict[str, str] = {}
+    files: dict[str, bytes] = {"README.md": words.readme.encode()}
+    for run in sorted(runs, key=lambda run: (run.manifest.spec.sequence, run.seed)):
+        entry = _run_entry(run, answers, stored, logs)
+        files[file_of(run.manifest.spec.sequence, run.seed)] = _json(entry)
+    files |= pack_rows(list(answers.values()), cells_of(runs[0].sequence))
+    if logs:
+        files[LOGS] = packed(json.dumps([digest, text]).encode() for digest, text in sorted(logs.items()))
+    method = runs[0].manifest.method
+    if not method.from_package:
+        files[METHOD_FILE] = _method_file(method.reference).read_bytes()
+    content = _submission(runs, name, suite, words, tuple(answers), rows_from.name if rows_from is not None else "")
+    folder, unfinished = out / name, out / f".{name}.unfinished"
+    remove(unfinished)
+    for path, data in files.items():
+        write_bytes(unfinished / path, data)
+    content["files"] = {path: file_hash(unfinished / path) for path in sorted(files)}
+    write_bytes(unfinished / FILE, _json(content))
+    remove(folder)
+    unfinished.rename(folder)
+    return folder
+
+
+def runs_below(places: Sequence[Path], method: str = "") -> list[Run]:
+    """The runs in folders, each a run's folder or one that holds such folders; only those of a method, by its name or class, where one is
+    given. `UserError` where there are none."""
+    found: list[Run] = []
+    for place in places:
+        if (place / MANIFEST).exists():
+            found.append(load_run(place))
+        else:
+            inside, unreadable = find_runs(place)
+            if unreadable:
+                raise UserError(unreadable[0])
+            found += inside
+    wanted = method.rpartition(":")[2] or method
+    chosen = [run for run in found if not wanted or run.manifest.method.name == wanted]
+    if not chosen:
+        names = sorted({run.manifest.method.name for run in found})
+        raise UserError(f"no runs of {wanted} there, only of {', '.join(names)}" if names else f"{places[0]}: no finished runs there")
+    return chosen
+
+
+def check_entry(runs: Sequence[Run]) -> Suite:
+    """The suite of runs that make up one entry. `UserError` as for `pack`."""
+    if not runs:
+        raise UserError("no runs: name the folders of one method's runs, as `python -m bench list runs` shows them")
+    first = runs[0].manifest
+    suite = load_suite(first.spec.suite)
+    for run in runs:
+        spec, manifest = run.manifest.spec, run.manifest
+        for wrong, what in (
+            (spec.quick or not manifest.suite.comparable, "a quick run: run it again without --quick"),
+            (bool(spec.null), "a run with null stages: submissions have real ones"),
+            (bool(spec.imported), "a run of imported checkpoints: submissions are trained by the harness"),
+            (bool(spec.model) or suite.base is None, "a run on another model than the suite's own base"),
+            (manifest.suite.fingerprint != suite.fingerprint(), f"a run of another version of suite {suite.name} than this package has"),
+        ):
+            if wrong:
+                raise UserError(f"{run.folder}: {what}")
+        for what, one, other in (
+            ("methods", first.method, manifest.method),
+            ("suites", first.suite.fingerprint, manifest.suite.fingerprint),
+            ("targets", first.spec.targets, spec.targets),
+            ("devices", first.numerics["device"], manifest.numerics["device"]),
+        ):
+            if one != other:
+                raise UserError(f"{runs[0].folder} and {run.folder} have different {what}: pack the runs of one entry")
+    found = sorted((run.manifest.spec.sequence, run.seed) for run in runs)
+    seeds = tuple(sorted({seed for _, seed in found}))
+    allowed = " or ".join(f"{each[0]} to {each[-1]}" for each in SEEDS)
+    if seeds not in SEEDS:
+        raise UserError(f"{runs[0].folder}: seeds {', '.join(map(str, seeds))}: an entry has exactly the seeds {allowed}")
+    if found != sorted((sequence, seed) for sequence in suite.orders(_sequence(runs, suite)) for seed in seeds):
+        raise UserError(f"{runs[0].folder}: the runs are not every seed of every order, once each: name exactly the runs of the entry")
+    return suite
+
+
+def _sequence(runs: Sequence[Run], suite: Suite) -> str:
+    """The sequence of the runs, or the design that theirs make up."""
+    sequences = sorted({run.manifest.spec.sequence for run in runs})
+    if len(sequences) == 1:
+        return sequences[0]
+    for design, orders in suite.designs.items():
+        if sorted(orders) == sequences:
+            return design
+    raise UserError(f"{runs[0].folder}: the sequences {', '.join(sequences)} are no design of suite {suite.name}; pack one sequence")
+
+
+def _method_file(reference: str) -> Path:
+    """A user's method. `UserError` where it is not one file, or no longer there."""
+    file = Path(reference.partition(":")[0])
+    if not file.is_file():
+        raise UserError(f"{file}: the method's file is no longer there; put back the file that ran")
+    own = OwnFiles.of(file)
+    beside = [*own.modules[1:], *own.data]
+    if beside:
+        raise UserError(f"{file}: it uses {own.name(beside[0])}; a submitted method is one file, so put everything into it and run again")
+    return file
+
+
+def _run_entry(run: Run, answers: dict[str, RowOfAnswers], stored: set[str], logs: dict[str, str]) -> dict[str, Any]:
+    """A run's file. Adds its rows to `answers`, unless they are `stored` elsewhere, and its logs to `logs`."""
+    manifest = run.manifest
+    digests, own_logs = {}, {}
+    for row in run.rows.distinct():
+        content = row_of(run, row.name)
+        digest = digests[row.name] = digest_of(content)
+        if digest not in stored:
+            answers.setdefault(digest, content)
+        names = [name for name in manifest.files if name.startswith((f"training/{row.name}.", f"training/{row.name}-"))]
+        if names and row.part != "baseline":
+            own_logs[row.name] = [manifest.files[name] for name in sorted(names)]
+            logs |= {manifest.files[name]: run.file(name).decode() for name in names}
+    return {
+        "sequence": manifest.spec.sequence,
+        "seed": run.seed,
+        "checkpoints": manifest.checkpoints,
+        "rows": digests,
+        "logs": own_logs,
+        "scores": means(run.tables, run.sequence),
+        "cost": manifest.cost.model_dump(mode="json"),
+        "numerics": manifest.numerics,
+        "versions": manifest.versions,
+    }
+
+
+def row_of(run: Run, name: str) -> RowOfAnswers:
+    """The answers of one of a run's rows."""
+    (row,) = (row for row in run.rows.distinct() if row.name == name)
+    found: dict[Cell, list[Written]] = {}
+    for answer in sorted(run.answers(row), key=lambda answer: answer.item):
+        found.setdefault((answer.domain, answer.decoding), []).append(Written(answer.answer, answer.ended))
+    return found
+
+
+def _submission(runs: Sequence[Run], name: str, suite: Suite, words: Words, columns: tuple[str, ...], rows_from: str) -> dict[str, Any]:
+    manifest = runs[0].manifest
+    method, spec = manifest.method, manifest.spec
+    tuned = _tuning(runs[0], suite)
+    claim = {}
+    for decoding in DECODINGS:
+        values = measure(runs, decoding)
+        claim[decoding] = {
+            metric: {end: getattr(values[metric], end) for end in ("estimate", "low", "high")}
+            for metric in (RANKED_BY[spec.targets], "forgetting")
+        }
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "title": words.title,
+        "authors": list(words.authors),
+        "licences": {"code": words.code_licence, "data": words.data_licence},
+        "paper": words.paper,
+        "code": words.code,
+        "method": {
+            "reference": method.reference if method.from_package else f"{METHOD_FILE}:{method.name}",
+            "settings": method.settings,
+            "source": method.source,
+            "track": method.track,
+            "control": method.control,
+            "own_stages": method.own_stages,
+            "repairs": method.repairs,
+        },
+        "board": {
+            "suite": suite.name,
+            "fingerprint": manifest.suite.fingerprint,
+            "base": manifest.model.content,
+            "sequence": _sequence(runs, suite),
+            "targets": spec.targets,
+            "device": manifest.numerics["device"],
+        },
+        "seeds": sorted({run.seed for run in runs}),
+        "hardware": f"{platform.machine()}, {manifest.numerics.get('capability') or manifest.numerics['device']}",
+        "declared": {
+            "tuning_seeds": tuned.get("seeds", []),
+            "configurations_tried": len(tuned.get("trials", [])) or 1,
+            "scored_runs_seen": 0,
+            "external_data": words.external_data,
+            "external_compute": words.external_compute,
+            "earlier_entries": [],
+        },
+        "claim": claim,
+        "rows_from": rows_from,
+        "rows": list(columns),
+    }
+
+
+def _tuning(run: Run, suite: Suite) -> Mapping[str, Any]:
+    """The record of the method's tuning on this board, empty where there is none."""
+    file = tuned_file(run.manifest.method)
+    board = suite.board(run.manifest.spec.sequence, run.manifest.spec.targets)
+    try:
+        return json.loads(file.read_text(encoding="utf-8")).get(board, {}) if file.exists() else {}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()

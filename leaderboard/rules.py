@@ -1,0 +1,43 @@
+"""The rules as text, with the numbers of `leaderboard.limits`. `RULES.md` is this text; a test compares them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench.costs import TRACK_LIMITS
+from bench.suite import DEVELOPMENT_SEEDS
+from leaderboard import limits
+from leaderboard.code import ALLOWED_MODULES
+from leaderboard.verdicts import MEANINGS, RANKED
+
+
+def rules() -> str:
+    """RULES.md."""
+    own = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
+    return own.get_template("rules.md.j2").render(**_numbers())
+
+
+def _numbers() -> dict[str, Any]:
+    plain = sorted(ALLOWED_MODULES - {"__future__", "baselines"})
+    return {
+        "seeds": " or ".join(f"{seeds[0]} to {seeds[-1]}" for seeds in limits.SEEDS),
+        "development": f"{DEVELOPMENT_SEEDS[0]} to {DEVELOPMENT_SEEDS[-1]}",
+        "code": limits.MAX_CODE // 1000,
+        "modules": ", ".join(f"`{name}`" for name in plain),
+        "literal": f"{limits.MAX_LITERAL:,}",
+        "files": limits.MAX_FILES,
+        "bytes": limits.MAX_BYTES // limits.MB,
+        "design": limits.MAX_BYTES_DESIGN // limits.MB,
+        "base": f"{100 * limits.SAME_BASE:.0f}",
+        "damage": f"{100 * limits.DAMAGE_LEVEL:.0f}",
+        "reproduced": f"{100 * limits.REPRODUCED_LEVEL:.0f}",
+        "duplicate": f"{100 * limits.NEAR_DUPLICATE:.0f}",
+        "unpacked": limits.MAX_UNPACKED // limits.MB,
+        "tracks": ", ".join(f"{track} {100 * limit:.0f} %" for track, limit in TRACK_LIMITS.items()),
+        "levels": [{"name": level, "meaning": meaning, "ranked": level in RANKED} for level, meaning in MEANINGS.items()],
+    }

@@ -1,0 +1,79 @@
+"""The runs of a submission as `bench.results` knows them: manifests put together from checked files, and scores that were counted anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.results.rows import Row, Rows, rows_of
+from bench.results.run import Manifest, Run, SuiteRecord
+from bench.spec import MethodRecord, ModelRecord, RunSpec
+from bench.suite import Decoding, Suite
+from leaderboard.submission import RunEntry, Submission
+
+Table = Mapping[tuple[str, Decoding], np.ndarray]
+"""(domain, decoding) -> (I, 3) by item: score, parsed, ended."""
+
+
+@dataclass(frozen=True)
+class SubmittedRun(Run):
+    """A run of which a submission has the answers. counted: digest of a row of answers -> its scores; digests: by the row's name."""
+
+    counted: Mapping[str, Table] = field(default_factory=dict, repr=False, compare=False)
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def _table(self, row: Row) -> Table:
+        return self.counted[self.digests[row.name]]
+
+
+def file_of(sequence: str, seed: int) -> str:
+    """A run's file in a submission's folder."""
+    return f"runs/{sequence}-s{seed}.json"
+
+
+def rows_in(submission: Submission, sequence: tuple[str, ...]) -> Rows[Row]:
+    """The rows of a run of a submission over a sequence of domains."""
+    return rows_of(sequence, own_stages=submission.method.own_stages, repairs=submission.method.repairs)
+
+
+def submitted_run(folder: Path, submission: Submission, run: RunEntry, suite: Suite, counted: Mapping[str, Table]) -> SubmittedRun:
+    """One run. counted: the scores of every row that it names, by digest."""
+    board, method = submission.board, submission.method
+    sequence = suite.sequence(run.sequence)
+    spec = RunSpec(
+        suite=board.suite,
+        sequence=run.sequence,
+        targets=board.targets,
+        method=method.reference,
+        settings=dict(method.settings),
+        seed=run.seed,
+        device=board.device,
+    )
+    record = MethodRecord(
+        reference=method.reference,
+        name=method.name,
+        settings=dict(method.settings),
+        source=method.source,
+        track=method.track,
+        control=method.control,
+        own_stages=method.own_stages,
+        repairs=method.repairs,
+    )
+    manifest = Manifest(
+        spec=spec,
+        suite=SuiteRecord(id=suite.id, fingerprint=board.fingerprint, comparable=suite.comparable, settings={}),
+        model=ModelRecord(name="", revision="", content=board.base),
+        method=record,
+        sequence=sequence,
+        targets=suite.targets(sequence, board.targets),
+        checkpoints=run.checkpoints,
+        distances={},
+        cost=run.cost,
+        cut={},
+        numerics=run.numerics,
+        versions=run.versions,
+    )
+    return SubmittedRun(folder / file_of(run.sequence, run.seed), manifest, counted=counted, digests=run.rows)

@@ -1,0 +1,144 @@
+"""Packing: what makes an entry and what does not, and a folder that is whole or not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from entries import MINE, WORDS, write_runs
+from typer.testing import CliRunner
+
+from bench.errors import UserError
+from bench.results.run import Run
+from bench.suite import Suite
+from leaderboard import pack as packing
+from leaderboard.cli import app
+from leaderboard.pack import pack, runs_below
+from leaderboard.submission import FILE, PLACEHOLDER, Submission
+from leaderboard.verify import verify
+
+
+@pytest.fixture(scope="module")
+def runs(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    return write_runs(tmp_path_factory.mktemp("runs"), suite, "refresh")
+
+
+def test_without_words_it_says_what_to_fill_in(runs: list[Run], tmp_path: Path) -> None:
+    folder = pack(runs, "refresh-4", tmp_path)
+    lines = [str(problem) for problem in verify(folder, tmp_path).refusals]
+    assert lines == [
+        "submission.json: title: is still a placeholder: fill it in",
+        "submission.json: authors.0: is still a placeholder: fill it in",
+        "submission.json: declared.external_data: is still a placeholder: fill it in",
+        "submission.json: declared.external_compute: is still a placeholder: fill it in",
+    ]
+    assert (folder / "README.md").read_text().startswith(f"# {PLACEHOLDER}")
+
+
+def test_the_same_runs_give_the_same_bytes(runs: list[Run], tmp_path: Path) -> None:
+    for out in ("one", "other"):
+        pack(runs if out == "one" else runs[::-1], "refresh-4", tmp_path / out, WORDS)
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
+    assert all((tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes() for file in files)
+
+
+def test_what_it_knows_it_fills_in(runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = tmp_path / "tuned.json"
+    record.write_text(json.dumps({"small/3 paper single": {"seeds": [100, 101], "trials": [{}, {}, {}]}}))
+    monkeypatch.setattr(packing, "tuned_file", lambda method: record)
+    submission = Submission.model_validate_json((pack(runs, "refresh-4", tmp_path, WORDS) / FILE).read_bytes())
+    assert submission.declared.tuning_seeds == (100, 101)
+    assert submission.declared.configurations_tried == 3
+    assert (submission.method.reference, submission.method.settings) == ("refresh", {"steps": 4})
+    assert submission.seeds == (0, 1, 2, 3, 4)
+    assert len(submission.rows) == 1 + 5 * 5
+
+
+def test_rows_that_another_submission_has_are_not_stored_again(board: Path) -> None:
+    rows = {name: Submission.model_validate_json((board / name / FILE).read_bytes()).rows for name in ("reference", "refresh-4")}
+    assert len(rows["reference"]) == 1 + 5 * 4
+    assert len(rows["refresh-4"]) == 5
+    assert not set(rows["reference"]) & set(rows["refresh-4"])
+
+
+def test_a_design_is_one_entry(suite: Suite, tmp_path: Path) -> None:
+    orders = suite.orders("balanced")
+    runs = [run for order in orders for run in write_runs(tmp_path / "runs", suite, sequence=order, targets="all")]
+    folder = pack(runs, "balanced", tmp_path, WORDS)
+    assert Submission.model_validate_json((folder / FILE).read_bytes()).board.sequence == "balanced"
+    assert verify(folder, tmp_path).problems == verify(folder, tmp_path).warnings
+    with pytest.raises(UserError, match="the sequences balanced-2, paper are no design of suite small; pack one sequence"):
+        pack([run for run in runs if run.manifest.spec.sequence in orders[:2]], "balanced", tmp_path, WORDS)
+    with pytest.raises(UserError, match="the runs are not every seed of every order, once each"):
+        pack(runs[:-1], "balanced", tmp_path, WORDS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"quick": True}, "a quick run: run it again without --quick"),
+        ({"null": "math"}, "a run with null stages"),
+        ({"seeds": range(4)}, "seeds 0, 1, 2, 3: an entry has exactly the seeds 0 to 4 or 0 to 9"),
+        ({"seeds": range(100, 105)}, "an entry has exactly the seeds 0 to 4 or 0 to 9"),
+    ],
+)
+def test_runs_that_are_no_entry(suite: Suite, tmp_path: Path, fields: dict, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if fields.get("quick"):
+        monkeypatch.setattr("bench.suite._parsed", lambda *args: suite)
+    runs = write_runs(tmp_path / "runs", suite, **fields)
+    with pytest.raises(UserError, match=said):
+        pack(runs, "none", tmp_path, WORDS)
+    assert not (tmp_path / "none").exists()
+
+
+def test_runs_of_several_entries(runs: list[Run], suite: Suite, tmp_path: Path) -> None:
+    others = write_runs(tmp_path / "runs", suite)
+    with pytest.raises(UserError, match="have different methods: pack the runs of one entry"):
+        pack([*runs, *others], "both", tmp_path, WORDS)
+    with pytest.raises(UserError, match="have different targets"):
+        pack([*runs[:3], *write_runs(tmp_path / "runs", suite, "refresh", targets="all")[3:]], "both", tmp_path, WORDS)
+    with pytest.raises(UserError, match="no runs: name the folders"):
+        pack([], "nothing", tmp_path, WORDS)
+
+
+def test_a_method_in_several_files(suite: Suite, tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("STEPS = 4\n")
+    (tmp_path / "mine.py").write_text(MINE.replace("from bench.method", "import helper\nfrom bench.method"))
+    runs = write_runs(tmp_path / "runs", suite, f"{tmp_path / 'mine.py'}:Mine")
+    with pytest.raises(UserError, match=r"mine\.py: it uses helper\.py; a submitted method is one file"):
+        pack(runs, "mine", tmp_path, WORDS)
+
+
+def test_a_method_whose_file_is_gone(suite: Suite, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    runs = write_runs(tmp_path / "runs", suite, f"{tmp_path / 'mine.py'}:Mine")
+    (tmp_path / "mine.py").unlink()
+    with pytest.raises(UserError, match=r"mine\.py: the method's file is no longer there"):
+        pack(runs, "mine", tmp_path, WORDS)
+
+
+def test_runs_below_folders(suite: Suite, tmp_path: Path) -> None:
+    write_runs(tmp_path / "runs", suite)
+    refresh = write_runs(tmp_path / "runs", suite, "refresh")
+    assert [run.name for run in runs_below([tmp_path / "runs"], "refresh")] == [run.name for run in refresh]
+    assert [run.name for run in runs_below([refresh[0].folder])] == [refresh[0].name]
+    with pytest.raises(UserError, match="no runs of rollback there, only of none, refresh"):
+        runs_below([tmp_path / "runs"], "rollback")
+    with pytest.raises(UserError, match="no finished runs there"):
+        runs_below([tmp_path])
+
+
+def test_the_commands(runs: list[Run], tmp_path: Path) -> None:
+    """pack, verify with placeholders, verify without."""
+    folder = tmp_path / "submissions" / "refresh-4"
+    said = CliRunner().invoke(app, ["pack", str(runs[0].folder.parent), "--name", "refresh-4", "--out", str(folder.parent)])
+    assert said.exit_code == 0
+    assert f"{folder}: packed. Fill in what begins with FILL IN" in said.output
+    assert f"{folder}: refused (5 problems)" in said.output
+    assert CliRunner().invoke(app, ["verify", str(folder), "--submissions", str(folder.parent)]).exit_code == 1
+    pack(runs, "refresh-4", folder.parent, WORDS)
+    said = CliRunner().invoke(app, ["verify", str(folder), "--submissions", str(folder.parent)])
+    assert (said.exit_code, said.output.splitlines()[-1]) == (0, f"{folder}: accepted")
+    said = CliRunner().invoke(app, ["pack", str(tmp_path), "--name", "x"])
+    assert (said.exit_code, said.stderr) == (2, f"leaderboard: {tmp_path}: no finished runs there\n")
