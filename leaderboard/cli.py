@@ -1,4 +1,4 @@
-"""The command line: pack, verify, rank, rules, schema."""
+"""The command line: pack, verify, rank, page, rules, schema."""
 
 from __future__ import annotations
 
@@ -88,6 +88,22 @@ def rank(
     found = ranking.leaderboard(submissions)
     write = {Form.json: ranking.as_json, Form.csv: ranking.as_csv, Form.table: ranking.as_text}
     typer.echo(ranking.as_text(found, "github") if form is Form.markdown else write[form](found).rstrip("\n"))
+
+
+@app.command()
+@_one_line_errors
+def page(
+    out: Annotated[Path, typer.Option(help="Folder for index.html.")] = Path("site"),
+    submissions: Folder = SUBMISSIONS,
+) -> None:
+    """Write the leaderboard as one HTML page."""
+    from bench.files import check_folder, write_bytes
+    from leaderboard.page import page as html
+    from leaderboard.rank import leaderboard
+
+    check_folder(out, "--out")
+    write_bytes(out / "index.html", html(leaderboard(submissions)).encode())
+    typer.echo(f"{out / 'index.html'}: written")
 
 
 @app.command()

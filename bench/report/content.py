@@ -127,7 +127,7 @@ def _board(board: Board, title: str, planned: Sequence[tuple[str, str]], all_pai
         earlier_domains=tuple(domain for domain in domains if any(run.sequence[-1] != domain for run in baseline)),
         target_domains=targets,
         seeds=tuple(sorted({run.seed for run in baseline})),
-        entries=tuple(_entry(entry, board, places.get(entry.label)) for entry in board.entries),
+        entries=tuple(entry_report(entry, board, places.get(entry.label)) for entry in board.entries),
         baseline={decoding: by_domain(found) for decoding, found in measured.items()},
         baseline_metrics={
             decoding: {name: value for name, value in measure_all(found).items() if name in BASELINE_METRICS}
@@ -156,7 +156,8 @@ def _board(board: Board, title: str, planned: Sequence[tuple[str, str]], all_pai
     return replace(report, headline=headline(report), standfirst=standfirst(report))
 
 
-def _entry(entry: Entry, board: Board, places: Places | None) -> EntryReport:
+def entry_report(entry: Entry, board: Board, places: Places | None) -> EntryReport:
+    """An entry of a board, as data."""
     standing = entry.metrics["greedy"][board.ranked_by]
     method = entry.runs[0].manifest.method
     return EntryReport(
