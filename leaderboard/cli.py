@@ -54,6 +54,7 @@ def pack(
     name: Annotated[str, typer.Option(help="The entry's name: 3 to 40 small letters, digits and dashes.")],
     method: Annotated[str, typer.Option(help="Which method's runs to take, where the folders hold several: a name or a class.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the submission's folder.")] = SUBMISSIONS,
+    submissions: Folder = SUBMISSIONS,
 ) -> None:
     """Make a submission's folder from finished runs, and verify it."""
     from leaderboard.pack import pack as pack_runs
@@ -61,7 +62,7 @@ def pack(
 
     folder = pack_runs(runs_below(runs, method), name, out)
     typer.echo(f"{folder}: packed. Fill in what begins with FILL IN, then run `python -m leaderboard verify {folder}`")
-    _report(folder, out)
+    _report(folder, submissions)
 
 
 @app.command()

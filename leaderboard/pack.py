@@ -20,7 +20,7 @@ from leaderboard.files import packed
 from leaderboard.limits import SEEDS
 from leaderboard.rows import Cell, RowOfAnswers, Written, cells_of, digest_of, pack_rows
 from leaderboard.runs import file_of
-from leaderboard.submission import FILE, LOGS, METHOD_FILE, PLACEHOLDER, SCHEMA, Submission
+from leaderboard.submission import FILE, LOGS, METHOD_FILE, PLACEHOLDER, README, SCHEMA, Submission
 from tasks.own_files import OwnFiles
 
 
@@ -50,7 +50,7 @@ def pack(runs: Sequence[Run], name: str, out: Path, words: Words | None = None, 
     stored = set(rows_from.rows) if rows_from is not None else set()
     answers: dict[str, RowOfAnswers] = {}
     logs: dict[str, str] = {}
-    files: dict[str, bytes] = {"README.md": words.readme.encode()}
+    files: dict[str, bytes] = {README: words.readme.encode()}
     for run in sorted(runs, key=lambda run: (run.manifest.spec.sequence, run.seed)):
         entry = _run_entry(run, answers, stored, logs)
         files[file_of(run.manifest.spec.sequence, run.seed)] = _json(entry)
@@ -65,7 +65,7 @@ def pack(runs: Sequence[Run], name: str, out: Path, words: Words | None = None, 
     remove(unfinished)
     for path, data in files.items():
         write_bytes(unfinished / path, data)
-    content["files"] = {path: file_hash(unfinished / path) for path in sorted(files)}
+    content["files"] = {path: file_hash(unfinished / path) for path in sorted(files) if path != README}
     write_bytes(unfinished / FILE, _json(content))
     remove(folder)
     unfinished.rename(folder)

@@ -1,7 +1,7 @@
 """What a submission's folder holds, as types.
 
-    submission.json        who, what, on which board, and the sha256 of every other file
-    README.md              what the method does, for people
+    README.md              what the method does, for people; may be edited at any time
+    submission.json        who, what, on which board, and the sha256 of every file below
     method.py              the method, unless it comes with this package
     runs/ORDER-sSEED.json  one for each run: checkpoints, cost, machine, and which rows of answers are its models'
     answers/DOMAIN.DECODING.jsonl.xz   a line an item: the answers of all models that the submission stores, in the order of `rows`
@@ -27,6 +27,7 @@ FILE = "submission.json"
 SCHEMA = "interference-bench submission 1"
 PLACEHOLDER = "FILL IN"
 """How every text begins that `pack` leaves to the author."""
+README = "README.md"
 METHOD_FILE = "method.py"
 LOGS = "logs.jsonl.xz"
 

@@ -13,10 +13,10 @@ from bench.suite import Suite
 from leaderboard.files import file_digest, read_json
 from leaderboard.limits import MAX_BYTES, MAX_BYTES_DESIGN
 from leaderboard.problems import Problem, RefusedError
-from leaderboard.submission import FILE, LOGS, METHOD_FILE, Submission
+from leaderboard.submission import FILE, LOGS, METHOD_FILE, PLACEHOLDER, README, Submission
 
 _KNOWN = re.compile(
-    rf"README\.md|{re.escape(METHOD_FILE)}|{re.escape(LOGS)}|runs/[a-z0-9_-]+-s[0-9]+\.json|answers/[a-z_]+\.(greedy|sampled)\.jsonl\.xz"
+    rf"{re.escape(METHOD_FILE)}|{re.escape(LOGS)}|runs/[a-z0-9_-]+-s[0-9]+\.json|answers/[a-z_]+\.(greedy|sampled)\.jsonl\.xz"
 )
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -39,9 +39,11 @@ def read_model(folder: Path, path: str, kind: type[Model]) -> tuple[Model | None
 
 def check_files(folder: Path, submission: Submission, sizes: Mapping[str, int]) -> Iterator[Problem]:
     """sizes: the plain files that are there."""
-    for path in sorted({"README.md", *submission.files} - set(sizes)):
+    for path in sorted({README, *submission.files} - set(sizes)):
         yield Problem(path, "", "missing")
-    for path in sorted(set(sizes) - {FILE}):
+    if README in sizes and PLACEHOLDER in (folder / README).read_text(encoding="utf-8", errors="replace"):
+        yield Problem(README, "", f"still has a placeholder ({PLACEHOLDER}): fill it in")
+    for path in sorted(set(sizes) - {FILE, README}):
         if not _KNOWN.fullmatch(path):
             yield Problem(path, "", "no file of a submission: remove it")
         elif path not in submission.files:

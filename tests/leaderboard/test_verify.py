@@ -469,7 +469,6 @@ def test_too_many_files(submissions: Path) -> None:
 
 def test_too_many_bytes(submissions: Path) -> None:
     (submissions / "mine" / "README.md").write_bytes(b"x" * 5_000_001)
-    reseal(submissions / "mine", "README.md")
     refused(submissions / "mine", r"\.: 5,\d\d\d,\d\d\d bytes: the rules allow 5,000,000")
 
 
@@ -607,3 +606,10 @@ def test_without_torch(board: Path) -> None:
 
     script = "import sys; from leaderboard.verify import verify; from leaderboard import rank, cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_the_readme_may_be_edited_and_has_no_placeholder(submissions: Path) -> None:
+    (submissions / "mine" / "README.md").write_text("# Mine\n\nWith a typing error less.\n")
+    assert refusals(submissions / "mine") == []
+    (submissions / "mine" / "README.md").write_text("# FILL IN: the method's name\n")
+    refused(submissions / "mine", r"README\.md: still has a placeholder \(FILL IN\): fill it in")

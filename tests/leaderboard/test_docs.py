@@ -1,0 +1,67 @@
+"""The commands of docs/submitting.md lead from finished runs to an accepted folder."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from entries import write_runs
+from typer.testing import CliRunner
+
+from bench.suite import Suite
+from leaderboard.cli import app
+from leaderboard.submission import FILE
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def commands() -> list[list[str]]:
+    """compare, pack, verify, as words without `python -m`."""
+    blocks = re.findall(r"```sh\n(.*?)```", (DOCS / "submitting.md").read_text(encoding="utf-8"), re.DOTALL)
+    return [shlex.split(line)[2:] for block in blocks for line in block.splitlines()]
+
+
+def write_method(folder: Path) -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", (DOCS / "writing-a-method.md").read_text(encoding="utf-8"), re.DOTALL)
+    (folder / "nudge.py").write_text(source, encoding="utf-8")
+
+
+def fill_in(folder: Path) -> None:
+    """What the page tells the author to do by hand."""
+    content: dict[str, Any] = json.loads((folder / FILE).read_text())
+    content |= {"title": "Nudge", "authors": ["Ada Example"]}
+    content["declared"] |= {"external_data": "none", "external_compute": "none"}
+    (folder / "README.md").write_text("# Nudge\n")
+    (folder / FILE).write_text(json.dumps(content))
+
+
+def test_the_pages_commands_on_finished_runs(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_method(tmp_path)
+    compare, pack, verify = commands()
+    assert compare[:2] == ["bench", "compare"]
+    write_runs(tmp_path / "scored", suite, "nudge.py:Nudge")
+    write_runs(tmp_path / "scored", suite, "refresh")
+    assert "refused (4 problems)" in CliRunner().invoke(app, pack[1:]).output
+    fill_in(tmp_path / "submissions" / "nudge")
+    done = CliRunner().invoke(app, verify[1:])
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "submissions/nudge: accepted")
+
+
+@pytest.mark.slow
+def test_the_whole_page(tmp_path: Path) -> None:
+    """On the real suite: about a quarter of an hour on two cores."""
+    write_method(tmp_path)
+    for command in commands():
+        done = subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        if command[1] == "pack":
+            fill_in(tmp_path / "submissions" / "nudge")
+        else:
+            assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("submissions/nudge: accepted\n")
