@@ -6,11 +6,14 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from leaderboard.verify import Verified
 
 app = typer.Typer(
     name="leaderboard",
@@ -18,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Packs a comparison's runs into a submission, verifies and ranks submissions. The rules are in leaderboard/RULES.md.",
+    help="Packs the runs of a comparison into a submission; verifies, ranks and publishes submissions. See leaderboard/RULES.md.",
 )
 
 
@@ -31,8 +34,9 @@ class Form(StrEnum):
     json = "json"
 
 
-SUBMISSIONS = Path(__file__).parent / "submissions"
-Folder = Annotated[Path, typer.Option("--submissions", help="Folder of the submissions.")]
+_OWN = Path(__file__).parent
+Submissions = Annotated[Path, typer.Option("--submissions", help="Folder of the submissions to rank, or to compare with.")]
+Verdicts = Annotated[Path, typer.Option("--verdicts", help="Folder of the maintainers' verdicts.")]
 
 
 def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,43 +54,67 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 @app.command()
 @_one_line_errors
 def pack(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of one method's runs, or folders that hold such folders.")],
-    name: Annotated[str, typer.Option(help="The entry's name: 3 to 40 small letters, digits and dashes.")],
-    method: Annotated[str, typer.Option(help="Which method's runs to take, where the folders hold several: a name or a class.")] = "",
-    out: Annotated[Path, typer.Option(help="Folder for the submission's folder.")] = SUBMISSIONS,
-    submissions: Folder = SUBMISSIONS,
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that contain them.")],
+    name: Annotated[str, typer.Option(help="The entry's name: 3 to 40 lowercase letters, digits and dashes.")],
+    method: Annotated[str, typer.Option(help="Method to pack if the folders hold several (name or class).")] = "",
+    out: Annotated[Path, typer.Option(help="Where to create the submission's folder.")] = Path("submissions"),
+    submissions: Submissions = _OWN / "submissions",
+    verdicts: Verdicts = _OWN / "verified",
 ) -> None:
-    """Make a submission's folder from finished runs, and verify it."""
+    """Create a submission's folder from finished runs, and verify it."""
     from leaderboard.pack import pack as pack_runs
     from leaderboard.pack import runs_below
+    from leaderboard.verify import Place
+    from leaderboard.verify import verify as verified
 
     folder = pack_runs(runs_below(runs, method), name, out)
-    typer.echo(f"{folder}: packed. Fill in what begins with FILL IN, then run `python -m leaderboard verify {folder}`")
-    _report(folder, submissions)
+    found = verified(folder, Place(submissions, verdicts))
+    count = len(found.refusals)
+    typer.echo(f"{folder}: packed" + (f"; {count} problem{'s' * (count > 1)} to fix before you submit:" if count else ""))
+    _list(found)
+    if count:
+        typer.echo(f"then run: python -m leaderboard verify {folder}")
 
 
 @app.command()
 @_one_line_errors
 def verify(
     folders: Annotated[list[Path], typer.Argument(help="Folders of submissions.")],
-    submissions: Folder = SUBMISSIONS,
+    submissions: Submissions = _OWN / "submissions",
+    verdicts: Verdicts = _OWN / "verified",
 ) -> None:
-    """Check submissions without trusting them: every answer is scored again, and every problem is listed."""
-    accepted = [_report(folder, submissions) for folder in folders]
-    if not all(accepted):
+    """Check submissions without trusting them: score every answer again, and list the problems."""
+    from leaderboard.verify import Place
+    from leaderboard.verify import verify as verified
+
+    refused = False
+    for folder in folders:
+        found = verified(folder, Place(submissions, verdicts))
+        _list(found)
+        count = len(found.refusals)
+        refused = refused or bool(count)
+        typer.echo(f"{folder}: {'accepted' if not count else f'refused ({count} problems)'}")
+    if refused:
         raise typer.Exit(1)
+
+
+def _list(found: Verified) -> None:
+    for problem in found.problems:
+        typer.echo(f"{found.folder}/{problem}")
 
 
 @app.command()
 @_one_line_errors
 def rank(
-    submissions: Folder = SUBMISSIONS,
-    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.table,
+    submissions: Submissions = _OWN / "submissions",
+    verdicts: Verdicts = _OWN / "verified",
+    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.table,
 ) -> None:
-    """Verify all submissions and rank them, a table for each board."""
+    """Verify all submissions and rank them, one table per board."""
     from leaderboard import rank as ranking
+    from leaderboard.verify import Place
 
-    found = ranking.leaderboard(submissions)
+    found = ranking.leaderboard(Place(submissions, verdicts))
     write = {Form.json: ranking.as_json, Form.csv: ranking.as_csv, Form.table: ranking.as_text}
     typer.echo(ranking.as_text(found, "github") if form is Form.markdown else write[form](found).rstrip("\n"))
 
@@ -95,15 +123,17 @@ def rank(
 @_one_line_errors
 def page(
     out: Annotated[Path, typer.Option(help="Folder for index.html.")] = Path("site"),
-    submissions: Folder = SUBMISSIONS,
+    submissions: Submissions = _OWN / "submissions",
+    verdicts: Verdicts = _OWN / "verified",
 ) -> None:
     """Write the leaderboard as one HTML page."""
     from bench.files import check_folder, write_bytes
     from leaderboard.page import page as html
     from leaderboard.rank import leaderboard
+    from leaderboard.verify import Place
 
     check_folder(out, "--out")
-    write_bytes(out / "index.html", html(leaderboard(submissions)).encode())
+    write_bytes(out / "index.html", html(leaderboard(Place(submissions, verdicts))).encode())
     typer.echo(f"{out / 'index.html'}: written")
 
 
@@ -123,15 +153,3 @@ def schema() -> None:
     from leaderboard.submission import schema as schemas
 
     typer.echo(json.dumps(schemas(), indent=1))
-
-
-def _report(folder: Path, others: Path) -> bool:
-    """Print what verification finds; whether the submission is accepted."""
-    from leaderboard.verify import verify as verified
-
-    found = verified(folder, others)
-    for problem in found.problems:
-        typer.echo(f"{folder}/{problem}" if not problem.warning else f"{folder}: {problem}")
-    count = len(found.refusals)
-    typer.echo(f"{folder}: {'accepted' if not count else f'refused ({count} problem{chr(115) if count > 1 else str()})'}")
-    return not count

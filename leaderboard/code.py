@@ -1,18 +1,20 @@
-"""What a method's code declares, read from its text. A stranger's code is never imported here."""
+"""What a method's code declares, read from its text. Untrusted code is never imported here."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import baselines
+from leaderboard.files import read_bytes
 from leaderboard.limits import MAX_CODE, MAX_LITERAL
-from leaderboard.problems import Problem
-from leaderboard.submission import METHOD_FILE, MethodEntry
-from tasks.source import source_hash
+from leaderboard.problems import Problem, RefusedError
+from leaderboard.submission import FILE, METHOD_FILE, MethodEntry
+from tasks.source import lone_source_hash, source_hash
 
 ALLOWED_MODULES = {
     "__future__", "abc", "baselines", "collections", "copy", "dataclasses", "functools", "itertools", "math", "numpy", "operator", "random",
@@ -23,16 +25,24 @@ _INTERFACE = ("bench.method", "bench.checkpoint")
 _OUTSIDE = {"__import__", "breakpoint", "compile", "eval", "exec", "getattr", "globals", "input", "locals", "open", "setattr", "vars"}
 _COMPUTES = {"backward", "from_pretrained", "generate", "step", "zero_grad", "load", "load_state_dict", "save"}
 _TEST_ITEMS = {"test", "reserve"}
+_UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What Python raises for text that is no program, or for one that is too deep."""
+_COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a method's class is, as `bench.method.Method` defines it."""
+    """What a method's class is, as `bench.method.Method` defines it.
+
+    trains: its code calls `train`, so its runs have logs; unsure: something that could not be read from the text, in words.
+    """
 
     track: str = "light"
     control: bool = False
     own_stages: bool = False
     repairs: bool = False
+    trains: bool = False
+    unsure: str = ""
 
 
 def packaged_file(name: str) -> Path:
@@ -40,140 +50,202 @@ def packaged_file(name: str) -> Path:
     return Path(baselines.__file__).parent / f"{name}.py"
 
 
-def facts_of(file: Path, name: str = "") -> Facts | None:
-    """The facts of a class in a file, of the only method where no name is given; None where it has no such class that is built on `Method`.
-    ValueError, which SyntaxError is not, for text that Python cannot read."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    if name:
-        return _facts(classes[name], classes, tree) if name in classes else None
-    found = [facts for facts in (_facts(node, classes, tree) for node in classes.values()) if facts is not None]
-    return found[-1] if found else None
+def method_text(folder: Path) -> str:
+    """The text of a submission's method.py. `RefusedError` where it is missing, too long, or not plain UTF-8."""
+    content = read_bytes(folder, METHOD_FILE, MAX_CODE, "a method")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RefusedError(METHOD_FILE, "", "not readable as Python: must be UTF-8") from error
+    for line in text.splitlines()[:2]:
+        cookie = _COOKIE.match(line)
+        if cookie and cookie[1].lower().replace("_", "-") not in ("utf-8", "utf8"):
+            raise RefusedError(METHOD_FILE, "", f"declares the encoding {cookie[1]}: must be UTF-8")
+    return text
 
 
-def _facts(node: ast.ClassDef, classes: dict[str, ast.ClassDef], tree: ast.Module, depth: int = 0) -> Facts | None:
-    """Those of the first base that is a method, and what the class itself changes."""
-    known: Facts | None = None
-    for base in node.bases:
-        word = ast.unparse(base)
-        if word.rpartition(".")[2] == "Method":
-            known = Facts()
-        elif word in classes and classes[word] is not node and depth < 20:
-            known = _facts(classes[word], classes, tree, depth + 1)
-        elif word.isidentifier():
-            file = _imported_from(tree, word)
-            known = facts_of(*file) if file else None
-        if known is not None:
-            break
-    if known is None:
-        return None
-    for line in node.body:
-        if isinstance(line, ast.FunctionDef) and line.name in ("stage", "after_stage"):
-            known = replace(known, own_stages=True)
-        elif isinstance(line, ast.FunctionDef) and line.name == "recover":
-            known = replace(known, repairs=True)
-        for target, value in _assigned(line):
-            if target == "track" and isinstance(value, str):
-                known = replace(known, track=value)
+def facts_of(text: str, name: str = "") -> Facts | None:
+    """The facts of a class in Python source, without a name of the last method in it; None where there is no such method. Raises one of
+    SyntaxError, ValueError, RecursionError and MemoryError where the text cannot be read."""
+    reader = _Reader(ast.parse(text))
+    names = [name] if name else [*reader.classes][::-1]
+    return next((facts for facts in map(reader.facts, names) if facts is not None), None)
+
+
+@lru_cache
+def _packaged_facts(file: Path, name: str) -> Facts | None:
+    return facts_of(file.read_text(encoding="utf-8"), name)
+
+
+class _Reader:
+    """Reads the classes of one file; each once, however often others are built on it."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        self._tree = tree
+        self._known: dict[str, Facts | None] = {}
+
+    def facts(self, name: str) -> Facts | None:
+        if name not in self.classes:
+            return None
+        if name not in self._known:
+            self._known[name] = None  # a class that is built on itself is no method
+            self._known[name] = self._read(self.classes[name])
+        return self._known[name]
+
+    def _read(self, node: ast.ClassDef) -> Facts | None:
+        bases = [facts for facts in map(self._of_base, node.bases) if facts is not None]
+        if not bases:
+            return None
+        own = {line.name for line in node.body if isinstance(line, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assigned = [found for line in node.body for found in _assigned(line)]
+        first = bases[0]
+        track, control, unsure = first.track, first.control, next((base.unsure for base in bases if base.unsure), "")
+        if len(node.bases) > 1:
+            unsure = f"{node.name} has several bases"
+        for target, value in assigned:
+            if target in ("track", "controls") and value is _UNKNOWN:
+                unsure = f"{target} of {node.name} is not written as a constant"
+            elif target == "track":
+                track = str(value)
             elif target == "controls":
-                known = replace(known, control=bool(value))
-    return known
+                control = bool(value)
+        return Facts(
+            track,
+            control,
+            own_stages=bool(own & {"stage", "after_stage"}) or any(base.own_stages for base in bases),
+            repairs="recover" in own or any(base.repairs for base in bases),
+            trains=any(_calls_train(inner) for inner in ast.walk(node)) or any(base.trains for base in bases),
+            unsure=unsure,
+        )
+
+    def _of_base(self, base: ast.expr) -> Facts | None:
+        word = ast.unparse(base)
+        if word in self.classes:
+            return self.facts(word)
+        origin = self._origin(word)
+        if origin == "bench.method.Method":
+            return Facts()
+        module, _, name = origin.rpartition(".")
+        file = packaged_file(module.removeprefix("baselines."))
+        if module.startswith("baselines.") and "." not in module.removeprefix("baselines.") and file.is_file():
+            return _packaged_facts(file, name)
+        return None
+
+    def _origin(self, word: str) -> str:
+        """The dotted name behind a name or an attribute, by the imports of the file."""
+        first, _, rest = word.partition(".")
+        for node in self._tree.body:
+            if isinstance(node, ast.ImportFrom | ast.Import):
+                for alias in node.names:
+                    if (alias.asname or alias.name) == first:
+                        whole = f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
+                        return f"{whole}.{rest}" if rest else whole
+                    if isinstance(node, ast.Import) and not alias.asname and word.startswith(f"{alias.name}."):
+                        return word
+        return word
+
+
+_UNKNOWN = object()
 
 
 def _assigned(line: ast.stmt) -> Iterator[tuple[str, object]]:
-    """Names and constants of an assignment in a class's body."""
-    targets = line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) else []
-    if isinstance(line, ast.Assign | ast.AnnAssign) and isinstance(line.value, ast.Constant):
-        for target in targets:
-            if isinstance(target, ast.Name):
-                yield target.id, line.value.value
+    """Names that a line of a class's body assigns, with their constants."""
+    targets = line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) and line.value else []
+    for target in targets:
+        if isinstance(target, ast.Name):
+            value = line.value  # type: ignore[attr-defined]
+            yield target.id, value.value if isinstance(value, ast.Constant) else _UNKNOWN
 
 
-def _imported_from(tree: ast.Module, name: str) -> tuple[Path, str] | None:
-    """The file and the class behind a name that is imported from `baselines`."""
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("baselines."):
-            for alias in node.names:
-                file = packaged_file((node.module or "").partition(".")[2])
-                if (alias.asname or alias.name) == name and file.is_file():
-                    return file, alias.name
-    return None
+def _calls_train(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "train"
 
 
-def check_code(folder: Path, method: MethodEntry) -> Iterator[Problem]:
-    """Whether the code is what the submission says, and what a maintainer should look at."""
-    file = packaged_file(method.reference) if method.from_package else folder / METHOD_FILE
-    shown = METHOD_FILE if not method.from_package else "submission.json"
-    if method.from_package and not file.is_file():
-        yield Problem("submission.json", "method.reference", f"this package has no method {method.reference!r}")
-        return
-    if not method.from_package:
-        if not file.is_file():
-            yield Problem(METHOD_FILE, "", "missing: a method that does not come with the package needs it")
-            return
-        if file.stat().st_size > MAX_CODE:
-            yield Problem(METHOD_FILE, "", f"{file.stat().st_size:,} bytes: a method may have {MAX_CODE:,}")
-            return
+def check_code(folder: Path, method: MethodEntry) -> tuple[Facts | None, list[Problem]]:
+    """What the code declares, and whether it is what the submission says; warnings are what a maintainer should look at."""
     try:
-        facts = facts_of(file, "" if method.from_package else method.name)
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        source = source_hash(file, "baselines", f"baselines.{method.reference}" if method.from_package else "a user's own")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        yield Problem(METHOD_FILE, "", f"not readable as Python: {error}")
-        return
+        text = _packaged_text(method.reference) if method.from_package else method_text(folder)
+        facts = facts_of(text, "" if method.from_package else method.name)
+        problems = [] if method.from_package else list(_lint(ast.parse(text)))
+        source = _source(method, text)
+    except RefusedError as refused:
+        return None, [refused.problem]
+    except _UNREADABLE as error:
+        place = f"line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
+        return None, [Problem(METHOD_FILE, place, f"not readable as Python: {said}")]
     if facts is None:
-        yield Problem(METHOD_FILE, "", f"defines no class {method.name} that is built on bench.method.Method")
-        return
+        return None, [*problems, Problem(METHOD_FILE, "", f"defines no class {method.name} that subclasses bench.method.Method")]
     for field in ("track", "control", "own_stages", "repairs"):
         said, found = getattr(method, field), getattr(facts, field)
         if said != found:
-            yield Problem("submission.json", f"method.{field}", f"{said!r}, and the code of {method.name} makes it {found!r}")
+            reason = f"is {said!r}, but the code of {method.name} implies {found!r}"
+            unsure = f" ({facts.unsure}: a maintainer must read the code)" if facts.unsure else ": pack again"
+            problems.append(Problem(FILE, f"method.{field}", reason + unsure, warning=bool(facts.unsure)))
     if not method.from_package and facts.control:
-        yield Problem(METHOD_FILE, "controls", "only methods of the package can be controls")
+        problems.append(Problem(METHOD_FILE, "controls", "only methods of the package can be controls"))
     if source != method.source:
-        if method.from_package:
-            yield Problem(
-                shown, "method.source", f"the runs used another version of {method.reference} than this package has", warning=True
-            )
-        else:
-            yield Problem(METHOD_FILE, "", "not the code that the runs recorded (method.source): submit the file that ran")
-    if not method.from_package:
-        yield from _lint(tree)
+        reason = f"the runs used another version of {method.reference} than this package has"
+        if not method.from_package:
+            reason = "not the code that the runs used (method.source): submit the file that ran"
+        problems.append(Problem(FILE if method.from_package else METHOD_FILE, "", reason, warning=method.from_package))
+    return facts, problems
+
+
+def _packaged_text(name: str) -> str:
+    file = packaged_file(name)
+    if not file.is_file():
+        raise RefusedError(FILE, "method.reference", f"this package has no method {name!r}")
+    return file.read_text(encoding="utf-8")
+
+
+def _source(method: MethodEntry, text: str) -> str:
+    if method.from_package:
+        return source_hash(packaged_file(method.reference), "baselines", f"baselines.{method.reference}")
+    return lone_source_hash(text, "baselines")
 
 
 def _lint(tree: ast.Module) -> Iterator[Problem]:
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         line = f"line {getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) > MAX_LITERAL:
-            yield Problem(METHOD_FILE, line, f"a text of {len(node.value):,} characters: data that was computed before is not allowed")
+            if id(node) not in docstrings:
+                yield Problem(METHOD_FILE, line, f"a string of {len(node.value):,} characters (limit {MAX_LITERAL:,}): {_DATA}")
         elif isinstance(node, ast.List | ast.Tuple | ast.Set) and len(node.elts) > MAX_LITERAL:
-            yield Problem(METHOD_FILE, line, f"a list of {len(node.elts):,} values: data that was computed before is not allowed")
+            yield Problem(METHOD_FILE, line, f"a list of {len(node.elts):,} values (limit {MAX_LITERAL:,}): {_DATA}")
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or "a relative module"]
             for name in names:
                 if name.partition(".")[0] not in ALLOWED_MODULES and name not in _INTERFACE:
-                    yield Problem(METHOD_FILE, line, f"imports {name or 'a neighbour'}: a maintainer must read what for", warning=True)
+                    yield Problem(METHOD_FILE, line, f"imports {name}: a maintainer should check why", warning=True)
         elif isinstance(node, ast.Call):
-            name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr if isinstance(node.func, ast.Attribute) else ""
-            if isinstance(node.func, ast.Name) and name in _OUTSIDE:
-                yield Problem(METHOD_FILE, line, f"calls {name}(): a maintainer must read what for", warning=True)
-            elif isinstance(node.func, ast.Attribute) and name in _COMPUTES:
-                yield Problem(METHOD_FILE, line, f"calls .{name}(): work outside the history is not counted", warning=True)
-            if any(isinstance(argument, ast.Constant) and argument.value in _TEST_ITEMS for argument in node.args):
-                yield Problem(METHOD_FILE, line, "names the test items: a method must not use them", warning=True)
+            yield from _lint_call(node, line)
+
+
+_DATA = "precomputed data is not allowed"
+
+
+def _lint_call(node: ast.Call, line: str) -> Iterator[Problem]:
+    if isinstance(node.func, ast.Name) and node.func.id in _OUTSIDE:
+        yield Problem(METHOD_FILE, line, f"calls {node.func.id}(): a maintainer should check why", warning=True)
+    elif isinstance(node.func, ast.Attribute) and node.func.attr in _COMPUTES:
+        yield Problem(METHOD_FILE, line, f"calls .{node.func.attr}(): compute outside `history` is not metered", warning=True)
+    if any(isinstance(argument, ast.Constant) and argument.value in _TEST_ITEMS for argument in node.args):
+        yield Problem(METHOD_FILE, line, "passes 'test' or 'reserve' to a call: a method must not use test items", warning=True)
 
 
 def shingles(source: str) -> frozenset[tuple[str, ...]]:
-    """Runs of eight tokens of code, names of a file's own left as they are; comments and layout do not count."""
+    """Runs of eight tokens of code; comments and layout do not count. Empty for text that is no Python."""
     try:
         tokens = re.findall(r"\w+|[^\w\s]", ast.unparse(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError):
+    except _UNREADABLE:
         return frozenset()
     return frozenset(tuple(tokens[place : place + 8]) for place in range(len(tokens) - 7))
 
 
-def likeness(one: str, other: str) -> float:
-    """Share of the shorter code's shingles that the other has too, in [0, 1]."""
-    first, second = shingles(one), shingles(other)
-    smaller = min(len(first), len(second))
-    return len(first & second) / smaller if smaller else 0.0
+def likeness(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> float:
+    """Share of the smaller set of shingles that the other has too, in [0, 1]."""
+    smaller = min(len(one), len(other))
+    return len(one & other) / smaller if smaller else 0.0

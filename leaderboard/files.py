@@ -1,4 +1,4 @@
-"""Reads a stranger's folder: plain files with plain names, strict JSON, compressed lines up to a limit. Nothing in it is trusted."""
+"""Reads an untrusted folder: plain files with plain names, strict JSON, compressed lines up to a limit. Links are never followed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from leaderboard.limits import MAX_DEPTH, MAX_FILES, MAX_JSON, MAX_LINE, MAX_UNPACKED
 from leaderboard.problems import Problem, RefusedError
@@ -19,60 +20,100 @@ from leaderboard.problems import Problem, RefusedError
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+-]{0,99}")
 _LFS = b"version https://git-lfs"
 _CHUNK = 1 << 16
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def listing(folder: Path) -> tuple[dict[str, int], list[Problem]]:
-    """The plain files in a folder and the folders in it: path -> bytes. A problem for everything else; links are not followed."""
+    """The plain files in a folder and the folders in it: path -> bytes. A problem for everything else."""
     found: dict[str, int] = {}
     problems: list[Problem] = []
     waiting = [""]
     while waiting:
         place = waiting.pop()
-        for entry in sorted(os.scandir(folder / place), key=lambda entry: entry.name):
+        try:
+            entries = sorted(os.scandir(folder / place), key=lambda entry: entry.name)
+        except OSError as error:
+            problems.append(Problem(place or ".", "", f"cannot be read: {error.strerror}"))
+            continue
+        for entry in entries:
             path = f"{place}{entry.name}"
             status = entry.stat(follow_symlinks=False)
             if len(found) + len(problems) > MAX_FILES:
-                problems.append(Problem(".", "", f"more than {MAX_FILES} files: the rules allow no more"))
+                problems.append(Problem(".", "", f"has more than {MAX_FILES} files, the limit"))
                 return found, problems
             if not _NAME.fullmatch(entry.name):
-                problems.append(Problem(path, "", "its name has other signs than letters, digits, dots, dashes, underscores, = and +"))
+                allowed = "letters, digits, dots, dashes, underscores, = and +, and begin with a letter, a digit or an underscore"
+                problems.append(Problem(path, "", f"its name may only have {allowed}: rename or remove it"))
             elif stat.S_ISDIR(status.st_mode) and not place:
                 waiting.append(f"{entry.name}/")
             elif not stat.S_ISREG(status.st_mode):
-                problems.append(Problem(path, "", "a link, a device, or a folder in a folder: only plain files are allowed"))
+                problems.append(Problem(path, "", "is a link, a device, or a folder in a folder: only plain files are allowed"))
             elif status.st_nlink > 1:
-                problems.append(Problem(path, "", "another name of a file that lies elsewhere (a hard link): copy the file"))
+                problems.append(Problem(path, "", "is a hard link: replace it with a copy"))
             else:
                 found[path] = status.st_size
     return found, problems
 
 
+def opened(folder: Path, path: str) -> BinaryIO:
+    """A plain file at a path of at most two parts, no part of which is a link. `RefusedError` where there is none."""
+    handles: list[int] = []
+    try:
+        *parents, name = path.split("/")
+        handles.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        for parent in parents:
+            handles.append(os.open(parent, os.O_DIRECTORY | _FLAGS, dir_fd=handles[-1]))
+        handle = os.open(name, _FLAGS, dir_fd=handles[-1])
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise RefusedError(path, "", "is not a plain file")
+        return os.fdopen(handle, "rb")
+    except OSError as error:
+        raise RefusedError(path, "", "missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}") from error
+    finally:
+        for handle in handles:
+            with suppress(OSError):
+                os.close(handle)
+
+
+def read_bytes(folder: Path, path: str, most: int, what: str) -> bytes:
+    """A file's bytes. `RefusedError` for more than `most`; what: what the limit is for."""
+    with opened(folder, path) as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise RefusedError(path, "", f"has more than {most:,} bytes, the limit for {what}")
+    return content
+
+
 def file_digest(folder: Path, path: str) -> str:
     """sha256 of a file's bytes. `RefusedError` for a pointer of Git LFS."""
-    with (folder / path).open("rb") as stream:
+    with opened(folder, path) as stream:
         if stream.read(len(_LFS)) == _LFS:
-            raise RefusedError(path, "", "a pointer of Git LFS, not the file itself: commit the file without LFS")
+            raise RefusedError(path, "", "is a Git LFS pointer, not the file itself: commit the file without LFS")
         stream.seek(0)
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_json(folder: Path, path: str) -> Any:
-    """A JSON file, read strictly. `RefusedError` for one that is too large or too deep, is no UTF-8, repeats a key, or has a number that is
-    not finite or is a negative zero."""
-    size = (folder / path).stat().st_size
-    if size > MAX_JSON:
-        raise RefusedError(path, "", f"{size:,} bytes: a JSON file may have {MAX_JSON:,}")
+def read_json(folder: Path, path: str) -> bytes:
+    """The bytes of a JSON file that `strict_json` accepts. `RefusedError` for another one."""
+    content = read_bytes(folder, path, MAX_JSON, "a JSON file")
     try:
-        return strict_json((folder / path).read_bytes())
+        strict_json(content)
     except ValueError as error:
         raise RefusedError(path, "", f"not readable as JSON: {error}") from error
+    return content
 
 
-def strict_json(content: bytes) -> Any:
-    """The value that JSON text stands for. ValueError in one line as for `read_json`."""
+def strict_json(content: bytes, *, deep: bool = True) -> Any:
+    """The value that JSON text stands for.
+
+    ValueError in one line for text that is too deep or no UTF-8, repeats a key, or has a number that is not finite or is a negative zero.
+    deep: whether to look for the limit of nesting before anything is built.
+    """
     try:
         text = content.decode("utf-8")
-        _check_depth(text)
+        if deep:
+            _check_depth(text)
         return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -99,18 +140,20 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+        raise ValueError(f"duplicate key {next(key for key in keys if keys.count(key) > 1)!r}")
     return found
 
 
 def _constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number that JSON allows")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _float(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value) or (value == 0 and text.startswith("-")):
-        raise ValueError(f"the number {text[:40]} is not finite, or a negative zero")
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:40]} is not finite")
+    if value == 0 and text.startswith("-"):
+        raise ValueError(f"{text[:40]} is a negative zero: write 0")
     return value
 
 
@@ -120,19 +163,18 @@ def packed(lines: Iterable[bytes]) -> bytes:
 
 
 def unpacked_lines(folder: Path, path: str) -> Iterator[bytes]:
-    """The lines of a compressed file, a few at a time. `RefusedError` where it is damaged, too large, or has a line that is too long,
-    or has something after its end."""
+    """The lines of a compressed file, a few at a time.
+
+    `RefusedError` where it is damaged, unpacks to too much, has a line that is too long, or has something after its end.
+    """
     unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=1 << 27)
     left, total = b"", 0
     try:
-        with (folder / path).open("rb") as stream:
+        with opened(folder, path) as stream:
             while not unpacker.eof:
-                if unpacker.needs_input:
-                    chunk = stream.read(_CHUNK)
-                    if not chunk:
-                        raise RefusedError(path, "", "ends before its content does")
-                else:
-                    chunk = b""
+                chunk = stream.read(_CHUNK) if unpacker.needs_input else b""
+                if unpacker.needs_input and not chunk:
+                    raise RefusedError(path, "", "is an incomplete xz file")
                 part = unpacker.decompress(chunk, _CHUNK)
                 total += len(part)
                 if total > MAX_UNPACKED:
@@ -142,10 +184,8 @@ def unpacked_lines(folder: Path, path: str) -> Iterator[bytes]:
                     raise RefusedError(path, "", f"has a line of more than {MAX_LINE:,} bytes")
                 yield from lines
             if unpacker.unused_data or stream.read(1):
-                raise RefusedError(path, "", "has more bytes after the end of its content")
-    except lzma.LZMAError as error:
+                raise RefusedError(path, "", "has extra data after the xz stream")
+    except (lzma.LZMAError, OSError) as error:
         raise RefusedError(path, "", f"not readable as xz: {error}") from error
-    except OSError as error:
-        raise RefusedError(path, "", "missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}") from error
     if left:
-        raise RefusedError(path, "", "its last line has no end")
+        raise RefusedError(path, "", "its last line does not end with a newline")

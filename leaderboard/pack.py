@@ -1,9 +1,9 @@
-"""Makes a submission's folder from finished runs: fills in what can be known or counted, and leaves placeholders for the rest."""
+"""Makes a submission's folder from finished runs: fills in what can be determined, and leaves placeholders for the rest."""
 
 from __future__ import annotations
 
 import json
-import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,28 +12,31 @@ from typing import Any
 from bench.errors import UserError
 from bench.files import file_hash, remove, write_bytes
 from bench.registry import tuned_file
-from bench.results.boards import RANKED_BY
-from bench.results.estimates import measure
 from bench.results.run import MANIFEST, Run, find_runs, load_run, means
-from bench.suite import DECODINGS, Suite, load_suite
+from bench.suite import Suite, load_suite
 from leaderboard.files import packed
 from leaderboard.limits import SEEDS
+from leaderboard.plain import NAME_WORDS
 from leaderboard.rows import Cell, RowOfAnswers, Written, cells_of, digest_of, pack_rows
 from leaderboard.runs import file_of
-from leaderboard.submission import FILE, LOGS, METHOD_FILE, PLACEHOLDER, README, SCHEMA, Submission
+from leaderboard.submission import FILE, LOGS, METHOD_FILE, PLACEHOLDER, README, SCHEMA, Submission, is_name
+from leaderboard.verify.claims import claimed
 from tasks.own_files import OwnFiles
 
 
 @dataclass(frozen=True)
 class Words:
-    """What only the author knows; placeholders where it is not given."""
+    """What only the author knows; placeholders, and None for numbers, where it is not given. configurations_tried: None takes the number of
+    trials from the record of tuning, where there is one."""
 
     title: str = f"{PLACEHOLDER}: one line"
     authors: tuple[str, ...] = (f"{PLACEHOLDER}: a name",)
-    code_licence: str = "Apache-2.0"
-    data_licence: str = "CC-BY-4.0"
+    code_licence: str = f"{PLACEHOLDER}: an identifier of SPDX, such as Apache-2.0"
+    data_licence: str = f"{PLACEHOLDER}: an identifier of SPDX, such as CC-BY-4.0"
     paper: str = ""
     code: str = ""
+    configurations_tried: int | None = None
+    scored_runs_seen: int | None = None
     external_data: str = f"{PLACEHOLDER}: data beyond the suite's, or none"
     external_compute: str = f"{PLACEHOLDER}: compute that the harness does not count, or none"
     readme: str = f"# {PLACEHOLDER}: the method's name\n\n{PLACEHOLDER}: what it does, and why it should work.\n"
@@ -42,10 +45,15 @@ class Words:
 def pack(runs: Sequence[Run], name: str, out: Path, words: Words | None = None, rows_from: Submission | None = None) -> Path:
     """The folder `out`/`name` of a submission, made from the runs of one method on one board, whole or not at all.
 
-    rows_from: a submission whose rows of answers are named and not stored again. `UserError` where the runs are no entry: of several
-    methods or boards, quick, null or imported, of other seeds than the rules allow, or of a method in several files.
+    rows_from: a submission whose rows of answers are named and not stored again. `UserError` for a name that is none or is taken, and where
+    the runs are no entry: of several methods or boards, quick, null or imported, of other seeds than the rules allow, or of a method in
+    several files.
     """
-    words = words or Words()
+    words, folder = words or Words(), out / name
+    if not is_name(name):
+        raise UserError(f"--name {name!r}: use {NAME_WORDS}")
+    if folder.exists() or folder.is_symlink():
+        raise UserError(f"{folder}: already there; remove it to pack again, or choose another --name")
     suite = check_entry(runs)
     stored = set(rows_from.rows) if rows_from is not None else set()
     answers: dict[str, RowOfAnswers] = {}
@@ -61,13 +69,12 @@ def pack(runs: Sequence[Run], name: str, out: Path, words: Words | None = None, 
     if not method.from_package:
         files[METHOD_FILE] = _method_file(method.reference).read_bytes()
     content = _submission(runs, name, suite, words, tuple(answers), rows_from.name if rows_from is not None else "")
-    folder, unfinished = out / name, out / f".{name}.unfinished"
+    unfinished = out / f".{name}.unfinished"
     remove(unfinished)
     for path, data in files.items():
         write_bytes(unfinished / path, data)
     content["files"] = {path: file_hash(unfinished / path) for path in sorted(files) if path != README}
     write_bytes(unfinished / FILE, _json(content))
-    remove(folder)
     unfinished.rename(folder)
     return folder
 
@@ -88,7 +95,11 @@ def runs_below(places: Sequence[Path], method: str = "") -> list[Run]:
     chosen = [run for run in found if not wanted or run.manifest.method.name == wanted]
     if not chosen:
         names = sorted({run.manifest.method.name for run in found})
-        raise UserError(f"no runs of {wanted} there, only of {', '.join(names)}" if names else f"{places[0]}: no finished runs there")
+        raise UserError(
+            f"no runs of {wanted} in these folders; they hold runs of {', '.join(names)}"
+            if names
+            else f"{places[0]}: contains no finished runs"
+        )
     return chosen
 
 
@@ -101,29 +112,37 @@ def check_entry(runs: Sequence[Run]) -> Suite:
     for run in runs:
         spec, manifest = run.manifest.spec, run.manifest
         for wrong, what in (
-            (spec.quick or not manifest.suite.comparable, "a quick run: run it again without --quick"),
-            (bool(spec.null), "a run with null stages: submissions have real ones"),
-            (bool(spec.imported), "a run of imported checkpoints: submissions are trained by the harness"),
-            (bool(spec.model) or suite.base is None, "a run on another model than the suite's own base"),
-            (manifest.suite.fingerprint != suite.fingerprint(), f"a run of another version of suite {suite.name} than this package has"),
+            (spec.quick or not manifest.suite.comparable, "a quick run cannot be submitted: run it again without --quick"),
+            (bool(spec.null), "runs with null stages cannot be submitted"),
+            (bool(spec.imported), "imported checkpoints cannot be submitted: the harness must train them"),
+            (bool(spec.model) or suite.base is None, "used another model than the suite's own base"),
+            (
+                manifest.suite.fingerprint != suite.fingerprint(),
+                f"used another version of suite {suite.name}: run it again",
+            ),
         ):
             if wrong:
                 raise UserError(f"{run.folder}: {what}")
         for what, one, other in (
-            ("methods", first.method, manifest.method),
+            ("methods or settings", first.method, manifest.method),
             ("suites", first.suite.fingerprint, manifest.suite.fingerprint),
             ("targets", first.spec.targets, spec.targets),
             ("devices", first.numerics["device"], manifest.numerics["device"]),
         ):
             if one != other:
-                raise UserError(f"{runs[0].folder} and {run.folder} have different {what}: pack the runs of one entry")
-    found = sorted((run.manifest.spec.sequence, run.seed) for run in runs)
+                hint = "choose one with --method, or name only the folders of one entry"
+                raise UserError(f"{runs[0].folder} and {run.folder} have different {what}; {hint}")
+    found = Counter((run.manifest.spec.sequence, run.seed) for run in runs)
     seeds = tuple(sorted({seed for _, seed in found}))
     allowed = " or ".join(f"{each[0]} to {each[-1]}" for each in SEEDS)
     if seeds not in SEEDS:
         raise UserError(f"{runs[0].folder}: seeds {', '.join(map(str, seeds))}: an entry has exactly the seeds {allowed}")
-    if found != sorted((sequence, seed) for sequence in suite.orders(_sequence(runs, suite)) for seed in seeds):
-        raise UserError(f"{runs[0].folder}: the runs are not every seed of every order, once each: name exactly the runs of the entry")
+    needed = {(sequence, seed) for sequence in suite.orders(_sequence(runs, suite)) for seed in seeds}
+    missing = sorted(needed - set(found))
+    twice = sorted(key for key, count in found.items() if count > 1)
+    for what, keys in (("missing", missing), ("there twice", twice)):
+        if keys:
+            raise UserError(f"{runs[0].folder}: an entry has one run for each order and seed; {what}: {keys[0][0]} seed {keys[0][1]}")
     return suite
 
 
@@ -135,14 +154,14 @@ def _sequence(runs: Sequence[Run], suite: Suite) -> str:
     for design, orders in suite.designs.items():
         if sorted(orders) == sequences:
             return design
-    raise UserError(f"{runs[0].folder}: the sequences {', '.join(sequences)} are no design of suite {suite.name}; pack one sequence")
+    raise UserError(f"{runs[0].folder}: the sequences {', '.join(sequences)} do not form a design of suite {suite.name}; pack one sequence")
 
 
 def _method_file(reference: str) -> Path:
     """A user's method. `UserError` where it is not one file, or no longer there."""
     file = Path(reference.partition(":")[0])
     if not file.is_file():
-        raise UserError(f"{file}: the method's file is no longer there; put back the file that ran")
+        raise UserError(f"{file}: no such file: restore the method's file that the runs used")
     own = OwnFiles.of(file)
     beside = [*own.modules[1:], *own.data]
     if beside:
@@ -189,13 +208,9 @@ def _submission(runs: Sequence[Run], name: str, suite: Suite, words: Words, colu
     manifest = runs[0].manifest
     method, spec = manifest.method, manifest.spec
     tuned = _tuning(runs[0], suite)
-    claim = {}
-    for decoding in DECODINGS:
-        values = measure(runs, decoding)
-        claim[decoding] = {
-            metric: {end: getattr(values[metric], end) for end in ("estimate", "low", "high")}
-            for metric in (RANKED_BY[spec.targets], "forgetting")
-        }
+    tried = words.configurations_tried if words.configurations_tried is not None else len(tuned.get("trials", [])) or None
+    machines = {f"{run.manifest.numerics['device']} {run.manifest.numerics['capability']}".strip() for run in runs}
+    claim = {d: {metric: value.model_dump() for metric, value in values.items()} for d, values in claimed(runs, spec.targets).items()}
     return {
         "schema": SCHEMA,
         "name": name,
@@ -222,11 +237,11 @@ def _submission(runs: Sequence[Run], name: str, suite: Suite, words: Words, colu
             "device": manifest.numerics["device"],
         },
         "seeds": sorted({run.seed for run in runs}),
-        "hardware": f"{platform.machine()}, {manifest.numerics.get('capability') or manifest.numerics['device']}",
+        "hardware": ", ".join(sorted(machines)),
         "declared": {
             "tuning_seeds": tuned.get("seeds", []),
-            "configurations_tried": len(tuned.get("trials", [])) or 1,
-            "scored_runs_seen": 0,
+            "configurations_tried": tried,
+            "scored_runs_seen": words.scored_runs_seen,
             "external_data": words.external_data,
             "external_compute": words.external_compute,
             "earlier_entries": [],

@@ -17,16 +17,16 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.field}" if self.field else self.file
-        return f"{'warning: ' if self.warning else ''}{printable(where)}: {printable(self.reason)}"
+        return f"{printable(where)}: {'warning: ' if self.warning else ''}{printable(self.reason)}"
 
 
 def printable(text: str) -> str:
-    """One line of what a stranger wrote, at most 300 characters, with hidden characters written out."""
+    """One line of untrusted text, at most 300 characters, with invisible characters written out."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))[:300]
 
 
 class RefusedError(Exception):
-    """Carries a problem that ends what was being read."""
+    """Stops reading a file because of a problem."""
 
     def __init__(self, file: str, field: str, reason: str) -> None:
         self.problem = Problem(file, field, reason)

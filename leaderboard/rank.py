@@ -1,4 +1,4 @@
-"""Ranks submissions with the statistics of `bench report`. Claims never rank: an entry has a place once maintainers have run it."""
+"""Ranks submissions with the statistics of `bench report`. Claims are not ranked: an entry has a place once maintainers have run it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tabulate import tabulate
 
-from bench.report.words import TITLES, access_words, percent, shown
+from bench.errors import UserError
+from bench.report.words import TITLES, access_words, percent, seeds_words, shown
 from bench.results.boards import Board, Places
 from bench.results.entries import Entry
 from bench.results.estimates import Value
-from bench.suite import DECODINGS
-from leaderboard.submission import Submission
-from leaderboard.verdicts import FOLDER, RANKED, Level, level_of, rerun_of
-from leaderboard.verify import SUBMISSIONS, Verified, names_in, verify_all
+from bench.results.run import Run
+from bench.suite import DECODINGS, Suite
+from leaderboard.problems import printable
+from leaderboard.submission import BoardEntry, Submission
+from leaderboard.verdicts import RANKED, Verdict, rerun_of, verdict_on
+from leaderboard.verify import Place, verify_all
 
 OTHER = {"single": "collateral damage, worst", "all": "retention, worst"}
 """The metric that is shown beside the one that ranks."""
@@ -34,12 +36,21 @@ class Standing:
     """
 
     submission: Submission
-    level: Level
+    verdict: Verdict | None
     entry: Entry
     claim: Entry
-    rerun: bool
     places: Places | None
     unranked: str
+
+    @property
+    def level(self) -> str:
+        """What maintainers found, or "claimed"."""
+        return "claimed" if self.verdict is None else self.verdict.level
+
+    @property
+    def rerun(self) -> bool:
+        """Whether the entry is ranked by a re-run."""
+        return self.entry is not self.claim
 
     @property
     def place_words(self) -> str:
@@ -70,71 +81,77 @@ class Leaderboard:
     refused: dict[str, str]
 
 
-def leaderboard(submissions: Path = SUBMISSIONS, verdicts: Path = FOLDER) -> Leaderboard:
-    """Every submission in a folder, verified and ranked."""
-    found = verify_all(submissions, names_in(submissions))
-    boards: dict[tuple[str, ...], list[Verified]] = {}
+def leaderboard(place: Place | None = None) -> Leaderboard:
+    """Every submission of a place, verified and ranked. `UserError` for a verdict or a re-run that does not fit its submission."""
+    place = place or Place()
+    found = verify_all(place.names(), place)
+    boards: dict[tuple[str, ...], list[tuple[Standing, Suite]]] = {}
     for each in found.values():
-        if each.submission is not None and not each.refusals:
+        if each.submission is not None and each.suite is not None and not each.refusals:
             board = each.submission.board
-            boards.setdefault((board.fingerprint, board.sequence, board.targets, board.device), []).append(each)
+            key = (board.fingerprint, board.sequence, board.targets, board.device)
+            boards.setdefault(key, []).append((_unplaced(each.submission, each.runs, each.suite, place), each.suite))
     refused = {name: str(each.refusals[0]) for name, each in found.items() if each.refusals}
-    rankings = [_ranking(part, verdicts) for part in boards.values()]
+    rankings = [_ranking([standing for standing, _ in part], part[0][1]) for part in boards.values()]
     return Leaderboard(tuple(sorted(rankings, key=lambda one: (one.board.targets != "single", one.title))), refused)
 
 
-def _ranking(part: Sequence[Verified], verdicts: Path) -> Ranking:
+def _unplaced(submission: Submission, runs: Sequence[Run], suite: Suite, place: Place) -> Standing:
+    """A submission without its place. unranked: why it can have none, empty where it can."""
+    name = submission.name
+    verdict = verdict_on(place.submissions / name, place.verdicts)
+    again = rerun_of(name, place.verdicts) if verdict is not None else []
+    if again:
+        _check_rerun(submission, again, suite)
+    claim = Entry(name, tuple(runs))
+    entry = Entry(name, tuple(again)) if again else claim
+    level = "claimed" if verdict is None else verdict.level
+    return Standing(submission, verdict, entry, claim, None, entry.unranked or ("" if level in RANKED else level))
+
+
+def _check_rerun(submission: Submission, runs: Sequence[Run], suite: Suite) -> None:
+    """`UserError` unless the runs of a re-run are those of the submission's method on its board."""
+    board, method = submission.board, submission.method
+    for run in runs:
+        manifest = run.manifest
+        theirs = (manifest.suite.fingerprint, manifest.spec.targets, manifest.method.settings, manifest.method.source)
+        own = (board.fingerprint, board.targets, dict(method.settings), method.source)
+        if theirs != own or manifest.spec.sequence not in suite.orders(board.sequence):
+            raise UserError(f"the re-run of {submission.name} has a run of another method or board ({run.name})")
+
+
+def _ranking(standings: Sequence[Standing], suite: Suite) -> Ranking:
     """One board of accepted submissions."""
-    first = part[0]
-    assert first.submission is not None
-    assert first.suite is not None
-    wanted = first.submission.board
-    claims, entries, levels, reasons = {}, {}, {}, {}
-    for each in part:
-        assert each.submission is not None
-        name = each.submission.name
-        level, _ = level_of(each.folder, verdicts)
-        again = rerun_of(name, verdicts) if level != "claimed" else []
-        claims[name], levels[name] = Entry(name, tuple(each.runs)), level
-        entries[name] = Entry(name, tuple(again)) if again else claims[name]
-        reasons[name] = entries[name].unranked or ("" if level in RANKED else level)
-    board = Board(first.suite.id, wanted.sequence, wanted.targets, wanted.device, first.suite.comparable, tuple(entries.values()))
-    ranked = [entry for name, entry in entries.items() if not reasons[name] and board.standing(entry) is not None]
+    board = _board(suite, standings[0].submission.board, [standing.entry for standing in standings])
+    ranked = [standing.entry for standing in standings if not standing.unranked and board.standing(standing.entry) is not None]
     ranked.sort(key=lambda entry: (-(board.standing(entry) or 0.0), entry.label))
-    places = Board(*_identity(board), tuple(ranked)).places()
-    standings = []
-    for each in part:
-        assert each.submission is not None
-        name = each.submission.name
-        rerun = entries[name] is not claims[name]
-        standings.append(Standing(each.submission, levels[name], entries[name], claims[name], rerun, places.get(name), reasons[name]))
+    places = _board(suite, standings[0].submission.board, ranked).places()
+    placed = [replace(standing, places=places.get(standing.submission.name)) for standing in standings]
 
     def order(standing: Standing) -> tuple[bool, float, str]:
         value = board.standing(standing.entry)
         return value is None, -(value or 0.0), standing.submission.name
 
-    return Ranking(board, tuple(sorted(standings, key=order)))
+    return Ranking(board, tuple(sorted(placed, key=order)))
 
 
-def _identity(board: Board) -> tuple[str, str, str, str, bool]:
-    return board.suite, board.sequence, board.targets, board.device, board.comparable
+def _board(suite: Suite, board: BoardEntry, entries: Sequence[Entry]) -> Board:
+    return Board(suite.id, board.sequence, board.targets, board.device, suite.comparable, tuple(entries))
 
 
 # --- forms
 
 
 def records(found: Leaderboard) -> list[dict[str, Any]]:
-    """One record a submission, with numbers as numbers."""
+    """One record per submission, with numbers as numbers."""
     lines = []
     for ranking in found.rankings:
+        name = ranking.board.ranked_by
+        metrics = (name, OTHER[ranking.board.targets])
         for standing in ranking.standings:
             submission, entry = standing.submission, standing.entry
-            metrics = (ranking.board.ranked_by, OTHER[ranking.board.targets])
-            values = {f"{name}, {TITLES[d]}": _json(entry.metrics[d].get(name)) for name in metrics for d in DECODINGS}
-            claim = {
-                f"claimed {ranking.board.ranked_by}, {TITLES[d]}": _json(standing.claim.metrics[d].get(ranking.board.ranked_by))
-                for d in DECODINGS
-            }
+            values = {f"{metric}, {TITLES[d]}": _json(entry, d, metric) for metric in metrics for d in DECODINGS}
+            claim = {f"claimed {name}, {TITLES[d]}": _json(standing.claim, d, name) for d in DECODINGS} if standing.rerun else {}
             lines.append(
                 {
                     "board": ranking.title,
@@ -144,27 +161,30 @@ def records(found: Leaderboard) -> list[dict[str, Any]]:
                     "title": submission.title,
                     "level": standing.level,
                     "unranked": standing.unranked,
+                    "note": standing.verdict.note if standing.verdict is not None else "",
                     "track": submission.method.track,
                     "added cost": entry.cost.total - 1,
                     "access": access_words(entry.access),
                     "seeds": list(entry.seeds),
                     **values,
-                    **(claim if standing.rerun else {}),
+                    **claim,
                 }
             )
     return lines
 
 
-def _json(value: Value | None) -> dict[str, Any] | None:
+def _json(entry: Entry, decoding: str, metric: str) -> dict[str, Any] | None:
+    value: Value | None = entry.metrics[decoding].get(metric)
     return None if value is None else value.to_json()
 
 
 def as_json(found: Leaderboard) -> str:
-    return json.dumps({"entries": records(found), "refused": found.refused}, indent=1) + "\n"
+    """All records, and what was refused."""
+    return json.dumps({"entries": records(found), "refused": found.refused}, indent=1, allow_nan=False) + "\n"
 
 
 def as_csv(found: Leaderboard) -> str:
-    """A line a submission; a value has columns for its estimate and the ends of its interval."""
+    """One line per submission; a value has columns for its estimate and the ends of its interval."""
     rows: list[dict[str, Any]] = []
     for record in records(found):
         row: dict[str, Any] = {}
@@ -189,7 +209,7 @@ def as_text(found: Leaderboard, form: str = "simple") -> str:
         header, rows = table(ranking)
         heading = f"## {ranking.title}" if form == "github" else ranking.title
         parts.append(f"{heading}\n\n{tabulate(rows, header, tablefmt=form, disable_numparse=True)}")
-    parts += [f"refused: {name}: {reason}" for name, reason in found.refused.items()]
+    parts += [f"refused: {printable(name)}: {reason}" for name, reason in found.refused.items()]
     return "\n\n".join(parts) if parts else "no submissions yet"
 
 
@@ -201,7 +221,8 @@ def table(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
     rows = []
     for standing in ranking.standings:
         entry = standing.entry
-        level = standing.level if standing.unranked in ("", standing.level) else f"{standing.level}; {standing.unranked}"
+        note = standing.verdict.note if standing.verdict is not None else ""
+        why = "" if standing.unranked == standing.level else standing.unranked
         rows.append(
             [
                 standing.place_words,
@@ -211,8 +232,8 @@ def table(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
                 standing.submission.method.track,
                 percent(entry.cost.total - 1, 1),
                 access_words(entry.access),
-                str(len(entry.seeds)),
-                level,
+                seeds_words(entry.seeds).partition(" ")[2],
+                "; ".join(filter(None, [standing.level, why, printable(note)])),
             ]
         )
     return header, rows

@@ -1,7 +1,8 @@
-"""Rows of answers as a submission stores them: a file a domain and decoding, a line an item, in it the answers of all models.
+"""Rows of answers as a submission stores them: one file per domain and decoding, one line per item, in it the answers of all models.
 
-Models answer one item alike, so this takes a third of the space of a file a model, and an answer that several gave is scored once. An
-answer is its text, or a list with its text where it was cut at the token limit.
+A row of answers is one model's answers to all test items under both decodings; in a file it is a column. Models answer one item alike, so
+this takes a third of the space of one file per model, and an answer that several gave is scored once. An answer is a string, or a list with
+one string where it was cut at the token limit.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def cells_of(domains: Iterable[str]) -> list[Cell]:
 
 
 def file_of(cell: Cell) -> str:
+    """The file of a cell in a submission's folder."""
     return f"answers/{cell[0]}.{cell[1]}.jsonl.xz"
 
 
@@ -80,23 +82,25 @@ def unpack_cell(folder: Path, cell: Cell, columns: int, items: int) -> Iterator[
     for count, line in enumerate(unpacked_lines(folder, path), start=1):
         where = f"line {count}"
         if count > items:
-            raise RefusedError(path, where, f"the suite has {items:,} items")
+            raise RefusedError(path, where, f"too many lines: the suite has {items:,} test items")
         try:
-            found = strict_json(line)
-            answers = [_answer(each) for each in found] if isinstance(found, list) else []
+            found = strict_json(line, deep=False)
+            if not isinstance(found, list):
+                raise ValueError("must be a list of answers")
+            answers = [_answer(each) for each in found]
         except ValueError as error:
             raise RefusedError(path, where, str(error)) from error
         if len(answers) != columns:
-            raise RefusedError(path, where, f"{len(answers)} answers for {columns} rows")
+            raise RefusedError(path, where, f"has {len(answers)} answers, but submission.json lists {columns} rows")
         yield answers
     if count < items:
-        raise RefusedError(path, "", f"{count:,} lines, and the suite has {items:,} items")
+        raise RefusedError(path, "", f"only {count:,} lines: the suite has {items:,} test items")
 
 
 def _answer(value: object) -> Written:
     text, ended = (value[0], False) if isinstance(value, list) and len(value) == 1 else (value, True)
     if not isinstance(text, str):
-        raise ValueError("an answer must be a text, or a list with one text where it was cut")
+        raise ValueError("an answer must be a string, or a list with one string if it was cut")
     text.encode()  # UnicodeEncodeError, a ValueError, for half a character
     return Written(text, ended)
 

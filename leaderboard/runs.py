@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
+from bench.costs import Cost
+from bench.results.archive import Table
 from bench.results.rows import Row, Rows, rows_of
 from bench.results.run import Manifest, Run, SuiteRecord
 from bench.spec import MethodRecord, ModelRecord, RunSpec
-from bench.suite import Decoding, Suite
+from bench.suite import Suite
 from leaderboard.submission import RunEntry, Submission
-
-Table = Mapping[tuple[str, Decoding], np.ndarray]
-"""(domain, decoding) -> (I, 3) by item: score, parsed, ended."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +68,9 @@ def submitted_run(folder: Path, submission: Submission, run: RunEntry, suite: Su
         targets=suite.targets(sequence, board.targets),
         checkpoints=run.checkpoints,
         distances={},
-        cost=run.cost,
+        cost=Cost(**run.cost.model_dump()),
         cut={},
-        numerics=run.numerics,
+        numerics=run.numerics.model_dump(),
         versions=run.versions,
     )
     return SubmittedRun(folder / file_of(run.sequence, run.seed), manifest, counted=counted, digests=run.rows)

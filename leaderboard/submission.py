@@ -1,60 +1,83 @@
 """What a submission's folder holds, as types.
 
-    README.md              what the method does, for people; may be edited at any time
+    README.md              what the method does; may be edited at any time
     submission.json        who, what, on which board, and the sha256 of every file below
     method.py              the method, unless it comes with this package
-    runs/ORDER-sSEED.json  one for each run: checkpoints, cost, machine, and which rows of answers are its models'
-    answers/DOMAIN.DECODING.jsonl.xz   a line an item: the answers of all models that the submission stores, in the order of `rows`
-    logs.jsonl.xz          a line a training: its sha256 and the lines of its log
+    runs/SEQUENCE-sSEED.json           one for each run: checkpoints, cost, machine, and which rows of answers are its models'
+    answers/DOMAIN.DECODING.jsonl.xz   one line per item: the answers of all models that the submission stores, in the order of `rows`
+    logs.jsonl.xz          one line per training: its sha256 and the lines of its log
 
-Answers are stored without prompts and scores: the suite makes the items again, and verification scores every answer anew. A row of answers
-is the model's answers to all items under both decodings; equal rows are stored once, and rows that another submission stores (`rows_from`)
-not at all.
+Answers are stored without prompts and scores: verification makes the items again and scores every answer. A row of answers is one model's
+answers to all test items under both decodings; equal rows are stored once, and rows that a maintainers' entry stores (`rows_from`) not at
+all.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from bench.costs import Cost
+from bench.costs import AccessRecord, Cost
 from bench.method import Track
 from bench.suite import Sha256
-from leaderboard.plain import NAME, flaw_of_address, flaw_of_text
+from leaderboard.limits import MAX_ROWS
+from leaderboard.plain import NAME, NAME_WORDS, flaw_of_text, flaw_of_url
 
 FILE = "submission.json"
 SCHEMA = "interference-bench submission 1"
 PLACEHOLDER = "FILL IN"
-"""How every text begins that `pack` leaves to the author."""
+"""How every text begins that `pack` leaves to the author; numbers that it leaves are null."""
 README = "README.md"
 METHOD_FILE = "method.py"
 LOGS = "logs.jsonl.xz"
+_NAME = re.compile(NAME)
+_FILL_IN = f"fill it in (no {PLACEHOLDER}, no null)"
 
 
-def _checked(text: str) -> str:
-    flaw = "is still a placeholder: fill it in" if text.startswith(PLACEHOLDER) else flaw_of_text(text)
-    if flaw:
+def _filled(value: Any) -> Any:
+    if value is None or (isinstance(value, str) and value.startswith(PLACEHOLDER)):
+        raise ValueError(_FILL_IN)
+    return value
+
+
+def _plain(text: str) -> str:
+    if flaw := flaw_of_text(text):
         raise ValueError(flaw)
     return text
 
 
-def _address(text: str) -> str:
-    if text and flaw_of_address(text):
-        raise ValueError(flaw_of_address(text))
+def _url(text: str) -> str:
+    if text and (flaw := flaw_of_url(text)):
+        raise ValueError(flaw)
     return text
 
 
-Name = Annotated[str, Field(pattern=f"^{NAME}$")]
-Line = Annotated[str, Field(max_length=120), AfterValidator(_checked)]
-Note = Annotated[str, Field(max_length=400), AfterValidator(_checked)]
-Address = Annotated[str, Field(max_length=200), AfterValidator(_address)]
-Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{1,39}$")]
+def is_name(text: str) -> bool:
+    """Whether a text has the form of an entry's name."""
+    return _NAME.fullmatch(text) is not None
+
+
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError(f"{text!r}: use {NAME_WORDS}")
+    return text
+
+
+Filled = BeforeValidator(_filled)
+Name = Annotated[str, AfterValidator(_name)]
+Line = Annotated[str, Field(max_length=120), AfterValidator(_plain), Filled]
+Note = Annotated[str, Field(max_length=400), AfterValidator(_plain), Filled]
+Url = Annotated[str, Field(max_length=200), AfterValidator(_url)]
+Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{1,39}$"), Filled]
 """An identifier of SPDX."""
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Count = Annotated[int, Field(ge=0, le=1_000_000), Filled]
 Seed = Annotated[int, Field(ge=0, le=1_000_000)]
-Setting = bool | int | float | Annotated[str, Field(max_length=200)] | None
+Scalar = bool | int | float | Annotated[str, Field(max_length=200)] | None
+Setting = Scalar | list[Scalar | list[Scalar]]
 Word = Annotated[str, Field(max_length=100)]
+Sequence = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
 
 class _Strict(BaseModel):
@@ -71,7 +94,7 @@ class MethodEntry(_Strict):
     what it does (`tasks.source`), as the runs recorded it; control: shown without a place, which only methods of the package may be."""
 
     reference: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]{1,40}|method\.py:[A-Za-z_][A-Za-z0-9_]{0,60})$")]
-    settings: dict[Word, Setting | list[Setting]]
+    settings: dict[Word, Setting]
     source: Sha256
     track: Track
     control: bool
@@ -91,10 +114,10 @@ class MethodEntry(_Strict):
 class BoardEntry(_Strict):
     """Where it competes. sequence: of the suite, or a design of several; base: content hash of the base model."""
 
-    suite: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    suite: Sequence
     fingerprint: Sha256
     base: Sha256
-    sequence: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    sequence: Sequence
     targets: Literal["single", "all"]
     device: Literal["cpu", "cuda"]
 
@@ -102,15 +125,15 @@ class BoardEntry(_Strict):
 class Declared(_Strict):
     """What nobody can recompute. tuning_seeds: seeds on which settings were chosen; configurations_tried: how many variants of the method
     and its settings; scored_runs_seen: runs on scored seeds whose results were known before the settings were final; external_data,
-    external_compute: what was used that the harness does not count ("none" if nothing was); earlier_entries: names of entries of which this
-    one is a variant."""
+    external_compute: what was used that the harness does not count ("none" if nothing was); earlier_entries: names of entries, or of
+    methods of this package, of which this one is a variant."""
 
     tuning_seeds: tuple[Seed, ...] = Field(max_length=1000)
     configurations_tried: Count
     scored_runs_seen: Count
     external_data: Note
     external_compute: Note
-    earlier_entries: tuple[Name, ...] = Field(max_length=50)
+    earlier_entries: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{1,39}$")], ...] = Field(max_length=50)
 
 
 class Claim(_Strict):
@@ -129,8 +152,8 @@ class Submission(_Strict):
     title: Line
     authors: tuple[Line, ...] = Field(min_length=1, max_length=50)
     licences: Licences
-    paper: Address
-    code: Address
+    paper: Url
+    code: Url
     method: MethodEntry
     board: BoardEntry
     seeds: tuple[Seed, ...]
@@ -138,22 +161,44 @@ class Submission(_Strict):
     declared: Declared
     claim: dict[Literal["greedy", "sampled"], dict[Word, Claim]]
     rows_from: Name | Literal[""]
-    rows: tuple[Sha256, ...] = Field(max_length=400)
+    rows: tuple[Sha256, ...] = Field(max_length=MAX_ROWS)
     files: dict[Annotated[str, Field(max_length=220)], Sha256]
 
 
+class Machine(_Strict):
+    """The arithmetic of a run, as `bench.worker.keys.Numerics` describes it."""
+
+    device: Literal["cpu", "cuda"]
+    bf16: bool
+    torch: Word
+    transformers: Word
+    threads: int
+    capability: Word
+    engine: Word = "hf"
+
+
+class RunCost(Cost):
+    """A run's cost, finite and not negative."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    stages: float = Field(ge=0)
+    repair: float = Field(ge=0)
+    access: AccessRecord
+
+
 class RunEntry(_Strict):
-    """runs/ORDER-sSEED.json. checkpoints, rows: content hash of each model, and digest of its row of answers, by the row's name; logs:
+    """runs/SEQUENCE-sSEED.json. checkpoints, rows: content hash of each model, and digest of its row of answers, by the row's name; logs:
     sha256 of the training logs that led to it; scores: decoding -> row's name -> mean score of each domain in the order of the sequence."""
 
-    sequence: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    sequence: Sequence
     seed: Seed
     checkpoints: dict[Word, Sha256]
     rows: dict[Word, Sha256]
     logs: dict[Word, tuple[Sha256, ...]]
     scores: dict[Literal["greedy", "sampled"], dict[Word, tuple[Annotated[float, Field(ge=0, le=1)], ...]]]
-    cost: Cost
-    numerics: dict[Word, Annotated[str, Field(max_length=200)] | bool | int]
+    cost: RunCost
+    numerics: Machine
     versions: dict[Word, Word]
 
 

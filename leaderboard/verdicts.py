@@ -1,4 +1,4 @@
-"""What maintainers found about an entry, and only they write: `verified/NAME.json`, and `verified/NAME.zip` with the scores of a re-run."""
+"""Verdicts on entries, written only by maintainers: `verified/NAME.json`, and `verified/NAME.zip` with the scores of a re-run."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.errors import UserError
 from bench.results.archive import read_archive
 from bench.results.run import Run
+from leaderboard.files import read_json
 from leaderboard.plain import NAME
+from leaderboard.problems import RefusedError
 from leaderboard.submission import FILE
 
 FOLDER = Path(__file__).parent / "verified"
 Level = Literal["claimed", "run by the maintainers", "reproduced", "reproduced on fresh seeds and items", "disputed", "withdrawn"]
+OWN: Level = "run by the maintainers"
 MEANINGS: dict[Level, str] = {
-    "claimed": "verified, and not run by anybody else",
-    "run by the maintainers": "the maintainers' own runs of a method that comes with this package",
+    "claimed": "passes verification; not rerun by anyone else yet",
+    OWN: "the maintainers' own runs of a method that ships with this package",
     "reproduced": "a re-run on the same seeds is not significantly below the claim",
-    "reproduced on fresh seeds and items": "the same, on seeds and items drawn after the submission",
-    "disputed": "the claim is significantly above its re-run, also on five more seeds",
-    "withdrawn": "taken back by its authors",
+    "reproduced on fresh seeds and items": "a re-run on seeds and items drawn after the submission is not significantly below the claim",
+    "disputed": "the claim is significantly above its re-run, and again on five more seeds",
+    "withdrawn": "withdrawn by its authors",
 }
-RANKED: tuple[Level, ...] = ("run by the maintainers", "reproduced", "reproduced on fresh seeds and items")
-"""Levels at which an entry has a place."""
+RANKED: tuple[Level, ...] = (OWN, "reproduced", "reproduced on fresh seeds and items")
+"""Levels at which an entry is ranked."""
 
 
 class Verdict(BaseModel):
@@ -42,23 +45,27 @@ class Verdict(BaseModel):
 
 
 def digest(folder: Path) -> str:
-    """sha256 of a submission.json, which names all other files by theirs."""
-    return hashlib.sha256((folder / FILE).read_bytes()).hexdigest()
+    """sha256 of a submission.json, which names the data files by theirs."""
+    return hashlib.sha256(read_json(folder, FILE)).hexdigest()
 
 
-def level_of(folder: Path, verdicts: Path = FOLDER) -> tuple[Level, Verdict | None]:
-    """The level of a submission, and the verdict that it comes from: claimed where there is none, or where the submission was changed after
-    it. `UserError` for a verdict that cannot be read."""
+def verdict_on(folder: Path, verdicts: Path = FOLDER) -> Verdict | None:
+    """The verdict on a submission; None where there is none, or where the submission was changed after it. `UserError` for a verdict that
+    cannot be read or is on another name."""
     file = verdicts / f"{folder.name}.json"
     if not file.exists():
-        return "claimed", None
+        return None
     try:
         found = Verdict.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        raise UserError(f"{file}: {error.errors()[0]['msg']}") from error
-    if found.submission != digest(folder):
-        return "claimed", None
-    return found.level, found
+        flaw = error.errors()[0]
+        raise UserError(f"{file}: {'.'.join(map(str, flaw['loc']))}: {flaw['msg']}") from error
+    if found.name != folder.name:
+        raise UserError(f"{file}: name: is {found.name!r}, but must be that of the file")
+    try:
+        return found if found.submission == digest(folder) else None
+    except RefusedError:
+        return None
 
 
 def rerun_of(name: str, verdicts: Path = FOLDER) -> list[Run]:

@@ -168,6 +168,29 @@ def source_hash(file: Path, package: str, module: str = "a user's own") -> str:
     return _source_hash(_Source.of(file, module), package, module)
 
 
+def lone_source_hash(text: str, package: str) -> str:
+    """The `class_hash` of the classes in a user's file that needs no other file, from its text: no file of a user's is opened, and nothing
+    is imported. Modules that the package does not have are left out; SyntaxError and ValueError for text that is no Python."""
+    spec = importlib.util.find_spec(package)
+    folder = Path(spec.origin if spec is not None and spec.origin else "").parent
+    there = {package, *(f"{package}.{file.stem}" for file in folder.glob("*.py"))}
+    named = [name for name in _imports_of(ast.parse(text), package) if name in there]
+    modules = _closure(named, package)
+    parts = [text_hash(text, imports=True), *([modules_hash(*modules)] if modules else [])]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if modules else parts[0]
+
+
+def _imports_of(tree: ast.Module, package: str) -> list[str]:
+    """The names below a package that a user's source imports, and those that may be modules there."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and not node.level and node.module and _within(node.module, package):
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if _within(alias.name, package)]
+    return found
+
+
 def _source_hash(source: _Source, package: str, module: str) -> str:
     modules = _closure([name for text in source.texts for name in _imports(text, package, module)], package)
     parts = [*source.parts, *([modules_hash(*modules)] if modules else [])]

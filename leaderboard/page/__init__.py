@@ -59,9 +59,9 @@ def _drawn(ranking: Ranking, prefix: str) -> Drawn:
     defined = [entry for entry in reports if entry.metrics["greedy"][name].estimate is not None]
     retained = [entry for entry in reports if entry.metrics["greedy"]["retention"].estimate is not None]
     rows = [(entry.label, {d: entry.metrics[d][name] for d in DECODINGS}) for entry in reports]
-    marks = {"": 0.0, "all of it": 1.0}
+    marks, axis = {"": 0.0, "all of it": 1.0}, f"{name} (1 is all of it)"
     return Drawn(
-        figures.intervals(f"{prefix}-standing", name.capitalize(), name, rows, axis=f"{name} (1 = all)", marks=marks) if defined else "",
+        figures.intervals(f"{prefix}-standing", name.capitalize(), name, rows, axis=axis, marks=marks) if defined else "",
         tradeoffs.pareto(f"{prefix}-front", retained) if len(retained) > 1 else "",
     )
 

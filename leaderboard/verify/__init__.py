@@ -1,10 +1,10 @@
 """Checks a submission without trusting anything in it, and without torch: `verify` reports every problem that it finds.
 
-What can be counted again is counted again: every answer is scored by the suite's own verifiers, and every number follows from those scores.
-What arithmetic cannot see (answers of another model, seeds that were swapped, a method that reads test items) is left to re-runs;
-`RULES.md` lists it.
+What can be counted again is counted again: the suite's own verifiers score every answer, and every metric follows from those scores. What
+verification cannot see (answers of another model, seeds that were swapped, a method that reads test items) is left to re-runs; `RULES.md`
+lists it.
 """
 
-from leaderboard.verify.whole import SUBMISSIONS, Verified, names_in, verify, verify_all
+from leaderboard.verify.whole import SUBMISSIONS, Place, Verified, verify, verify_all
 
-__all__ = ["SUBMISSIONS", "Verified", "names_in", "verify", "verify_all"]
+__all__ = ["SUBMISSIONS", "Place", "Verified", "verify", "verify_all"]

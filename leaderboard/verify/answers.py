@@ -9,19 +9,24 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.results.archive import Table
 from bench.suite import Suite, load_suite
 from leaderboard.problems import Problem, RefusedError
 from leaderboard.rows import Cell, CellDigest, Written, cells_of, file_of, row_digest, unpack_cell
-from leaderboard.runs import Table
 from leaderboard.submission import FILE, Submission
 from tasks.task import Item, ScoreError, Task
+
+_SHOWN = 5
+"""Flaws of one file that are listed before it is given up."""
+_LONGEST_TOKEN = 64
+"""Characters."""
 
 
 def count_answers(folder: Path, submission: Submission, suite: Suite) -> tuple[dict[str, Table], list[Problem]]:
     """Digest -> scores of every row that the submission stores, and what is wrong with the files."""
     columns = submission.rows
     if len(set(columns)) < len(columns):
-        return {}, [Problem(FILE, "rows", "names a row twice")]
+        return {}, [Problem(FILE, "rows", "lists the same digest twice")]
     if not columns:
         return {}, []
     domains = suite.sequence(suite.orders(submission.board.sequence)[0])
@@ -42,7 +47,7 @@ def count_answers(folder: Path, submission: Submission, suite: Suite) -> tuple[d
         return {}, problems
     for column, digest in enumerate(columns):
         if row_digest(digests[column]) != digest:
-            problems.append(Problem(FILE, f"rows.{column}", "not the digest of the answers in this column of the files in answers/"))
+            problems.append(Problem(FILE, f"rows.{column}", f"does not match the answers in column {column + 1} of answers/: pack again"))
     return dict(zip(columns, tables, strict=True)), problems
 
 
@@ -58,13 +63,15 @@ def _count_cell(folder: Path, cell: Cell, columns: int, suite: Suite) -> tuple[n
         known: dict[Written, tuple[float, bool, bool]] = {}
         for column, answer in enumerate(answers):
             if answer not in known:
+                flaw = check_cut(answer, task, length)
+                if flaw:
+                    problems.append(Problem(file_of(cell), f"line {place + 1}, answer {column + 1}", flaw))
+                    if len(problems) >= _SHOWN:
+                        return values, [], problems
                 try:
                     known[answer] = _scored(task, item, answer)
                 except ScoreError as error:
                     raise RefusedError(file_of(cell), f"line {place + 1}", str(error)) from error
-                flaw = check_cut(answer, task, length)
-                if flaw and len(problems) < 5:
-                    problems.append(Problem(file_of(cell), f"line {place + 1}, answer {column + 1}", flaw))
             values[column, place] = known[answer]
             digests[column].add(answer)
     return values, [digest.hexdigest() for digest in digests], problems
@@ -86,19 +93,22 @@ TokenCounter = tuple[Callable[[str], int], bool]
 
 
 def check_cut(answer: Written, task: Task, length: TokenCounter) -> str:
-    """That an answer cannot have been cut at the token limit, or must have been, in words; empty where it fits.
+    """Why an answer cannot be complete, or cannot have been cut at the token limit, as it is marked; empty where it fits.
 
-    An answer that ends has room for its end token; one that was cut fills the limit. Where a text may be made of tokens in several ways,
-    the model may have used up to twice as many as the tokenizer would.
+    A complete answer leaves room for its end token; a cut one fills the limit. Where a text may be made of tokens in several ways, the
+    model may have used up to twice as many as the tokenizer would.
     """
     count, unique = length
-    if answer.ended and len(answer.text) < task.answer_tokens:
+    limit = task.answer_tokens
+    if len(answer.text) > _LONGEST_TOKEN * limit:
+        return f"has {len(answer.text):,} characters: more than {limit} tokens can have"
+    if answer.ended and len(answer.text) < limit:
         return ""  # a token is at least one character
-    tokens, limit = count(answer.text), task.answer_tokens
+    tokens = count(answer.text)
     if answer.ended and unique and tokens >= limit:
-        return f"ended after {tokens} tokens, and the limit is {limit} with the end token"
+        return f"is marked as complete, but its {tokens} tokens leave no room for the end token (limit {limit})"
     if not answer.ended and tokens < (limit if unique else math.ceil(limit / 2)):
-        return f"marked as cut after {tokens} tokens, and the limit is {limit}"
+        return f"is marked as cut, but has only {tokens} tokens (limit {limit})"
     return ""
 
 
@@ -114,13 +124,8 @@ def _token_counter(file: Path) -> TokenCounter:
     tokenizer = Tokenizer.from_file(str(file))
     unique = type(tokenizer.model).__name__ == "WordLevel"
 
-    @lru_cache(1 << 16)
+    @lru_cache(1 << 14)
     def count(text: str) -> int:
         return len(tokenizer.encode(text, add_special_tokens=False).ids)
 
     return count, unique
-
-
-def means(table: Table, domains: tuple[str, ...], decoding: str) -> list[float]:
-    """The mean score of each domain."""
-    return [float(table[domain, decoding][:, 0].mean()) for domain in domains]  # type: ignore[index]

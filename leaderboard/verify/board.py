@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from bench.costs import over_limit
+from bench.costs import TRACK_LIMITS, over_limit
 from bench.errors import UserError
 from bench.suite import DECODINGS, Suite, load_suite, suite_names
-from leaderboard.limits import SEEDS
+from leaderboard.code import Facts
+from leaderboard.limits import MAX_TOTAL_COST, SEEDS
 from leaderboard.problems import Problem
 from leaderboard.runs import file_of, rows_in
 from leaderboard.submission import FILE, RunEntry, Submission
 
 RunKey = tuple[str, int]
 """Sequence and seed."""
+BASE = "baseline-0-base"
+"""The name of the base's row."""
 
 
 def check_board(submission: Submission) -> tuple[Suite | None, list[Problem]]:
@@ -23,11 +26,14 @@ def check_board(submission: Submission) -> tuple[Suite | None, list[Problem]]:
     if board.suite not in suite_names():
         return None, [Problem(FILE, "board.suite", f"this package has no suite {board.suite!r}; it has {', '.join(suite_names())}")]
     suite = load_suite(board.suite)
-    if suite.base is None:
-        return None, [Problem(FILE, "board.suite", f"suite {suite.name} has no base of its own, so its runs cannot be ranked here")]
+    if suite.base is None or suite.prompting.chat == "thinking":
+        return None, [
+            Problem(FILE, "board.suite", f"suite {suite.name} does not ship with a base model that answers at once: no leaderboard")
+        ]
     problems = []
     if board.fingerprint != suite.fingerprint():
-        problems.append(Problem(FILE, "board.fingerprint", f"not that of {suite.id}, the version of the suite in this package"))
+        reason = f"the runs used another version of the suite than this package ({suite.id}): run them again with this version"
+        problems.append(Problem(FILE, "board.fingerprint", reason))
     if board.base != suite.base.content:
         problems.append(Problem(FILE, "board.base", f"not the content hash of the base of {suite.id}"))
     if submission.seeds not in SEEDS:
@@ -45,67 +51,88 @@ def expected_runs(submission: Submission, suite: Suite) -> list[RunKey]:
     return list(product(suite.orders(submission.board.sequence), submission.seeds))
 
 
-def check_runs(submission: Submission, suite: Suite, runs: Mapping[RunKey, RunEntry], sizes: Mapping[str, int]) -> Iterator[Problem]:
+def check_runs(submission: Submission, suite: Suite, facts: Facts | None, runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
     """What can be seen without the answers."""
-    expected = {file_of(*key) for key in expected_runs(submission, suite)}
-    for path in sorted(path for path in sizes if path.startswith("runs/") and path not in expected):
-        yield Problem(path, "", "a run that is none of this entry's orders and seeds")
     for key, run in runs.items():
         yield from _check_run(submission, suite, key, run)
+        if facts is not None and set(run.rows) == set(run.checkpoints):
+            yield from _check_logs(submission, facts, key, run)
     yield from _check_distinct(runs)
     total = [run.cost.total for run in runs.values()]
-    over = over_limit(submission.method.track, sum(total) / len(total)) if total and not submission.method.control else ""
-    if over:
+    track = submission.method.track
+    if total and not submission.method.control and over_limit(track, sum(total) / len(total)):
+        limit = TRACK_LIMITS[track]
+        mean = 100 * sum(total) / len(total)
         yield Problem(
-            FILE, "method.track", f"{submission.method.track}: the runs cost {100 * sum(total) / len(total):.1f} % in all, {over}"
+            FILE, "method.track", f"mean total cost is {mean:.1f} % of the baseline run; the limit of track {track} is {100 * limit:.0f} %"
         )
 
 
 def _check_run(submission: Submission, suite: Suite, key: RunKey, run: RunEntry) -> Iterator[Problem]:
     path, method = file_of(*key), submission.method
     if (run.sequence, run.seed) != key:
-        yield Problem(path, "sequence, seed", f"{run.sequence} and {run.seed}: not those of the file's name")
+        yield Problem(path, "sequence, seed", f"{run.sequence} and {run.seed} do not match the file's name")
         return
     sequence = suite.sequence(run.sequence)
     names = {row.name for row in rows_in(submission, sequence).distinct()}
-    for field, there in (
-        ("checkpoints", run.checkpoints),
-        ("rows", run.rows),
-        *((f"scores.{d}", run.scores.get(d, {})) for d in DECODINGS),
-    ):
-        if set(there) != names:
-            wrong = sorted(set(there) ^ names)[0]
-            yield Problem(path, f"{field}.{wrong}", "missing" if wrong in names else "no row of this run")
+    scores = {f"scores.{decoding}": run.scores.get(decoding, {}) for decoding in DECODINGS}
+    for field, there in {"checkpoints": run.checkpoints, "rows": run.rows, **scores}.items():
+        for name in sorted(set(there) ^ names):
+            yield Problem(path, f"{field}.{name}", "missing" if name in names else "this run has no such row")
     for decoding, by_row in run.scores.items():
-        for name, scores in by_row.items():
-            if len(scores) != len(sequence):
-                yield Problem(path, f"scores.{decoding}.{name}", f"{len(scores)} numbers for {len(sequence)} domains")
+        for name, numbers in by_row.items():
+            if len(numbers) != len(sequence):
+                yield Problem(path, f"scores.{decoding}.{name}", f"has {len(numbers)} numbers for {len(sequence)} domains")
     for name in sorted(set(run.logs) - names):
-        yield Problem(path, f"logs.{name}", "no row of this run")
-    if run.checkpoints.get("baseline-0-base") != submission.board.base:
-        yield Problem(path, "checkpoints.baseline-0-base", "not the base of the suite")
-    if run.numerics.get("device") != submission.board.device:
-        yield Problem(path, "numerics.device", f"{run.numerics.get('device')!r}, and the board's is {submission.board.device!r}")
-    if not method.own_stages and run.cost.stages != 1:
-        yield Problem(path, "cost.stages", f"{run.cost.stages}: stages that are those of the baseline run cost 1")
-    if min(run.cost.stages, run.cost.repair) < 0:
-        yield Problem(path, "cost", "below 0")
-    others = set(run.cost.access.prompts) | set(run.cost.access.experts) | set(run.cost.access.checkpoints) - {"base"}
-    for domain in sorted(others - set(sequence)):
-        yield Problem(path, "cost.access", f"{domain!r} is no domain of the sequence")
+        yield Problem(path, f"logs.{name}", "this run has no such row")
+    if run.checkpoints.get(BASE) != submission.board.base:
+        yield Problem(path, f"checkpoints.{BASE}", "not the base of the suite")
+    if run.numerics.device != submission.board.device:
+        yield Problem(path, "numerics.device", f"is {run.numerics.device!r}, but the board's device is {submission.board.device!r}")
+    yield from _check_cost(path, method.own_stages, run, sequence)
+
+
+def _check_cost(path: str, own_stages: bool, run: RunEntry, sequence: tuple[str, ...]) -> Iterator[Problem]:
+    cost, access = run.cost, run.cost.access
+    if not own_stages and cost.stages != 1:
+        yield Problem(path, "cost.stages", f"is {cost.stages}, but must be 1: the method does not change the stages")
+    if cost.total > MAX_TOTAL_COST:
+        yield Problem(path, "cost", f"{cost.total:.4g} times the baseline run: the limit is {MAX_TOTAL_COST:.0f}")
+    for domain in sorted({*access.prompts, *access.experts, *access.checkpoints} - {*sequence, "base"}):
+        yield Problem(path, "cost.access", f"{domain!r} is not a domain of the sequence")
+    for domain, count in access.prompts.items():
+        if not 0 <= count <= 10_000_000:
+            yield Problem(path, f"cost.access.prompts.{domain}", f"{count}: must be from 0 to 10,000,000")
+
+
+def _check_logs(submission: Submission, facts: Facts, key: RunKey, run: RunEntry) -> Iterator[Problem]:
+    """Every row that a method trained has a log: it bounds the cost from below."""
+    own = [name for name in run.rows if name.startswith("method-") and submission.method.own_stages and name != BASE]
+    if facts.trains and facts.repairs and not facts.own_stages:
+        own.append("repaired")
+    for name in own:
+        if name in run.rows and not run.logs.get(name):
+            yield Problem(file_of(*key), f"logs.{name}", "missing: the method trains this model")
 
 
 def _check_distinct(runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
-    """Runs of different seeds have different models, and answer differently; runs of one seed are of one machine."""
-    seen: dict[tuple[str, str], RunKey] = {}
+    """Runs of different seeds have different models, logs and answers; one model has one row; runs of one seed are of one machine."""
+    seen: dict[tuple[str, object], RunKey] = {}
     machines: dict[int, RunKey] = {}
+    answers: dict[str, str] = {}
     for key, run in runs.items():
-        path = file_of(*key)
-        for field, values in (("checkpoints", run.checkpoints), ("rows", run.rows)):
+        path, base = file_of(*key), run.checkpoints.get(BASE)
+        trained = {name: content for name, content in run.checkpoints.items() if content != base}
+        rows = {name: run.rows[name] for name in trained if name in run.rows}
+        for field, values in (("checkpoints", trained), ("rows", rows), ("logs", {name: logs for name, logs in run.logs.items() if logs})):
             for name, value in values.items():
                 other = seen.setdefault((field, value), key)
-                if name != "baseline-0-base" and other[1] != key[1]:
-                    yield Problem(path, f"{field}.{name}", f"the same as in {file_of(*other)}: a run of another seed has other models")
+                if other[1] != key[1]:
+                    reason = f"identical to {file_of(*other)}, which has another seed: different seeds give different models"
+                    yield Problem(path, f"{field}.{name}", reason)
+        for name, content in run.checkpoints.items():
+            if name in run.rows and answers.setdefault(content, run.rows[name]) != run.rows[name]:
+                yield Problem(path, f"rows.{name}", "the same checkpoint has other answers in this submission")
         first = machines.setdefault(run.seed, key)
         if run.numerics != runs[first].numerics:
-            yield Problem(path, "numerics", f"not those of {file_of(*first)}: all orders of a seed must run on one type of machine")
+            yield Problem(path, "numerics", f"differs from {file_of(*first)}: all orders of a seed must run on one type of machine")

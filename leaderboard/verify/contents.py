@@ -1,59 +1,75 @@
-"""What lies in a submission's folder: the files that submission.json names, each as it was packed, and no others."""
+"""What lies in a submission's folder: exactly the files that its board and method call for, each as it was packed."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from bench.suite import Suite
-from leaderboard.files import file_digest, read_json
-from leaderboard.limits import MAX_BYTES, MAX_BYTES_DESIGN
+from leaderboard.files import file_digest, read_bytes, read_json
+from leaderboard.limits import MAX_BYTES, MAX_BYTES_DESIGN, MAX_README
 from leaderboard.problems import Problem, RefusedError
+from leaderboard.rows import cells_of
+from leaderboard.rows import file_of as cell_file
+from leaderboard.runs import file_of
 from leaderboard.submission import FILE, LOGS, METHOD_FILE, PLACEHOLDER, README, Submission
 
-_KNOWN = re.compile(
-    rf"{re.escape(METHOD_FILE)}|{re.escape(LOGS)}|runs/[a-z0-9_-]+-s[0-9]+\.json|answers/[a-z_]+\.(greedy|sampled)\.jsonl\.xz"
-)
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_model(folder: Path, path: str, kind: type[Model]) -> tuple[Model | None, list[Problem]]:
     """A JSON file as a type, or all that is wrong with it."""
     try:
-        read_json(folder, path)
-        return kind.model_validate_json((folder / path).read_bytes(), strict=True), []
+        return kind.model_validate_json(read_json(folder, path), strict=True), []
     except RefusedError as refused:
         return None, [refused.problem]
-    except OSError as error:
-        return None, [Problem(path, "", "missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}")]
     except ValidationError as error:
         flaws = error.errors(include_url=False, include_input=False)
-        inner = {flaw["loc"][: len(flaw["loc"]) - 1] for flaw in flaws if len(flaw["loc"]) > 1}
+        inner = {flaw["loc"][:-1] for flaw in flaws if len(flaw["loc"]) > 1}
         flaws = [flaw for flaw in flaws if flaw["loc"] not in inner]  # a list without its bad items is not too short as well
         return None, [Problem(path, ".".join(map(str, flaw["loc"])), flaw["msg"].removeprefix("Value error, ")) for flaw in flaws]
 
 
-def check_files(folder: Path, submission: Submission, sizes: Mapping[str, int]) -> Iterator[Problem]:
+def expected_files(submission: Submission, runs: Iterable[tuple[str, int]], domains: Iterable[str]) -> set[str]:
+    """The paths that `files` names. Logs are there where any were written."""
+    found = {file_of(*key) for key in runs}
+    found |= {cell_file(cell) for cell in cells_of(domains)} if submission.rows else set()
+    found |= set() if submission.method.from_package else {METHOD_FILE}
+    return found | ({LOGS} if LOGS in submission.files else set())
+
+
+def check_files(folder: Path, submission: Submission, sizes: Mapping[str, int], expected: set[str]) -> Iterator[Problem]:
     """sizes: the plain files that are there."""
-    for path in sorted({README, *submission.files} - set(sizes)):
+    for path in sorted((expected | {README}) - set(sizes)):
         yield Problem(path, "", "missing")
-    if README in sizes and PLACEHOLDER in (folder / README).read_text(encoding="utf-8", errors="replace"):
-        yield Problem(README, "", f"still has a placeholder ({PLACEHOLDER}): fill it in")
-    for path in sorted(set(sizes) - {FILE, README}):
-        if not _KNOWN.fullmatch(path):
-            yield Problem(path, "", "no file of a submission: remove it")
-        elif path not in submission.files:
-            yield Problem(path, "", f"not named in {FILE}: files")
-        else:
-            try:
-                if file_digest(folder, path) != submission.files[path]:
-                    yield Problem(path, "", f"not the file that was packed: its sha256 differs from {FILE}: files")
-            except RefusedError as refused:
-                yield refused.problem
+    for path in sorted(set(submission.files) - expected):
+        yield Problem(FILE, "files", f"lists {path}, which is no file of this submission")
+    for path in sorted(set(sizes) - expected - {FILE, README}):
+        yield Problem(path, "", "not part of this submission: remove it")
+    for path in sorted(set(sizes) & expected):
+        if path not in submission.files:
+            yield Problem(path, "", f"not listed in `files` of {FILE}")
+            continue
+        try:
+            if file_digest(folder, path) != submission.files[path]:
+                yield Problem(path, "", f"changed since packing (its sha256 is not the one in {FILE}): restore it or pack again")
+        except RefusedError as refused:
+            yield refused.problem
+    if README in sizes:
+        yield from _check_readme(folder)
+
+
+def _check_readme(folder: Path) -> Iterator[Problem]:
+    try:
+        text = read_bytes(folder, README, MAX_README, "a README").decode("utf-8", errors="replace")
+    except RefusedError as refused:
+        yield refused.problem
+        return
+    if PLACEHOLDER in text:
+        yield Problem(README, "", f"still has a placeholder ({PLACEHOLDER}): replace it")
 
 
 def check_size(submission: Submission, suite: Suite, sizes: Mapping[str, int]) -> Iterator[Problem]:
@@ -61,4 +77,4 @@ def check_size(submission: Submission, suite: Suite, sizes: Mapping[str, int]) -
     most = MAX_BYTES_DESIGN if submission.board.sequence in suite.designs else MAX_BYTES
     most *= max(1, len(submission.seeds) // 5)
     if sum(sizes.values()) > most:
-        yield Problem(".", "", f"{sum(sizes.values()):,} bytes: the rules allow {most:,}")
+        yield Problem(".", "", f"the folder has {sum(sizes.values()):,} bytes; the limit is {most:,}")

@@ -1,8 +1,8 @@
-"""Whether a method can have cost as little as its runs say: the logs of its trainings give a lower bound.
+"""Whether a method can have cost as little as its runs state: the logs of its trainings give a lower bound.
 
-A log has a line a step: the mean number of tokens of the answers, and the share of groups whose answers had different rewards. Both are
-fractions whose denominators give away how many answers and prompts a step had. Sampling them takes 2 N FLOPs a token (N parameters), and
-each answer of a group with different rewards is trained on, at 6 N for at least its last token.
+Every step of a training samples the suite's number of prompts and of answers to each. A log's line gives the mean number of tokens of those
+answers and the share of prompts whose answers had different rewards. Sampling takes 2 N FLOPs a token (N parameters). The answers to such
+prompts are trained on, which takes 6 N for at least their last token.
 """
 
 from __future__ import annotations
@@ -11,51 +11,70 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.suite import Suite
 from leaderboard.files import strict_json, unpacked_lines
+from leaderboard.limits import MAX_LOG_LINES
 from leaderboard.problems import Problem, RefusedError
 from leaderboard.runs import file_of
 from leaderboard.submission import LOGS, RunEntry, Submission
 from leaderboard.verify.board import RunKey
 
-_MOST = 1 << 17
-"""Answers of a step that a denominator is looked for up to."""
+Log = Sequence[Mapping[str, Any]]
+"""A line for each step."""
 
 
-def read_logs(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """sha256 of a log -> its lines. `RefusedError` where the file is damaged or a log is not the one of its hash."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    if not (folder / LOGS).is_file():
-        return found
+def read_logs(folder: Path) -> dict[str, Log]:
+    """sha256 of a log -> its lines. `RefusedError` where the file is damaged, or a log does not match its hash or is no training log."""
+    found: dict[str, Log] = {}
+    total = 0
     for number, line in enumerate(unpacked_lines(folder, LOGS), start=1):
+        where = f"line {number}"
         try:
-            digest, text = strict_json(line)
-            lines = [strict_json(each.encode()) for each in text.splitlines()]
+            digest, text = strict_json(line, deep=False)
+            lines = text.splitlines()
+            total += len(lines)
+            if total > MAX_LOG_LINES:
+                raise RefusedError(LOGS, where, f"the logs have more than {MAX_LOG_LINES:,} lines, the limit")
+            steps = [strict_json(each.encode()) for each in lines]
         except (ValueError, TypeError, AttributeError) as error:
-            raise RefusedError(LOGS, f"line {number}", f"not a log with its sha256: {error}") from error
+            raise RefusedError(LOGS, where, f"must be a sha256 and a log: {error}") from error
         if hashlib.sha256(text.encode()).hexdigest() != digest:
-            raise RefusedError(LOGS, f"line {number}", "not the log of its sha256")
-        if not all(isinstance(each, dict) for each in lines):
-            raise RefusedError(LOGS, f"line {number}", "not a log: it has a line that is no object")
-        found[digest] = lines
+            raise RefusedError(LOGS, where, "the log does not match its sha256")
+        flaw = _flaw(steps)
+        if flaw:
+            raise RefusedError(LOGS, where, flaw)
+        found[digest] = steps
     return found
 
 
+def _flaw(steps: Sequence[Any]) -> str:
+    """What makes lines no training log, in words; empty where nothing does."""
+    for place, line in enumerate(steps, start=1):
+        if not isinstance(line, dict) or not isinstance(line.get("reward"), dict) or not line["reward"]:
+            return f"step {place}: must be an object with the rewards by domain"
+        if line.get("step") != place:
+            return f"step {place}: is step {line.get('step')!r} in the log"
+        for name, least, most in (("tokens", 0, math.inf), ("groups_with_spread", 0, 1)):
+            value = line.get(name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
+                return f"step {place}: {name} is {value!r}"
+    return "" if steps else "has no steps"
+
+
 def check_costs(folder: Path, submission: Submission, suite: Suite, runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
-    """Costs and access below what the logs show, logs that are missing or that no run names."""
+    """Costs and access below what the logs show, logs that are missing or that no run uses."""
     try:
-        logs = read_logs(folder)
+        logs = read_logs(folder) if LOGS in submission.files else {}
     except RefusedError as refused:
         yield refused.problem
         return
     named = {digest for run in runs.values() for digests in run.logs.values() for digest in digests}
     for digest in sorted(set(logs) - named):
-        yield Problem(LOGS, digest[:12], "a log that no run names")
+        yield Problem(LOGS, digest[:12], "no run uses this log: remove it")
     size = parameters(suite)
     for key, run in runs.items():
         path, sequence = file_of(*key), suite.sequence(run.sequence)
@@ -65,55 +84,38 @@ def check_costs(folder: Path, submission: Submission, suite: Suite, runs: Mappin
         if missing:
             continue
         own = {digest for name, digests in run.logs.items() if not name.startswith("baseline-") for digest in digests}
-        least = sum(flops(logs[digest], size) for digest in own) / suite.sequence_flops(sequence)
+        least = sum(flops(logs[digest], suite, size) for digest in own) / suite.sequence_flops(sequence)
         spent = run.cost.repair + (run.cost.stages if submission.method.own_stages else 0.0)
         if spent < least:
-            yield Problem(path, "cost", f"{spent:.4f} of the baseline run, and the method's logs alone show {least:.4f}")
-        for domain, count in prompts(logs[digest] for digest in run.logs.get("repaired", ())).items():
-            if run.cost.access.prompts.get(domain, 0) < count:
-                had = run.cost.access.prompts.get(domain, 0)
-                yield Problem(path, f"cost.access.prompts.{domain}", f"{had}, and the repair's logs show at least {count}")
+            reason = f"states {spent:.10g} of the baseline run, but the training logs imply at least {least:.10g}"
+            yield Problem(path, "cost", reason)
+        for domain, count in _prompts(run, logs, suite).items():
+            had = run.cost.access.prompts.get(domain, 0)
+            if had < count:
+                yield Problem(path, f"cost.access.prompts.{domain}", f"states {had}, but the training logs imply at least {count}")
 
 
-def flops(log: Sequence[Mapping[str, Any]], size: int) -> float:
+def flops(log: Log, suite: Suite, size: int) -> float:
     """The least FLOPs behind a log. size: parameters of the model."""
-    answers = _common([_number(line, name) for line in log for name in ("tokens", "unparsed")])
-    total = 0.0
-    for line in log:
-        tokens, spread = _number(line, "tokens"), _number(line, "groups_with_spread")
-        total += 2 * size * answers * max(tokens - 1, 0) + 6 * size * answers * min(max(spread, 0), 1)
-    return total
+    answers = suite.grpo.prompts * suite.grpo.group
+    return sum(2 * size * answers * max(line["tokens"] - 1, 0) + 6 * size * answers * line["groups_with_spread"] for line in log)
 
 
-def prompts(logs: Iterator[Sequence[Mapping[str, Any]]] | Sequence[Any]) -> dict[str, int]:
-    """Domain -> the least number of its prompts that trainings used: those of one step, where it was on that domain alone."""
+def _prompts(run: RunEntry, logs: Mapping[str, Log], suite: Suite) -> dict[str, int]:
+    """Domain -> the least number of its prompts that the method's trainings used, a stage's own domain apart."""
     found: dict[str, int] = {}
-    for log in logs:
-        domains = sorted({domain for line in log for domain in _rewards(line)})
-        count = _common([_number(line, "groups_with_spread") for line in log]) if len(domains) == 1 else 1
-        for domain in domains:
-            found[domain] = max(found.get(domain, 0), count)
+    for name, digests in run.logs.items():
+        stage = name.rpartition("-")[2] if name.startswith("method-") else ""
+        for digest in digests:
+            domains = sorted({domain for line in logs[digest] for domain in line["reward"]})
+            count = suite.grpo.prompts * len(logs[digest]) if len(domains) == 1 else 1
+            for domain in _without(domains, stage):
+                found[domain] = max(found.get(domain, 0), count)
     return found
 
 
-def _rewards(line: Mapping[str, Any]) -> Mapping[str, Any]:
-    rewards = line.get("reward")
-    return rewards if isinstance(rewards, dict) else {}
-
-
-def _number(line: Mapping[str, Any], name: str) -> float:
-    value = line.get(name, 0)
-    return float(value) if isinstance(value, int | float) and abs(value) < 1e12 else 0.0
-
-
-def _common(shares: Sequence[float]) -> int:
-    """The smallest count of which all are shares."""
-    found = 1
-    for share in shares:
-        found = math.lcm(found, Fraction(share).limit_denominator(_MOST).denominator)
-        if found > _MOST:
-            return 1  # not shares of one count: nothing can be said
-    return found
+def _without(domains: Iterable[str], stage: str) -> list[str]:
+    return [domain for domain in domains if domain != stage]
 
 
 def parameters(suite: Suite) -> int:

@@ -6,18 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.results.archive import Table
 from bench.suite import Suite
-from leaderboard.code import check_code
+from leaderboard import verdicts as judged
+from leaderboard.code import Facts, check_code
 from leaderboard.files import listing
 from leaderboard.problems import Problem
-from leaderboard.runs import SubmittedRun, Table, file_of, submitted_run
+from leaderboard.runs import SubmittedRun, file_of, submitted_run
 from leaderboard.submission import FILE, RunEntry, Submission
 from leaderboard.verify.answers import count_answers
 from leaderboard.verify.board import RunKey, check_board, check_runs, expected_runs
 from leaderboard.verify.claims import check_claim, check_scores
-from leaderboard.verify.contents import check_files, check_size, read_model
+from leaderboard.verify.contents import check_files, check_size, expected_files, read_model
 from leaderboard.verify.costs import check_costs
-from leaderboard.verify.reference import check_against_reference, check_likeness, check_same_models
+from leaderboard.verify.reference import check_against_reference, check_likeness, check_same_models, check_seeds
 
 SUBMISSIONS = Path(__file__).parents[1] / "submissions"
 
@@ -45,32 +47,43 @@ class Verified:
         return tuple(problem for problem in self.problems if problem.warning)
 
 
-def names_in(folder: Path) -> list[str]:
-    """Names of the submissions in a folder."""
-    return sorted(file.parent.name for file in folder.glob(f"*/{FILE}"))
+@dataclass(frozen=True)
+class Place:
+    """Where submissions are compared: the folder of the others, and that of the maintainers' verdicts, which nobody else writes."""
+
+    submissions: Path = SUBMISSIONS
+    verdicts: Path = judged.FOLDER
+
+    def names(self) -> list[str]:
+        """Names of the submissions."""
+        return sorted(file.parent.name for file in self.submissions.glob(f"*/{FILE}"))
+
+    def is_ours(self, name: str) -> bool:
+        """Whether a submission is the maintainers' own: only such entries are references, and only their rows may be used by others."""
+        verdict = judged.verdict_on(self.submissions / name, self.verdicts) if (self.submissions / name).is_dir() else None
+        return verdict is not None and verdict.level == judged.OWN
 
 
-def verify(folder: Path, others: Path = SUBMISSIONS) -> Verified:
-    """Every problem of a submission. others: the folder of the submissions that it is compared with, and whose rows it may use."""
-    return _Verification(Path(folder), Path(others)).run()
+def verify(folder: Path, place: Place | None = None) -> Verified:
+    """Every problem of a submission, as far as it can be read."""
+    return _Verification(Path(folder), place or Place(), {}).run()
 
 
-def verify_all(folder: Path, names: Iterable[str]) -> dict[str, Verified]:
-    """Several submissions in one folder, by name; what several of them use is verified once."""
-    known: dict[str, Verified] = {}
+def verify_all(names: Iterable[str], place: Place | None = None) -> dict[str, Verified]:
+    """Several submissions of a place, by name; what several of them use is verified once."""
+    place, known = place or Place(), {}
     for name in names:
         if name not in known:
-            known[name] = _Verification(folder / name, folder, known).run()
+            known[name] = _Verification(place.submissions / name, place, known).run()
     return known
 
 
 class _Verification:
-    """One submission, and the others that were verified on the way, so that each is only once."""
+    """One submission. known: those that were verified on the way, so that each is only once."""
 
-    def __init__(self, folder: Path, others: Path, within: dict[str, Verified] | None = None) -> None:
-        self.folder, self.others = folder, others
+    def __init__(self, folder: Path, place: Place, known: dict[str, Verified]) -> None:
+        self.folder, self.place, self.known = folder, place, known
         self.problems: list[Problem] = []
-        self.known: dict[str, Verified] = {} if within is None else within
 
     @property
     def refused(self) -> bool:
@@ -78,7 +91,7 @@ class _Verification:
 
     def run(self) -> Verified:
         if self.folder.is_symlink() or not self.folder.is_dir():
-            return Verified(self.folder, (Problem(str(self.folder), "", "no folder of a submission is there"),))
+            return Verified(self.folder, (Problem(".", "", "no such folder"),))
         sizes, problems = listing(self.folder)
         self.problems += problems
         if FILE not in sizes:
@@ -88,90 +101,113 @@ class _Verification:
         if submission is None:
             return self._ended()
         if submission.name != self.folder.resolve().name:
-            self.problems.append(Problem(FILE, "name", f"{submission.name!r}: not the name of its folder"))
-        self.problems += check_files(self.folder, submission, sizes)
-        self.problems += check_code(self.folder, submission.method)
+            self.problems.append(Problem(FILE, "name", f"{submission.name!r} must equal the folder's name"))
         suite, problems = check_board(submission)
         self.problems += problems
         if suite is None:
             return self._ended(submission=submission)
         self.problems += check_size(submission, suite, sizes)
-        entries = self._entries(submission, suite)
-        self.problems += check_runs(submission, suite, entries, sizes)
         if self.refused:
             return self._ended(submission=submission, suite=suite)
-        return self._with_answers(submission, suite, entries)
+        return self._with_files(submission, suite, sizes)
 
     def _ended(self, *more: Problem, submission: Submission | None = None, suite: Suite | None = None) -> Verified:
         return Verified(self.folder, (*self.problems, *more), submission, suite)
 
-    def _entries(self, submission: Submission, suite: Suite) -> dict[RunKey, RunEntry]:
-        found = {}
-        for key in expected_runs(submission, suite):
-            entry, problems = read_model(self.folder, file_of(*key), RunEntry)
+    def _with_files(self, submission: Submission, suite: Suite, sizes: Mapping[str, int]) -> Verified:
+        keys = expected_runs(submission, suite)
+        domains = suite.sequence(keys[0][0])
+        self.problems += check_files(self.folder, submission, sizes, expected_files(submission, keys, domains))
+        facts: Facts | None = None
+        if submission.method.from_package or "method.py" in sizes:
+            facts, problems = check_code(self.folder, submission.method)
+            self.problems += problems
+        entries: dict[RunKey, RunEntry] = {}
+        for key in keys:
+            entry, problems = read_model(self.folder, file_of(*key), RunEntry) if file_of(*key) in sizes else (None, [])
             self.problems += problems
             if entry is not None:
-                found[key] = entry
-        return found
+                entries[key] = entry
+        self.problems += check_runs(submission, suite, facts, entries)
+        if self.refused:
+            return self._ended(submission=submission, suite=suite)
+        return self._with_answers(submission, suite, entries)
 
     def _with_answers(self, submission: Submission, suite: Suite, entries: Mapping[RunKey, RunEntry]) -> Verified:
-        tables, problems = count_answers(self.folder, submission, suite)
+        own, problems = count_answers(self.folder, submission, suite)
         self.problems += problems
-        own = dict(tables)
-        if submission.rows_from:
-            tables = {**self._borrowed(submission), **tables}
-        for key, entry in entries.items():
-            for name, digest in entry.rows.items():
-                if digest not in tables and not self.refused:
-                    self.problems.append(Problem(file_of(*key), f"rows.{name}", "no row of answers has this digest"))
-        unused = set(own) - {digest for entry in entries.values() for digest in entry.rows.values()}
-        if unused:
-            self.problems.append(Problem(FILE, f"rows.{submission.rows.index(min(unused))}", "a row of answers that no run names"))
+        borrowed = self._borrowed(submission) if submission.rows_from else {}
+        tables = {**borrowed, **own}
+        named = {digest for entry in entries.values() for digest in entry.rows.values()}
+        if not self.refused:
+            for key, entry in entries.items():
+                for name, digest in entry.rows.items():
+                    if digest not in tables:
+                        self.problems.append(Problem(file_of(*key), f"rows.{name}", "no stored answers have this digest"))
+            for digest in sorted(set(own) - named):
+                self.problems.append(Problem(FILE, f"rows.{submission.rows.index(digest)}", "no run uses this row of answers: remove it"))
         if self.refused:
             return self._ended(submission=submission, suite=suite)
         runs = tuple(submitted_run(self.folder, submission, entry, suite, tables) for entry in entries.values())
         self.problems += check_scores(entries, runs)
         self.problems += check_claim(submission, runs)
         self.problems += check_costs(self.folder, submission, suite, entries)
-        reference = self._reference(submission)
-        if not (submission.method.reference == "none" and not submission.rows_from):
-            self.problems += check_against_reference(submission, runs, reference)
-        self.problems += check_same_models(submission, entries, self.others, reference.folder.name if reference is not None else "")
-        self.problems += check_likeness(self.folder, submission, self.others)
+        self.problems += check_seeds(runs)
+        self._compare(submission, entries, runs)
         return Verified(self.folder, tuple(self.problems), submission, suite, runs, own)
 
+    def _compare(self, submission: Submission, entries: Mapping[RunKey, RunEntry], runs: tuple[SubmittedRun, ...]) -> None:
+        """With the reference, unless it is one itself, and with all others."""
+        if self._is_reference(submission):
+            return
+        reference = self._reference(submission)
+        if reference is None:
+            reason = "this board has no reference entry yet, so base and baseline run were not compared; you need not do anything"
+            self.problems.append(Problem(FILE, "board", reason, warning=True))
+        else:
+            self.problems += check_against_reference(runs, reference.runs)
+        name = reference.folder.name if reference is not None else ""
+        self.problems += check_same_models(submission, entries, self.place.submissions, name)
+        self.problems += check_likeness(self.folder, submission, self.place.submissions)
+
     def _borrowed(self, submission: Submission) -> Mapping[str, Table]:
-        """The rows of the submission that this one names."""
-        other = self._other(submission.rows_from)
-        reason = ""
-        if other is None or other.submission is None:
-            reason = "there is no such submission"
-        elif other.submission.rows_from:
-            reason = "uses rows of another submission itself"
-        elif other.submission.board.fingerprint != submission.board.fingerprint:
-            reason = "is on another suite"
-        elif other.refusals:
-            reason = f"is refused itself ({other.refusals[0]})"
+        """The rows of the maintainers' entry that this submission names."""
+        name, reason = submission.rows_from, ""
+        if name == submission.name or not self.place.is_ours(name):
+            reason = "not an entry that the maintainers ran: store the rows yourself"
+        else:
+            parsed, _ = read_model(self.place.submissions / name, FILE, Submission)
+            if parsed is None or parsed.rows_from:
+                reason = "takes rows from another entry itself: name one that stores its own"
+            elif parsed.board.fingerprint != submission.board.fingerprint:
+                reason = "uses another suite or another version of it"
+            elif self._other(name).refusals:
+                reason = f"is refused itself ({self._other(name).refusals[0]})"
         if reason:
-            self.problems.append(Problem(FILE, "rows_from", f"{submission.rows_from}: {reason}"))
+            self.problems.append(Problem(FILE, "rows_from", f"{name}: {reason}"))
             return {}
-        assert other is not None
-        return other.tables
+        return self._other(name).tables
+
+    def _is_reference(self, submission: Submission) -> bool:
+        """Whether this is the maintainers' baseline run, with rows of its own."""
+        ours = submission.method.reference == "none" and not submission.rows_from
+        here = self.folder.resolve().parent == self.place.submissions.resolve()
+        return ours and here and self.place.is_ours(submission.name)
 
     def _reference(self, submission: Submission) -> Verified | None:
-        """The entry of the baseline run on the same board."""
-        for name in names_in(self.others):
-            other, _ = read_model(self.others / name, FILE, Submission)
-            same = other is not None and other.method.reference == "none" and not other.rows_from and other.name != submission.name
-            if same and other is not None and (other.board.fingerprint, other.board.sequence, other.board.device) == (
-                submission.board.fingerprint, submission.board.sequence, submission.board.device,
-            ):  # fmt: skip
-                found = self._other(name)
-                if found is not None and not found.refusals:
-                    return found
+        """The maintainers' baseline run on the same sequence, suite and device; its targets do not matter."""
+        board = submission.board
+        for name in self.place.names():
+            other, _ = read_model(self.place.submissions / name, FILE, Submission)
+            if other is None or other.method.reference != "none" or other.rows_from or other.name == submission.name:
+                continue
+            same = (other.board.fingerprint, other.board.sequence, other.board.device) == (board.fingerprint, board.sequence, board.device)
+            if same and self.place.is_ours(name) and not self._other(name).refusals:
+                return self._other(name)
         return None
 
-    def _other(self, name: str) -> Verified | None:
-        if name not in self.known and (self.others / name).is_dir():
-            self.known[name] = _Verification(self.others / name, self.others, self.known).run()
-        return self.known.get(name)
+    def _other(self, name: str) -> Verified:
+        """A maintainers' entry, verified once. It stores its own rows and is compared with nothing, so this ends."""
+        if name not in self.known:
+            self.known[name] = _Verification(self.place.submissions / name, self.place, self.known).run()
+        return self.known[name]

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from entries import MINE, WORDS, write_runs, write_suites
+from verdict_files import judge
 
 import bench.suite
 from bench.suite import Suite, load_suite
 from leaderboard.pack import pack
 from leaderboard.submission import FILE, Submission
+from leaderboard.verdicts import OWN
+from leaderboard.verify import Place
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,19 +30,29 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 
 
 @pytest.fixture(scope="module")
-def board(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of accepted submissions, not to be changed: reference, refresh-4 with rows of the reference, mine with rows of its own."""
+def board(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Accepted submissions, not to be changed: reference (the maintainers'), refresh-4 with rows of it, mine with its own rows."""
     folder = tmp_path_factory.mktemp("board")
     method = folder / "mine.py"
     method.write_text(MINE, encoding="utf-8")
-    pack(write_runs(folder / "runs", suite), "reference", folder / "submissions", WORDS)
+    pack(write_runs(folder / "runs", suite, seeds=range(10)), "reference", folder / "submissions", WORDS)
     reference = Submission.model_validate_json((folder / "submissions" / "reference" / FILE).read_bytes())
     pack(write_runs(folder / "runs", suite, "refresh"), "refresh-4", folder / "submissions", WORDS, reference)
     pack(write_runs(folder / "runs", suite, f"{method}:Mine"), "mine", folder / "submissions", WORDS)
-    return folder / "submissions"
+    place = Place(folder / "submissions", folder / "verified")
+    judge(place, "reference", OWN)
+    return place
 
 
 @pytest.fixture
-def submissions(board: Path, tmp_path: Path) -> Path:
+def place(board: Place, tmp_path: Path) -> Place:
     """A copy of the board, to forge in."""
-    return Path(shutil.copytree(board, tmp_path / "submissions"))
+    shutil.copytree(board.submissions, tmp_path / "submissions")
+    shutil.copytree(board.verdicts, tmp_path / "verified")
+    return Place(tmp_path / "submissions", tmp_path / "verified")
+
+
+@pytest.fixture
+def submissions(place: Place) -> Path:
+    """The folder of its submissions."""
+    return place.submissions

@@ -35,8 +35,8 @@ def write_method(folder: Path) -> None:
 def fill_in(folder: Path) -> None:
     """What the page tells the author to do by hand."""
     content: dict[str, Any] = json.loads((folder / FILE).read_text())
-    content |= {"title": "Nudge", "authors": ["Ada Example"]}
-    content["declared"] |= {"external_data": "none", "external_compute": "none"}
+    content |= {"title": "Nudge", "authors": ["Ada Example"], "licences": {"code": "Apache-2.0", "data": "CC-BY-4.0"}}
+    content["declared"] |= {"configurations_tried": 3, "scored_runs_seen": 0, "external_data": "none", "external_compute": "none"}
     (folder / "README.md").write_text("# Nudge\n")
     (folder / FILE).write_text(json.dumps(content))
 
@@ -48,7 +48,7 @@ def test_the_pages_commands_on_finished_runs(suite: Suite, tmp_path: Path, monke
     assert compare[:2] == ["bench", "compare"]
     write_runs(tmp_path / "scored", suite, "nudge.py:Nudge")
     write_runs(tmp_path / "scored", suite, "refresh")
-    assert "refused (4 problems)" in CliRunner().invoke(app, pack[1:]).output
+    assert "packed; 8 problems to fix before you submit" in CliRunner().invoke(app, pack[1:]).output
     fill_in(tmp_path / "submissions" / "nudge")
     done = CliRunner().invoke(app, verify[1:])
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "submissions/nudge: accepted")

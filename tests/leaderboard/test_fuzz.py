@@ -16,13 +16,16 @@ from entries import MINE, WORDS, write_runs
 from hypothesis import HealthCheck, settings
 from hypothesis import given as drawn_from
 from hypothesis import strategies as st
+from verdict_files import judge
 
 from bench.files import file_hash
+from bench.results.entries import Entry
 from bench.results.estimates import measure
 from bench.suite import DECODINGS, Suite
 from leaderboard.pack import pack
 from leaderboard.submission import FILE
-from leaderboard.verify import Verified, verify
+from leaderboard.verdicts import OWN
+from leaderboard.verify import Place, Verified, verify
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +35,20 @@ def original(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mine.py").write_text(MINE, encoding="utf-8")
     pack(write_runs(folder / "runs", suite, sequence="math-qa"), "reference", folder / "board", WORDS)
     pack(write_runs(folder / "runs", suite, f"{folder / 'mine.py'}:Mine", sequence="math-qa"), "mine", folder / "board", WORDS)
-    assert not verify(folder / "board" / "mine", folder / "board").problems
+    judge(place_of(folder / "board" / "mine"), "reference", OWN)
+    assert not verify(folder / "board" / "mine", place_of(folder / "board" / "mine")).problems
     return folder / "board" / "mine"
 
 
+def place_of(folder: Path) -> Place:
+    return Place(folder.parent, folder.parent / "verdicts")
+
+
 def numbers(found: Verified) -> Any:
-    """What an entry is ranked by, and shown with."""
+    """What an entry is ranked by, and whether it can have a place. Its costs have a lower bound only: a re-run measures them."""
     assert found.submission is not None
-    return [measure(found.runs, decoding) for decoding in DECODINGS], found.submission.seeds, found.submission.board
+    entry = Entry("", found.runs)
+    return [measure(found.runs, decoding) for decoding in DECODINGS], entry.unranked, entry.method.track, found.submission.board
 
 
 def places_in(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -129,10 +138,10 @@ def check_edit(original: Path, data: st.DataObject) -> None:
     shutil.copytree(original.parent, board)
     change = data.draw(st.sampled_from([change_json, change_bytes, change_files]), "change")
     change(board / "mine", data)
-    found = verify(board / "mine", board)
+    found = verify(board / "mine", place_of(board / "mine"))
     assert all("\n" not in str(problem) for problem in found.problems)
     if not found.refusals:
-        assert numbers(found) == numbers(verify(original, original.parent))
+        assert numbers(found) == numbers(verify(original, place_of(original)))
 
 
 CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

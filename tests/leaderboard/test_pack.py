@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from leaderboard import pack as packing
 from leaderboard.cli import app
 from leaderboard.pack import pack, runs_below
 from leaderboard.submission import FILE, PLACEHOLDER, Submission
-from leaderboard.verify import verify
+from leaderboard.verify import Place, verify
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +28,10 @@ def runs(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 def test_without_words_it_says_what_to_fill_in(runs: list[Run], tmp_path: Path) -> None:
     folder = pack(runs, "refresh-4", tmp_path)
-    lines = [str(problem) for problem in verify(folder, tmp_path).refusals]
-    assert lines == [
-        "submission.json: title: is still a placeholder: fill it in",
-        "submission.json: authors.0: is still a placeholder: fill it in",
-        "submission.json: declared.external_data: is still a placeholder: fill it in",
-        "submission.json: declared.external_compute: is still a placeholder: fill it in",
-    ]
+    lines = [str(problem) for problem in verify(folder, Place(tmp_path, tmp_path)).refusals]
+    fields = ["title", "authors.0", "licences.code", "licences.data", "declared.configurations_tried", "declared.scored_runs_seen"]
+    fields += ["declared.external_data", "declared.external_compute"]
+    assert lines == [f"submission.json: {field}: fill it in (no FILL IN, no null)" for field in fields]
     assert (folder / "README.md").read_text().startswith(f"# {PLACEHOLDER}")
 
 
@@ -47,7 +46,9 @@ def test_what_it_knows_it_fills_in(runs: list[Run], tmp_path: Path, monkeypatch:
     record = tmp_path / "tuned.json"
     record.write_text(json.dumps({"small/3 paper single": {"seeds": [100, 101], "trials": [{}, {}, {}]}}))
     monkeypatch.setattr(packing, "tuned_file", lambda method: record)
-    submission = Submission.model_validate_json((pack(runs, "refresh-4", tmp_path, WORDS) / FILE).read_bytes())
+    submission = Submission.model_validate_json(
+        (pack(runs, "refresh-4", tmp_path, replace(WORDS, configurations_tried=None)) / FILE).read_bytes()
+    )
     assert submission.declared.tuning_seeds == (100, 101)
     assert submission.declared.configurations_tried == 3
     assert (submission.method.reference, submission.method.settings) == ("refresh", {"steps": 4})
@@ -55,9 +56,11 @@ def test_what_it_knows_it_fills_in(runs: list[Run], tmp_path: Path, monkeypatch:
     assert len(submission.rows) == 1 + 5 * 5
 
 
-def test_rows_that_another_submission_has_are_not_stored_again(board: Path) -> None:
-    rows = {name: Submission.model_validate_json((board / name / FILE).read_bytes()).rows for name in ("reference", "refresh-4")}
-    assert len(rows["reference"]) == 1 + 5 * 4
+def test_rows_that_another_submission_has_are_not_stored_again(board: Place) -> None:
+    rows = {
+        name: Submission.model_validate_json((board.submissions / name / FILE).read_bytes()).rows for name in ("reference", "refresh-4")
+    }
+    assert len(rows["reference"]) == 1 + 10 * 4
     assert len(rows["refresh-4"]) == 5
     assert not set(rows["reference"]) & set(rows["refresh-4"])
 
@@ -67,18 +70,20 @@ def test_a_design_is_one_entry(suite: Suite, tmp_path: Path) -> None:
     runs = [run for order in orders for run in write_runs(tmp_path / "runs", suite, sequence=order, targets="all")]
     folder = pack(runs, "balanced", tmp_path, WORDS)
     assert Submission.model_validate_json((folder / FILE).read_bytes()).board.sequence == "balanced"
-    assert verify(folder, tmp_path).problems == verify(folder, tmp_path).warnings
-    with pytest.raises(UserError, match="the sequences balanced-2, paper are no design of suite small; pack one sequence"):
-        pack([run for run in runs if run.manifest.spec.sequence in orders[:2]], "balanced", tmp_path, WORDS)
-    with pytest.raises(UserError, match="the runs are not every seed of every order, once each"):
-        pack(runs[:-1], "balanced", tmp_path, WORDS)
+    assert not verify(folder, Place(tmp_path, tmp_path)).refusals
+    with pytest.raises(UserError, match="the sequences balanced-2, paper do not form a design of suite small"):
+        pack([run for run in runs if run.manifest.spec.sequence in orders[:2]], "two", tmp_path, WORDS)
+    with pytest.raises(UserError, match="an entry has one run for each order and seed; missing: balanced-4 seed 4"):
+        pack(runs[:-1], "most", tmp_path, WORDS)
+    with pytest.raises(UserError, match="an entry has one run for each order and seed; there twice: paper seed 0"):
+        pack([*runs, next(run for run in runs if run.manifest.spec.sequence == "paper")], "more", tmp_path, WORDS)
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"quick": True}, "a quick run: run it again without --quick"),
-        ({"null": "math"}, "a run with null stages"),
+        ({"quick": True}, "a quick run cannot be submitted"),
+        ({"null": "math"}, "runs with null stages cannot be submitted"),
         ({"seeds": range(4)}, "seeds 0, 1, 2, 3: an entry has exactly the seeds 0 to 4 or 0 to 9"),
         ({"seeds": range(100, 105)}, "an entry has exactly the seeds 0 to 4 or 0 to 9"),
     ],
@@ -88,13 +93,13 @@ def test_runs_that_are_no_entry(suite: Suite, tmp_path: Path, fields: dict, said
         monkeypatch.setattr("bench.suite._parsed", lambda *args: suite)
     runs = write_runs(tmp_path / "runs", suite, **fields)
     with pytest.raises(UserError, match=said):
-        pack(runs, "none", tmp_path, WORDS)
-    assert not (tmp_path / "none").exists()
+        pack(runs, "nothing", tmp_path, WORDS)
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_runs_of_several_entries(runs: list[Run], suite: Suite, tmp_path: Path) -> None:
     others = write_runs(tmp_path / "runs", suite)
-    with pytest.raises(UserError, match="have different methods: pack the runs of one entry"):
+    with pytest.raises(UserError, match="have different methods or settings; choose one with --method"):
         pack([*runs, *others], "both", tmp_path, WORDS)
     with pytest.raises(UserError, match="have different targets"):
         pack([*runs[:3], *write_runs(tmp_path / "runs", suite, "refresh", targets="all")[3:]], "both", tmp_path, WORDS)
@@ -114,7 +119,7 @@ def test_a_method_whose_file_is_gone(suite: Suite, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     runs = write_runs(tmp_path / "runs", suite, f"{tmp_path / 'mine.py'}:Mine")
     (tmp_path / "mine.py").unlink()
-    with pytest.raises(UserError, match=r"mine\.py: the method's file is no longer there"):
+    with pytest.raises(UserError, match=r"mine\.py: no such file: restore the method's file"):
         pack(runs, "mine", tmp_path, WORDS)
 
 
@@ -123,9 +128,9 @@ def test_runs_below_folders(suite: Suite, tmp_path: Path) -> None:
     refresh = write_runs(tmp_path / "runs", suite, "refresh")
     assert [run.name for run in runs_below([tmp_path / "runs"], "refresh")] == [run.name for run in refresh]
     assert [run.name for run in runs_below([refresh[0].folder])] == [refresh[0].name]
-    with pytest.raises(UserError, match="no runs of rollback there, only of none, refresh"):
+    with pytest.raises(UserError, match="no runs of rollback in these folders; they hold runs of none, refresh"):
         runs_below([tmp_path / "runs"], "rollback")
-    with pytest.raises(UserError, match="no finished runs there"):
+    with pytest.raises(UserError, match="contains no finished runs"):
         runs_below([tmp_path])
 
 
@@ -134,11 +139,30 @@ def test_the_commands(runs: list[Run], tmp_path: Path) -> None:
     folder = tmp_path / "submissions" / "refresh-4"
     said = CliRunner().invoke(app, ["pack", str(runs[0].folder.parent), "--name", "refresh-4", "--out", str(folder.parent)])
     assert said.exit_code == 0
-    assert f"{folder}: packed. Fill in what begins with FILL IN" in said.output
-    assert f"{folder}: refused (4 problems)" in said.output
-    assert CliRunner().invoke(app, ["verify", str(folder), "--submissions", str(folder.parent)]).exit_code == 1
+    assert said.output.splitlines()[0] == f"{folder}: packed; 8 problems to fix before you submit:"
+    assert said.output.splitlines()[-1] == f"then run: python -m leaderboard verify {folder}"
+    again = CliRunner().invoke(app, ["verify", str(folder), "--submissions", str(folder.parent)])
+    assert (again.exit_code, again.output.splitlines()[-1]) == (1, f"{folder}: refused (8 problems)")
+    shutil.rmtree(folder)
     pack(runs, "refresh-4", folder.parent, WORDS)
     said = CliRunner().invoke(app, ["verify", str(folder), "--submissions", str(folder.parent)])
     assert (said.exit_code, said.output.splitlines()[-1]) == (0, f"{folder}: accepted")
     said = CliRunner().invoke(app, ["pack", str(tmp_path), "--name", "x"])
-    assert (said.exit_code, said.stderr) == (2, f"leaderboard: {tmp_path}: no finished runs there\n")
+    assert (said.exit_code, said.stderr) == (2, f"leaderboard: {tmp_path}: contains no finished runs\n")
+
+
+@pytest.mark.parametrize("name", ["", "../elsewhere", "Mine", "x", "a/b"])
+def test_a_name_that_is_none_deletes_nothing(runs: list[Run], tmp_path: Path, name: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "kept").write_text("x")
+    with pytest.raises(UserError, match="use 3 to 40 lowercase letters, digits and dashes"):
+        pack(runs, name, tmp_path / "out", WORDS)
+    assert (tmp_path / "out" / "kept").exists()
+
+
+def test_what_is_there_is_not_packed_over(runs: list[Run], tmp_path: Path) -> None:
+    folder = pack(runs, "refresh-4", tmp_path, WORDS)
+    (folder / "README.md").write_text("edited")
+    with pytest.raises(UserError, match="refresh-4: already there; remove it to pack again"):
+        pack(runs, "refresh-4", tmp_path, WORDS)
+    assert (folder / "README.md").read_text() == "edited"

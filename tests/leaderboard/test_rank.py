@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from entries import WORDS, write_runs
 from typer.testing import CliRunner
+from verdict_files import judge
 
 from bench.errors import UserError
 from bench.results.archive import write_archive
@@ -19,27 +20,16 @@ from leaderboard.cli import app
 from leaderboard.pack import pack
 from leaderboard.rank import Standing, as_csv, as_json, as_text, leaderboard
 from leaderboard.submission import FILE, Submission
-from leaderboard.verdicts import Verdict, digest
+from leaderboard.verify import Place
 
 
-@pytest.fixture
-def verdicts(tmp_path: Path) -> Path:
-    (tmp_path / "verified").mkdir()
-    return tmp_path / "verified"
-
-
-def judge(folder: Path, verdicts: Path, level: str) -> None:
-    verdict = Verdict(name=folder.name, submission=digest(folder), level=level, date="2026-11-28")
-    (verdicts / f"{folder.name}.json").write_text(verdict.model_dump_json())
-
-
-def standings(submissions: Path, verdicts: Path) -> dict[str, Standing]:
-    (ranking,) = leaderboard(submissions, verdicts).rankings
+def standings(place: Place) -> dict[str, Standing]:
+    (ranking,) = leaderboard(place).rankings
     return {standing.submission.name: standing for standing in ranking.standings}
 
 
-def test_a_claim_has_no_place(submissions: Path, verdicts: Path) -> None:
-    found = standings(submissions, verdicts)
+def test_a_claim_has_no_place(place: Place) -> None:
+    found = standings(place)
     assert {name: (standing.place_words, standing.unranked) for name, standing in found.items()} == {
         "mine": ("–", "claimed"),
         "refresh-4": ("–", "claimed"),
@@ -48,90 +38,132 @@ def test_a_claim_has_no_place(submissions: Path, verdicts: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["run by the maintainers", "reproduced", "reproduced on fresh seeds and items"])
-def test_what_maintainers_ran_has_one(submissions: Path, verdicts: Path, level: str) -> None:
-    judge(submissions / "mine", verdicts, level)
-    found = standings(submissions, verdicts)
+def test_what_maintainers_ran_has_one(place: Place, level: str) -> None:
+    judge(place, "mine", level)
+    found = standings(place)
     assert (found["mine"].place_words, found["mine"].level) == ("1", level)
     assert found["refresh-4"].place_words == "–"
 
 
 @pytest.mark.parametrize("level", ["disputed", "withdrawn"])
-def test_disputed_and_withdrawn_entries_stay_visible(submissions: Path, verdicts: Path, level: str) -> None:
-    judge(submissions / "mine", verdicts, level)
-    assert (standings(submissions, verdicts)["mine"].place_words, standings(submissions, verdicts)["mine"].unranked) == ("–", level)
+def test_disputed_and_withdrawn_entries_stay_visible(place: Place, level: str) -> None:
+    judge(place, "mine", level)
+    assert (standings(place)["mine"].place_words, standings(place)["mine"].unranked) == ("–", level)
 
 
-def test_a_submission_that_was_changed_since_is_a_claim_again(submissions: Path, verdicts: Path) -> None:
-    judge(submissions / "mine", verdicts, "reproduced")
-    file = submissions / "mine" / FILE
+def test_a_submission_that_was_changed_since_is_a_claim_again(place: Place) -> None:
+    judge(place, "mine", "reproduced")
+    file = place.submissions / "mine" / FILE
     file.write_text(file.read_text() + "\n")
-    assert standings(submissions, verdicts)["mine"].level == "claimed"
+    assert standings(place)["mine"].level == "claimed"
 
 
-def test_a_verdict_that_cannot_be_read(submissions: Path, verdicts: Path) -> None:
-    (verdicts / "mine.json").write_text("{}")
-    with pytest.raises(UserError, match=r"mine\.json: Field required"):
-        leaderboard(submissions, verdicts)
+def test_a_verdict_that_cannot_be_read(place: Place) -> None:
+    (place.verdicts / "mine.json").write_text("{}")
+    with pytest.raises(UserError, match=r"mine\.json: name: Field required"):
+        leaderboard(place)
 
 
-def test_the_re_run_ranks_and_the_claim_stands_beside_it(submissions: Path, verdicts: Path, suite: Suite, tmp_path: Path) -> None:
+def test_the_re_run_ranks_and_the_claim_stands_beside_it(place: Place, suite: Suite, tmp_path: Path) -> None:
     """A re-run that recovers nothing puts the entry below one that recovers much; both numbers are in the JSON."""
     again = write_runs(tmp_path / "again", suite, "refresh", rates={"repaired": (0.5, 0.3, 0.6, 0.8)}, seeds=range(10, 15))
-    write_archive(verdicts / "refresh-4.zip", again)
-    judge(submissions / "refresh-4", verdicts, "reproduced on fresh seeds and items")
-    judge(submissions / "mine", verdicts, "reproduced")
-    found = standings(submissions, verdicts)
+    write_archive(place.verdicts / "refresh-4.zip", again)
+    judge(place, "refresh-4", "reproduced on fresh seeds and items")
+    judge(place, "mine", "reproduced")
+    found = standings(place)
     assert next(iter(found)) == "mine"
     assert (found["refresh-4"].rerun, found["mine"].rerun) == (True, False)
     assert found["refresh-4"].entry.seeds == (10, 11, 12, 13, 14)
-    (record,) = (each for each in json.loads(as_json(leaderboard(submissions, verdicts)))["entries"] if each["name"] == "refresh-4")
+    (record,) = (each for each in json.loads(as_json(leaderboard(place)))["entries"] if each["name"] == "refresh-4")
     assert record["net recovery, greedy"]["estimate"] < 0.4 < record["claimed net recovery, greedy"]["estimate"]
 
 
-def test_equal_entries_share_their_places(submissions: Path, verdicts: Path) -> None:
-    shutil.copytree(submissions / "mine", submissions / "mine-too")
-    content = json.loads((submissions / "mine-too" / FILE).read_text()) | {"name": "mine-too"}
-    (submissions / "mine-too" / FILE).write_text(json.dumps(content))
+def test_equal_entries_share_their_places(place: Place) -> None:
+    shutil.copytree(place.submissions / "mine", place.submissions / "mine-too")
+    content = json.loads((place.submissions / "mine-too" / FILE).read_text()) | {"name": "mine-too"}
+    (place.submissions / "mine-too" / FILE).write_text(json.dumps(content))
     for name in ("mine", "mine-too"):
-        judge(submissions / name, verdicts, "reproduced")
-    found = standings(submissions, verdicts)
+        judge(place, name, "reproduced")
+    found = standings(place)
     assert found["mine"].place_words == found["mine-too"].place_words == "1–2"
 
 
-def test_boards_are_not_mixed(submissions: Path, verdicts: Path, suite: Suite, tmp_path: Path) -> None:
-    pack(write_runs(tmp_path / "all", suite, "refresh", targets="all"), "refresh-all", submissions, WORDS)
-    first, second = leaderboard(submissions, verdicts).rankings
+def test_boards_are_not_mixed(place: Place, suite: Suite, tmp_path: Path) -> None:
+    pack(write_runs(tmp_path / "all", suite, "refresh", targets="all"), "refresh-all", place.submissions, WORDS)
+    first, second = leaderboard(place).rankings
     assert (first.board.targets, second.board.targets) == ("single", "all")
     assert [standing.submission.name for standing in second.standings] == ["refresh-all"]
-    assert "retention" in as_text(leaderboard(submissions, verdicts))
+    assert "retention" in as_text(leaderboard(place))
 
 
-def test_refused_submissions_are_named_and_not_ranked(submissions: Path, verdicts: Path) -> None:
-    (submissions / "mine" / "extra").write_text("x")
-    found = leaderboard(submissions, verdicts)
-    assert found.refused == {"mine": "extra: no file of a submission: remove it"}
+def test_refused_submissions_are_named_and_not_ranked(place: Place) -> None:
+    (place.submissions / "mine" / "extra").write_text("x")
+    found = leaderboard(place)
+    assert found.refused == {"mine": "extra: not part of this submission: remove it"}
     assert "refused: mine: extra" in as_text(found)
-    assert "mine" not in standings(submissions, verdicts)
+    assert "mine" not in standings(place)
 
 
-def test_the_forms(submissions: Path, verdicts: Path) -> None:
-    judge(submissions / "mine", verdicts, "reproduced")
-    found = leaderboard(submissions, verdicts)
+def test_the_forms(place: Place) -> None:
+    judge(place, "mine", "reproduced")
+    found = leaderboard(place)
     (ranking,) = found.rankings
     lines = list(csv.DictReader(io.StringIO(as_csv(found))))
     assert [line["name"] for line in lines] == [standing.submission.name for standing in ranking.standings]
     for line, record in zip(lines, json.loads(as_json(found))["entries"], strict=True):
         assert float(line["net recovery, greedy"]) == record["net recovery, greedy"]["estimate"]
     assert as_text(found, "github").startswith("## small/3 · paper · targets single · cpu\n\n| place")
-    done = CliRunner().invoke(app, ["rank", "--submissions", str(submissions), "--format", "markdown"])
+    done = CliRunner().invoke(
+        app, ["rank", "--submissions", str(place.submissions), "--verdicts", str(place.verdicts), "--format", "markdown"]
+    )
     assert done.exit_code == 0
     assert "| mine " in done.output
 
 
 def test_no_submissions(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    assert as_text(leaderboard(tmp_path / "none", tmp_path)) == "no submissions yet"
+    assert as_text(leaderboard(Place(tmp_path / "none", tmp_path))) == "no submissions yet"
 
 
-def test_names_match_their_types(submissions: Path) -> None:
-    assert Submission.model_validate_json((submissions / "mine" / FILE).read_bytes()).method.name == "Mine"
+def test_names_match_their_types(place: Place) -> None:
+    assert Submission.model_validate_json((place.submissions / "mine" / FILE).read_bytes()).method.name == "Mine"
+
+
+def test_a_better_entry_has_a_better_place(place: Place, suite: Suite, tmp_path: Path) -> None:
+    weak = write_runs(tmp_path / "weak", suite, "shrink", rates={"repaired": (0.5, 0.32, 0.6, 0.8)})
+    pack(weak, "weak", place.submissions, WORDS)
+    for name in ("mine", "weak"):
+        judge(place, name, "reproduced")
+    found = standings(place)
+    assert found["weak"].unranked == "control"
+    weak = write_runs(tmp_path / "weaker", suite, "rollback", rates={"repaired": (0.5, 0.32, 0.6, 0.8)}, repair_cost=0.001)
+    pack(weak, "weaker", place.submissions, WORDS)
+    judge(place, "weaker", "reproduced")
+    found = standings(place)
+    assert (found["mine"].place_words, found["weaker"].place_words) == ("1", "2")
+
+
+@pytest.mark.parametrize("other", ["method", "targets", "settings"])
+def test_a_re_run_of_something_else_is_not_taken(place: Place, suite: Suite, tmp_path: Path, other: str) -> None:
+    runs = write_runs(
+        tmp_path / "again", suite, "opd" if other == "method" else "refresh", targets="all" if other == "targets" else "single",
+        steps=5 if other == "settings" else 4,
+    )  # fmt: skip
+    write_archive(place.verdicts / "refresh-4.zip", runs)
+    judge(place, "refresh-4", "reproduced")
+    with pytest.raises(UserError, match="the re-run of refresh-4 has a run of another method or board"):
+        leaderboard(place)
+
+
+def test_a_verdict_on_another_name(place: Place) -> None:
+    judge(place, "mine", "reproduced")
+    (place.verdicts / "mine.json").rename(place.verdicts / "refresh-4.json")
+    with pytest.raises(UserError, match=r"refresh-4\.json: name: is 'mine', but must be that of the file"):
+        leaderboard(place)
+
+
+def test_the_reason_of_a_verdict_is_shown(place: Place) -> None:
+    judge(place, "mine", "disputed", "the re-run recovers half as much")
+    found = leaderboard(place)
+    for text in (as_text(found), as_json(found), as_csv(found)):
+        assert "the re-run recovers half as much" in text

@@ -23,7 +23,18 @@ def test_the_file_is_the_text() -> None:
 
 def test_every_limit_is_in_it() -> None:
     text = rules()
-    for number in ("0 to 4 or 0 to 9", "64 kB", "2,000 characters", "200 files", "5 MB", "15 MB", "95 %", "80 MB", "training-free 101 %"):
+    for number in (
+        "0 to 4 or 0 to 9",
+        "64 kB",
+        "2,000 characters",
+        "200 files",
+        "5 MB",
+        "15 MB",
+        "5 % of the items",
+        "0.1 %",
+        "80 MB",
+        "training-free 101 %",
+    ):
         assert number in text
 
 

@@ -33,7 +33,10 @@ RATES = {
     "repaired": (0.5, 0.8, 0.6, 0.8),
 }
 """Of right answers on code, math, qa and cw."""
-WORDS = Words(title="A method", authors=("Ada Example",), external_data="none", external_compute="none", readme="# A method\n")
+WORDS = Words(
+    title="A method", authors=("Ada Example",), code_licence="Apache-2.0", data_licence="CC-BY-4.0", configurations_tried=1,
+    scored_runs_seen=0, external_data="none", external_compute="none", readme="# A method\n",
+)  # fmt: skip
 MINE = '''"""Refresh, a little."""
 
 from bench.method import Method, Training
@@ -80,18 +83,19 @@ def write_entry_run(
     quick: bool = False,
     null: str = "",
     machine: str = "AVX2",
+    steps: int = 4,
 ) -> Run:
     """One run. rates: those of `RATES` that differ; prompts: of math, in its record of access."""
     file, _, name = method.partition(":")
     source = Path(file) if name else packaged_file(method)
-    facts = facts_of(source, name)
+    facts = facts_of(source.read_text(encoding="utf-8"), name)
     assert facts is not None
     order = suite.sequence(sequence)
     rows = rows_of(order, own_stages=facts.own_stages, repairs=facts.repairs)
     record = MethodRecord(
         reference=method,
         name=name or method,
-        settings={} if method == "none" else {"steps": 4},
+        settings={} if method == "none" else {"steps": steps},
         source=source_hash(source, "baselines", f"baselines.{method}" if not name else "a user's own"),
         track=facts.track,
         control=facts.control,
@@ -110,9 +114,13 @@ def write_entry_run(
         targets=suite.targets(order, targets),
         checkpoints={row.name: _content(suite, sequence, method, row, seed) for row in rows.distinct()},
         distances={},
-        cost=Cost(stages=1.0, repair=repair_cost if repaired else 0.0, access=AccessRecord(prompts={"math": prompts} if repaired else {})),
+        cost=Cost(
+            stages=1.0,
+            repair=repair_cost if repaired else 0.0,
+            access=AccessRecord(prompts={"math": prompts} if repaired or facts.own_stages else {}),
+        ),
         cut={},
-        numerics={"device": "cpu", "capability": machine, "threads": 1},
+        numerics={"device": "cpu", "bf16": False, "capability": machine, "threads": 1, "torch": "2.13.0", "transformers": "5.24.0"},
         versions={"interference-bench": "0.1.0"},
     )
     chosen = RATES | dict(rates or {})
@@ -123,11 +131,11 @@ def write_entry_run(
             (Path(parts) / f"{row.name}.gz").write_bytes(content)
             samples[row] = (Path(parts) / f"{row.name}.gz",)
         logs = {}
-        if repaired:
-            log = Path(parts) / "log.jsonl"
-            log.write_text("".join(json.dumps(_step(step, seed)) + "\n" for step in range(1, 5)), encoding="utf-8")
-            logs[rows.final] = (log,)
-
+        for row in (rows.final, *(rows.method[1:] if facts.own_stages else ())):
+            if row.part == "method" or (row.part == "final" and facts.trains):
+                log = Path(parts) / f"{row.name}.jsonl"
+                log.write_text("".join(json.dumps(_step(step, seed, row)) + "\n" for step in range(1, 5)), encoding="utf-8")
+                logs[row] = (log,)
         folder = out / spec.folder_name()
         write_run(folder, manifest, Contents(samples, logs, {}), lambda run: {}, {"seconds": 1.0})
     return load_run(folder)
@@ -157,7 +165,8 @@ def _answers(suite: Suite, order: Sequence[str], row: Row, seed: int, rates: Seq
     return found
 
 
-def _step(step: int, seed: int) -> dict[str, Any]:
-    """A log line of 32 prompts with 8 answers each."""
-    spread, tokens = (11 + step + seed % 5) / 32, (1500 + 7 * step + seed) / 256
-    return {"step": step, "reward": {"math": 0.5}, "groups_with_spread": spread, "tokens": tokens, "unparsed": 3 / 256, "loss": 0.1}
+def _step(step: int, seed: int, row: Row) -> dict[str, Any]:
+    """A log line of 32 prompts with 8 answers each, on math and on the row's own domain."""
+    spread, tokens = (11 + step + seed % 5) / 32, (1500 + 7 * step + seed + 31 * row.index) / 256
+    rewards = dict.fromkeys(("math", row.domain) if row.domain else ("math",), 0.5)
+    return {"step": step, "reward": rewards, "groups_with_spread": spread, "tokens": tokens, "unparsed": 3 / 256, "loss": 0.1}
