@@ -37,7 +37,7 @@ class OPD(Refresh):
     """steps: as in `refresh`. It needs the targets' checkpoints and their prompts, but no reward."""
 
     # An answer token costs 2 N FLOPs to sample, 2 N each for teacher and policy, and 6 N to train, because no group is skipped for equal
-    # rewards. On micro/2 a step cost as much as three of `refresh`, so that the light track's 10 % is worth seven or eight.
+    # rewards. On micro/3 a step costs 2.7 times as much as one of `refresh`, so that the light track's 10 % is worth nine.
     steps: int = 5
     search = {"steps": (1, 2, 3, 4, 5, 6, 7, 8)}
 
