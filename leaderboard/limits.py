@@ -39,7 +39,7 @@ SAME_SEEDS = 0.99
 """Share of items at temperature 1 from which on two seeds are too much alike."""
 REFUSED_LEVEL = 0.001
 """One-sided level of Welch's t-test at which a baseline run that forgets more, or gains less, than the reference entry's is refused."""
-WARNING_LEVEL = 0.05
+WARNING_LEVEL = 0.01
 """The same, for a warning."""
 REPRODUCED_LEVEL = 0.01
 """One-sided level of the test that a claim is above its re-run."""
