@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import sys
-from collections.abc import Callable
-from functools import wraps
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.command_line import one_line_errors
 from bench.errors import UserError
 from bench.options import IMPORT, RUN, TUNE, Options, described, takes
 
@@ -29,36 +27,12 @@ app = typer.Typer(
 )
 
 
-def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except UserError as error:
-            typer.echo(f"bench: {error}", err=True)
-            raise typer.Exit(2) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read our output has gone: click ends quietly
-                raise
-            where = f"{error.filename}: " if error.filename else ""
-            typer.echo(f"bench: {where}{error.strerror or error}; free some space or choose another folder, then rerun", err=True)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            typer.echo("bench: stopped; rerun the same command to resume", err=True)
-            raise typer.Exit(130) from None
-
-    guarded.__annotations__ = command.__annotations__
-    if hasattr(command, "__signature__"):
-        guarded.__signature__ = command.__signature__  # type: ignore[attr-defined]
-    return guarded
-
-
 CacheFolder = Annotated[Path | None, typer.Option("--cache", help=described("cache"))]
 Out = Annotated[Path, typer.Option(help=described("out"))]
 
 
 @app.command()
-@_one_line_errors
+@one_line_errors("bench")
 @takes(*RUN)
 def run(
     method: Annotated[str, typer.Option(help="Method: a name (see `list methods`) or path/to/file.py:Class.")] = "none",
@@ -89,7 +63,7 @@ def _print_summaries(runs: list[Run], full: bool = False) -> None:
 
 
 @app.command()
-@_one_line_errors
+@one_line_errors("bench")
 @takes(*RUN, seeds=5)
 def compare(
     methods: Annotated[
@@ -140,7 +114,7 @@ def _execute(plans: list[Plan], options: Options) -> tuple[list[Run], UserError 
 
 
 @app.command()
-@_one_line_errors
+@one_line_errors("bench")
 @takes(*TUNE)
 def tune(
     method: Annotated[str, typer.Option(help="Method: a name or path/to/file.py:Class, that declares a search space.")],
@@ -165,7 +139,7 @@ def tune(
 
 
 @app.command("import")
-@_one_line_errors
+@one_line_errors("bench")
 @takes(*IMPORT)
 def import_(
     base: Annotated[Path, typer.Option(help="HF folder of the model before the first stage.")],
@@ -197,7 +171,7 @@ def import_(
 
 
 @app.command("list")
-@_one_line_errors
+@one_line_errors("bench")
 def list_(
     what: Annotated[str, typer.Argument(help="suites, sequences, tasks, methods, runs, or all.")] = "all",
     suite: Annotated[str, typer.Option(help=described("suite"))] = "micro",
@@ -210,7 +184,7 @@ def list_(
 
 
 @app.command()
-@_one_line_errors
+@one_line_errors("bench")
 def show(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="A run's folder, or those of several seeds.")],
     domain: Annotated[str | None, typer.Option(help="Show one domain's answers.")] = None,
@@ -240,7 +214,7 @@ def show(
 
 
 @app.command()
-@_one_line_errors
+@one_line_errors("bench")
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders of them (runs).")],
     out: Annotated[Path | None, typer.Option(help="Folder for report.html, .md, .json, entries.csv and cells.csv.")] = None,
@@ -269,7 +243,7 @@ def report(
 
 
 @app.command()
-@_one_line_errors
+@one_line_errors("bench")
 def doctor(cache: CacheFolder = None) -> None:
     """What is installed here, and what each missing piece would enable."""
     from bench.report.doctor import findings
@@ -278,7 +252,7 @@ def doctor(cache: CacheFolder = None) -> None:
 
 
 @app.command()
-@_one_line_errors
+@one_line_errors("bench")
 def cache(action: Annotated[str, typer.Argument(help="show or prune.")] = "show", folder: CacheFolder = None) -> None:
     """Show what the cache holds, or empty it."""
     from bench.storage.cache import Cache
@@ -295,7 +269,7 @@ def cache(action: Annotated[str, typer.Argument(help="show or prune.")] = "show"
 
 
 @app.command("build-base")
-@_one_line_errors
+@one_line_errors("bench")
 def build_base(
     suite: Annotated[str, typer.Argument(help="The suite whose base to build: a name, or a suite file.")] = "micro",
     out: Annotated[Path, typer.Option(help="Folder for the base.")] = Path("base"),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.errors import UserError
+from bench.command_line import one_line_errors
 
 if TYPE_CHECKING:
     from leaderboard.verify import Verified
@@ -39,20 +37,8 @@ Submissions = Annotated[Path, typer.Option("--submissions", help="Folder of the 
 Verdicts = Annotated[Path, typer.Option("--verdicts", help="Folder of the maintainers' verdicts.")]
 
 
-def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except UserError as error:
-            typer.echo(f"leaderboard: {error}", err=True)
-            raise typer.Exit(2) from None
-
-    return guarded
-
-
 @app.command()
-@_one_line_errors
+@one_line_errors("leaderboard")
 def pack(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that contain them.")],
     name: Annotated[str, typer.Option(help="The entry's name: 3 to 40 lowercase letters, digits and dashes.")],
@@ -77,7 +63,7 @@ def pack(
 
 
 @app.command()
-@_one_line_errors
+@one_line_errors("leaderboard")
 def verify(
     folders: Annotated[list[Path], typer.Argument(help="Folders of submissions.")],
     submissions: Submissions = _OWN / "submissions",
@@ -104,7 +90,7 @@ def _list(found: Verified) -> None:
 
 
 @app.command()
-@_one_line_errors
+@one_line_errors("leaderboard")
 def rank(
     submissions: Submissions = _OWN / "submissions",
     verdicts: Verdicts = _OWN / "verified",
@@ -120,7 +106,7 @@ def rank(
 
 
 @app.command()
-@_one_line_errors
+@one_line_errors("leaderboard")
 def page(
     out: Annotated[Path, typer.Option(help="Folder for index.html.")] = Path("site"),
     submissions: Submissions = _OWN / "submissions",

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,15 +107,11 @@ def _prompts(run: RunEntry, logs: Mapping[str, Log], suite: Suite) -> dict[str, 
     for name, digests in run.logs.items():
         stage = name.rpartition("-")[2] if name.startswith("method-") else ""
         for digest in digests:
-            domains = sorted({domain for line in logs[digest] for domain in line["reward"]})
+            domains = {domain for line in logs[digest] for domain in line["reward"]}
             count = suite.grpo.prompts * len(logs[digest]) if len(domains) == 1 else 1
-            for domain in _without(domains, stage):
+            for domain in domains - {stage}:
                 found[domain] = max(found.get(domain, 0), count)
     return found
-
-
-def _without(domains: Iterable[str], stage: str) -> list[str]:
-    return [domain for domain in domains if domain != stage]
 
 
 def parameters(suite: Suite) -> int:
