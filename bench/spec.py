@@ -37,6 +37,8 @@ class RunSpec(BaseModel):
     also: tuple[str, ...] = ()
     """Tasks of lm-eval, by name or .yaml file, on which every row is also scored."""
     also_limit: int | None = Field(default=None, gt=0)
+    draw: int = Field(default=0, ge=0)
+    """0 for the suite's test items; otherwise the number of a draw of as many from the reserve, for re-runs of submissions."""
     imported: tuple[str, ...] = ()
     """Domains' checkpoints in order, the base's first; the sequence is then `imported_sequence`."""
     imported_sequence: tuple[str, ...] = ()
@@ -52,8 +54,9 @@ class RunSpec(BaseModel):
         return self.load_suite().targets(self.domains(), self.targets)
 
     def identity(self) -> dict[str, Any]:
-        """What distinguishes this run from others: everything except `also`. Paths are resolved."""
-        own = self.model_dump(mode="json", exclude={"also", "also_limit"})
+        """What distinguishes this run from others: everything except `also`. Paths are resolved. (A draw of 0 is left out, so that folders
+        keep the names that they had before there were draws.)"""
+        own = self.model_dump(mode="json", exclude={"also", "also_limit"} | ({"draw"} if not self.draw else set()))
         file, colon, name = self.method.partition(":")
         return own | {
             "suite": _place(self.suite, (".yaml", ".yml")),
@@ -69,6 +72,7 @@ class RunSpec(BaseModel):
         parts = [Path(self.suite).stem + ("-quick" if self.quick else ""), *([Path(self.model).name] if self.model else [])]
         parts += [self.sequence, self.targets]
         parts += [f"null-after-{self.null}"] if self.null else []
+        parts += [f"draw-{self.draw}"] if self.draw else []
         parts += [method] if self.method != "none" or not self.null else []
         parts += [f"{key}={_shown(value)}" for key, value in sorted(self.settings.items())]
         parts += [self.device] if self.device != "auto" else []

@@ -237,12 +237,12 @@ class Suite(_Strict):
         except OSError as error:
             raise UserError(f"suite {self.name}: tasks.{domain}: {error}") from error
 
-    def items(self, domain: str, split: Split) -> list[Item]:
-        """The fixed items of the validation or test split: pairwise different latents, the same for every run. `UserError` if the task
-        has fewer."""
-        count = self.test_items if split == "test" else self.validation_items
+    def items(self, domain: str, split: Split, draw: int = 0) -> list[Item]:
+        """The fixed items of the validation or test split: pairwise different latents, the same for every run. Of the reserve, as many as
+        of the test split; `draw` decides which. `UserError` if the task has fewer."""
+        count = self.validation_items if split == "validation" else self.test_items
         try:
-            return self.loaded_tasks[domain].distinct(split, 0, count)
+            return self.loaded_tasks[domain].distinct(split, draw, count)
         except RuntimeError as error:
             raise UserError(f"suite {self.name}: {error}, or ask for fewer {split}_items") from error
 

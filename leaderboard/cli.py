@@ -1,4 +1,4 @@
-"""The command line: pack, verify, rank, page, rules, schema."""
+"""The command line: pack, verify, change, rerun, rank, page, rules, schema."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Packs the runs of a comparison into a submission; verifies, ranks and publishes submissions. See leaderboard/RULES.md.",
+    help="Packs the runs of a comparison into a submission; verifies, reruns, ranks and publishes submissions. See leaderboard/RULES.md.",
 )
 
 
@@ -30,6 +30,21 @@ class Form(StrEnum):
     markdown = "markdown"
     csv = "csv"
     json = "json"
+
+
+class Sandbox(StrEnum):
+    """Where a stranger's method runs."""
+
+    bubblewrap = "bubblewrap"
+    docker = "docker"
+    none = "none"
+
+
+class Seeds(StrEnum):
+    """Which seeds and items a re-run takes."""
+
+    same = "same"
+    fresh = "fresh"
 
 
 _OWN = Path(__file__).parent
@@ -87,6 +102,50 @@ def verify(
 def _list(found: Verified) -> None:
     for problem in found.problems:
         typer.echo(f"{found.folder}/{problem}")
+
+
+@app.command()
+@one_line_errors("leaderboard")
+def change() -> None:
+    """Read changed paths from standard input, each ended by a zero byte (`git diff --name-only -z`), and print the submission they are."""
+    import sys
+
+    from leaderboard.change import submission_of
+
+    text = sys.stdin.buffer.read().decode(errors="replace")
+    typer.echo(submission_of(filter(None, text.split("\0"))))
+
+
+@app.command()
+@one_line_errors("leaderboard")
+def rerun(
+    names: Annotated[list[str], typer.Argument(help="Names of submissions.")],
+    seeds: Annotated[Seeds, typer.Option(help="The submission's seeds, or fresh seeds and test items.")] = Seeds.same,
+    public: Annotated[str, typer.Option(help="For fresh ones: a random value published after the submission, and its source.")] = "",
+    sandbox: Annotated[Sandbox, typer.Option(help="Where the method runs.")] = Sandbox.bubblewrap,
+    trusted: Annotated[bool, typer.Option("--i-have-read-the-code", help="Allow --sandbox none.")] = False,
+    work: Annotated[Path, typer.Option(help="Folder for the run folders.")] = Path("reruns"),
+    cache: Annotated[Path | None, typer.Option(help="Folder for checkpoints (default: as for bench).")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")] = None,
+    submissions: Submissions = _OWN / "submissions",
+    verdicts: Verdicts = _OWN / "verified",
+) -> None:
+    """Run submissions again, the method in a sandbox, and write a verdict on each claim. For maintainers."""
+    from bench.errors import UserError
+    from bench.files import check_folder, default_cache
+
+    if sandbox is Sandbox.none and not trusted:
+        raise UserError("--sandbox none runs a stranger's code with all your rights: read it, then add --i-have-read-the-code")
+    from leaderboard.rerun.again import Bench
+    from leaderboard.rerun.rerun import rerun as run_again
+    from leaderboard.rerun.sandbox import Bubblewrap, Docker
+    from leaderboard.verify import Place
+
+    check_folder(work, "--work")
+    kinds = {Sandbox.bubblewrap: Bubblewrap, Sandbox.docker: Docker, Sandbox.none: None}
+    bench = Bench(sandbox.value, kinds[sandbox], cache or default_cache(), work, jobs)
+    for verdict in run_again(names, seeds.value, public, Place(submissions, verdicts), bench):
+        typer.echo(f"{verdict.name}: {verdict.level}: {verdict.note}")
 
 
 @app.command()

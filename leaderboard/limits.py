@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bench.suite import SCORED_SEEDS
 
 MB = 1_000_000
@@ -45,3 +47,16 @@ REPRODUCED_LEVEL = 0.01
 """One-sided level of the test that a claim is above its re-run."""
 NEAR_DUPLICATE = 0.8
 """Least share of a method's code that also appears in another method's, for a warning."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a method may take in a sandbox. memory: GB of all its processes together; disk: GB in its folder; files: in its folder; seconds:
+    of a job, a stage or a repair; processes: and threads, at any time; log: bytes of its standard error."""
+
+    memory: float = 8.0
+    disk: float = 4.0
+    files: int = 20_000
+    seconds: float = 4 * 3600.0
+    processes: int = 64
+    log: int = 16_000_000

@@ -114,6 +114,7 @@ def check_entry(runs: Sequence[Run]) -> Suite:
         for wrong, what in (
             (spec.quick or not manifest.suite.comparable, "a quick run cannot be submitted: run it again without --quick"),
             (bool(spec.null), "runs with null stages cannot be submitted"),
+            (bool(spec.draw), "runs on a draw from the reserve cannot be submitted"),
             (bool(spec.imported), "imported checkpoints cannot be submitted: the harness must train them"),
             (bool(spec.model) or suite.base is None, "used another model than the suite's own base"),
             (

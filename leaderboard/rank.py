@@ -20,7 +20,7 @@ from bench.results.run import Run
 from bench.suite import DECODINGS, Suite
 from leaderboard.problems import printable
 from leaderboard.submission import BoardEntry, Submission
-from leaderboard.verdicts import RANKED, Verdict, rerun_of, verdict_on
+from leaderboard.verdicts import OWN, RANKED, Verdict, rerun_of, verdict_on
 from leaderboard.verify import Place, verify_all
 
 OTHER = {"single": "collateral damage, worst", "all": "retention, worst"}
@@ -31,14 +31,14 @@ OTHER = {"single": "collateral damage, worst", "all": "retention, worst"}
 class Standing:
     """A submission on its board.
 
-    entry: the runs that rank it, those of the re-run where there is one; claim: the author's own; places: None where it has no place, for
-    the reason `unranked`.
+    entry: the runs that rank it, those of the re-run where there is one and the maintainers did not make the entry themselves; other: what
+    is shown beside it, in words, and those runs; places: None where it has no place, for the reason `unranked`.
     """
 
     submission: Submission
     verdict: Verdict | None
     entry: Entry
-    claim: Entry
+    other: tuple[str, Entry] | None
     places: Places | None
     unranked: str
 
@@ -46,11 +46,6 @@ class Standing:
     def level(self) -> str:
         """What maintainers found, or "claimed"."""
         return "claimed" if self.verdict is None else self.verdict.level
-
-    @property
-    def rerun(self) -> bool:
-        """Whether the entry is ranked by a re-run."""
-        return self.entry is not self.claim
 
     @property
     def place_words(self) -> str:
@@ -103,10 +98,13 @@ def _unplaced(submission: Submission, runs: Sequence[Run], suite: Suite, place: 
     again = rerun_of(name, place.verdicts) if verdict is not None else []
     if again:
         _check_rerun(submission, again, suite)
-    claim = Entry(name, tuple(runs))
-    entry = Entry(name, tuple(again)) if again else claim
+    claim, entry, other = Entry(name, tuple(runs)), Entry(name, tuple(again or runs)), None
     level = "claimed" if verdict is None else verdict.level
-    return Standing(submission, verdict, entry, claim, None, entry.unranked or ("" if level in RANKED else level))
+    if again and level == OWN:
+        entry, other = claim, ("re-run", entry)
+    elif again:
+        other = ("claim", claim)
+    return Standing(submission, verdict, entry, other, None, entry.unranked or ("" if level in RANKED else level))
 
 
 def _check_rerun(submission: Submission, runs: Sequence[Run], suite: Suite) -> None:
@@ -151,7 +149,8 @@ def records(found: Leaderboard) -> list[dict[str, Any]]:
         for standing in ranking.standings:
             submission, entry = standing.submission, standing.entry
             values = {f"{metric}, {TITLES[d]}": _json(entry, d, metric) for metric in metrics for d in DECODINGS}
-            claim = {f"claimed {name}, {TITLES[d]}": _json(standing.claim, d, name) for d in DECODINGS} if standing.rerun else {}
+            what, beside = standing.other or ("", None)
+            second = {f"{what}: {name}, {TITLES[d]}": _json(beside, d, name) for d in DECODINGS} if beside is not None else {}
             lines.append(
                 {
                     "board": ranking.title,
@@ -167,7 +166,7 @@ def records(found: Leaderboard) -> list[dict[str, Any]]:
                     "access": access_words(entry.access),
                     "seeds": list(entry.seeds),
                     **values,
-                    **claim,
+                    **second,
                 }
             )
     return lines

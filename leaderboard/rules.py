@@ -23,6 +23,7 @@ def rules() -> str:
 
 
 def _numbers() -> dict[str, Any]:
+    box = limits.Limits()
     plain = sorted(ALLOWED_MODULES - {"__future__", "baselines"})
     return {
         "seeds": " or ".join(f"{seeds[0]} to {seeds[-1]}" for seeds in limits.SEEDS),
@@ -43,5 +44,12 @@ def _numbers() -> dict[str, Any]:
         "json": limits.MAX_JSON // limits.MB,
         "depth": limits.MAX_DEPTH,
         "tracks": ", ".join(f"{track} {100 * limit:.0f} %" for track, limit in TRACK_LIMITS.items()),
+        "box": {
+            "memory": f"{box.memory:g}",
+            "disk": f"{box.disk:g}",
+            "files": f"{box.files:,}",
+            "processes": box.processes,
+            "hours": f"{box.seconds / 3600:g}",
+        },
         "levels": [{"name": level, "meaning": meaning, "ranked": level in RANKED} for level, meaning in MEANINGS.items()],
     }

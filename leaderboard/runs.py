@@ -36,21 +36,26 @@ def rows_in(submission: Submission, sequence: tuple[str, ...]) -> Rows[Row]:
     return rows_of(sequence, own_stages=submission.method.own_stages, repairs=submission.method.repairs)
 
 
-def submitted_run(folder: Path, submission: Submission, run: RunEntry, suite: Suite, counted: Mapping[str, Table]) -> SubmittedRun:
-    """One run. counted: the scores of every row that it names, by digest."""
-    board, method = submission.board, submission.method
-    sequence = suite.sequence(run.sequence)
-    spec = RunSpec(
+def spec_of(submission: Submission, reference: str, sequence: str, seed: int, draw: int = 0) -> RunSpec:
+    """What one of its runs is. reference: the method's name or where its file lies; draw: as in `RunSpec`."""
+    board = submission.board
+    return RunSpec(
         suite=board.suite,
-        sequence=run.sequence,
+        sequence=sequence,
         targets=board.targets,
-        method=method.reference,
-        settings=dict(method.settings),
-        seed=run.seed,
+        method=reference,
+        settings=dict(submission.method.settings),
+        seed=seed,
         device=board.device,
+        draw=draw,
     )
-    record = MethodRecord(
-        reference=method.reference,
+
+
+def record_of(submission: Submission, reference: str) -> MethodRecord:
+    """Its method, as verification found it in the code."""
+    method = submission.method
+    return MethodRecord(
+        reference=reference,
         name=method.name,
         settings=dict(method.settings),
         source=method.source,
@@ -59,11 +64,17 @@ def submitted_run(folder: Path, submission: Submission, run: RunEntry, suite: Su
         own_stages=method.own_stages,
         repairs=method.repairs,
     )
+
+
+def submitted_run(folder: Path, submission: Submission, run: RunEntry, suite: Suite, counted: Mapping[str, Table]) -> SubmittedRun:
+    """One run. counted: the scores of every row that it names, by digest."""
+    board = submission.board
+    sequence = suite.sequence(run.sequence)
     manifest = Manifest(
-        spec=spec,
+        spec=spec_of(submission, submission.method.reference, run.sequence, run.seed),
         suite=SuiteRecord(id=suite.id, fingerprint=board.fingerprint, comparable=suite.comparable, settings={}),
         model=ModelRecord(name="", revision="", content=board.base),
-        method=record,
+        method=record_of(submission, submission.method.reference),
         sequence=sequence,
         targets=suite.targets(sequence, board.targets),
         checkpoints=run.checkpoints,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,9 +31,37 @@ RANKED: tuple[Level, ...] = (OWN, "reproduced", "reproduced on fresh seeds and i
 """Levels at which an entry is ranked."""
 
 
+class Rerun(BaseModel):
+    """A re-run, with all that it takes to repeat it. seeds: those that were run; items: the draw of its test items from the reserve (0: the
+    suite's own); public: the value that fresh seeds and items were drawn with (`leaderboard.rerun.draw`), and where it was published;
+    sandbox: where the method ran; numerics, versions: of the machine; excess: by how much the claim is above it, on the board's metric,
+    with its interval; p: one-sided, of that; adjusted: by Holm across the entries that were rerun together; same: checkpoints with the
+    claim's content, of how many; unmetered: work that the method was not charged for; error: why there is no result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seeds: tuple[int, ...]
+    items: int
+    public: str
+    sandbox: str
+    numerics: dict[str, Any]
+    versions: dict[str, str]
+    excess: dict[str, Any] | None = None
+    p: float | None = None
+    adjusted: float | None = None
+    same: tuple[int, int] = (0, 0)
+    unmetered: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether seeds and items were drawn after the submission."""
+        return self.items != 0
+
+
 class Verdict(BaseModel):
-    """verified/NAME.json. submission: sha256 of the submission.json that it is about; note: one line for readers; date: of the re-run
-    (YYYY-MM-DD)."""
+    """verified/NAME.json. submission: sha256 of the submission.json that it is about; note: one line for readers; date: of the last re-run
+    (YYYY-MM-DD); reruns: in the order in which they were made."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,6 +70,7 @@ class Verdict(BaseModel):
     level: Level
     date: str
     note: str = ""
+    reruns: tuple[Rerun, ...] = ()
 
 
 def digest(folder: Path) -> str:

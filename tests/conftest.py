@@ -6,6 +6,7 @@ import os
 
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
 
+import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +37,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             missing["gpu"] = "needs a CUDA device; torch sees none here"
     if find_spec("vllm") is None:
         missing["vllm"] = "needs vllm, which is not installed here: scripts/check_vllm.sh makes a venv for it"
+    if shutil.which("bwrap") is None:
+        missing["bubblewrap"] = "needs bubblewrap: apt-get install bubblewrap"
     if find_browser() is None:
         missing["browser"] = "needs Chromium or Chrome; none is on the PATH here"
     for item in items:

@@ -133,6 +133,7 @@ def _key(run: Run) -> tuple[str, ...]:
     # The suite's own base is in its fingerprint.
     suite, model = manifest.suite, manifest.model
     suite_id, base = (f"{suite.id} {Path(model.name).name}", model.content) if model.name else (suite.id, "")
+    suite_id += f" draw {manifest.spec.draw}" if manifest.spec.draw else ""
     return suite_id, suite.fingerprint, base, manifest.numerics["device"], manifest.spec.targets, imported
 
 

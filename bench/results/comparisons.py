@@ -1,7 +1,9 @@
 """Comparisons between the entries of a board, and the places that follow from them. No torch.
 
-Difference, interval, p and verdict of a comparison come from one estimate and its variance (`wald_ratio`), on the seeds that both entries
-have, so that they cannot contradict each other. A family is a set of comparisons that answer one question; p is adjusted by Holm within it.
+Difference, interval, p and verdict of a comparison come from one estimate and its variance (`ratio_difference`), so that they cannot
+contradict each other. Each entry's points are divided by what its own baseline run forgot or gained, which differs between types of
+machine. Entries are compared on the seeds that both have; without any, as after a re-run on fresh seeds, as independent samples. A family
+is a set of comparisons that answer one question; p is adjusted by Holm within it.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Literal, get_args
 
+import numpy as np
+
 from bench.results.entries import FULL_SEEDS, Entry
 from bench.results.estimates import NO_FORGETTING, NO_GAIN, Value
 from bench.results.measured import Capped, Measured
-from bench.results.statistics import Estimate, crossed_interval, holm, wald_ratio
+from bench.results.statistics import Estimate, Ratio, crossed_interval, holm, ratio_difference
 
 Family = Literal["none", "shrink", "next", "all pairs", "planned"]
 Verdict = Literal["better", "worse", "higher, with more access", "lower, with less access", "not significant", "no verdict"]
@@ -117,6 +121,14 @@ def equivalences(pairs: Iterable[Pair], margin: float, decoding: str) -> list[Eq
     return [_equivalence(tested, margin, *pair) for tested, *pair in zip(tests, p_values, _adjusted(p_values), strict=True)]
 
 
+def excess(one: Entry, other: Entry, targets: str, decoding: str = "greedy") -> tuple[Value, float | None]:
+    """By how much `one` is above `other` on the board's metric, with its 95 % interval, and the one-sided p-value; None where the metric is
+    undefined."""
+    tested = _test(one, other, targets, decoding)
+    p = None if tested.estimate is None else tested.estimate.p_above(tested.slack[0])
+    return tested.difference(1 - LEVEL), p
+
+
 def level_of(p: float | None, adjusted: float | None) -> float:
     """The level of an interval for a test whose p was adjusted by Holm: it excludes 0 exactly where the adjusted p is at most 5 %."""
     return 1 - LEVEL * (p / adjusted if p and adjusted else 1.0)
@@ -148,21 +160,25 @@ def pairs_of(entries: Sequence[Entry], family: Family, planned: Collection[tuple
 
 
 def _test(one: Entry, other: Entry, targets: str, decoding: str) -> _Test:
-    """The difference of two entries by the board's metric, on the seeds that both have."""
-    seeds = [seed for seed in one.seeds if seed in other.seeds]
-    if not seeds:
-        return _Test(one, other, 0, None, why="no seed in common")
-    first, second = (entry.measured(decoding).only(seeds) for entry in (one, other))
-    below = first.forgetting if targets == "single" else first.gain
-    denominator = crossed_interval(below)
-    if not denominator.low > 0:
-        return _Test(one, other, len(seeds), None, why=NO_FORGETTING if targets == "single" else NO_GAIN)
-    ranked = [ranked_points(measured, targets) for measured in (first, second)]
-    points, free = ranked[0].minus(ranked[1])
-    estimate = wald_ratio(points, below, also=[free])
-    slack = (ranked[1].cap_bias / denominator.estimate, ranked[0].cap_bias / denominator.estimate)
-    enough = min(len(seeds), one.trainings, other.trainings) >= FULL_SEEDS
-    return _Test(one, other, len(seeds), estimate, slack, float(estimate.p_value(slack)) if enough else None)
+    """The difference of two entries by the board's metric, on the seeds that both have, or as independent samples."""
+    shared = [seed for seed in one.seeds if seed in other.seeds] if one.draw == other.draw else []
+    both = [entry.measured(decoding).only(shared or entry.seeds) for entry in (one, other)]
+    seeds = min(len(measured.seeds) for measured in both)
+    below = [crossed_interval(_divisor(measured, targets)) for measured in both]
+    if not all(interval.low > 0 for interval in below):
+        return _Test(one, other, seeds, None, why=NO_FORGETTING if targets == "single" else NO_GAIN)
+    ranked = [ranked_points(measured, targets) for measured in both]
+    ratios = [Ratio(capped.points, _divisor(measured, targets), [capped.free]) for capped, measured in zip(ranked, both, strict=True)]
+    estimate = ratio_difference(*ratios, paired=bool(shared))
+    biases = [capped.cap_bias / interval.estimate for capped, interval in zip(ranked, below, strict=True)]
+    slack = (biases[1], biases[0])
+    enough = min(seeds, one.trainings, other.trainings) >= FULL_SEEDS
+    return _Test(one, other, seeds, estimate, slack, float(estimate.p_value(slack)) if enough else None)
+
+
+def _divisor(measured: Measured, targets: str) -> list[np.ndarray]:
+    """What `ranked_points` are divided by, of the entry's own baseline run."""
+    return measured.forgetting if targets == "single" else measured.gain
 
 
 def ranked_points(measured: Measured, targets: str) -> Capped:

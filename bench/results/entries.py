@@ -35,6 +35,11 @@ class Entry:
     def seeds(self) -> tuple[int, ...]:
         return tuple(sorted({run.seed for run in self.runs}))
 
+    @property
+    def draw(self) -> int:
+        """Which test items it was scored on (`RunSpec.draw`)."""
+        return self.runs[0].manifest.spec.draw
+
     @cached_property
     def _measured(self) -> dict[str, Measured]:
         return {decoding: Measured.of(self.runs, decoding) for decoding in DECODINGS}

@@ -70,6 +70,15 @@ class Estimate:
             distance = np.where(beyond == 0, 0.0, beyond / self.variance**0.5)
         return 2 * stdtr(self.freedom, -distance)
 
+    def p_above(self, slack: float = 0.0) -> float:
+        """One-sided, of a single table's true mean of at most `slack`; 1 where the mean is no larger."""
+        from scipy.special import stdtr
+
+        beyond = float(self.mean) - slack
+        if beyond <= 0 or not self.variance:
+            return 0.0 if beyond > 0 else 1.0
+        return float(stdtr(self.freedom, -beyond / float(self.variance) ** 0.5))
+
     def equivalence_p_value(self, margin: float, slack: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
         """Of two one-sided tests (Schuirmann 1987) that the true mean is at least `margin` (above 0) away from 0: the larger p. It is at
         most 1 - level where `interval(2 level - 1)` lies inside +-margin."""
@@ -192,23 +201,55 @@ def merged(pieces: Sequence[tuple[float, float]]) -> Pieces:
     return tuple(union)
 
 
-def wald_ratio(above: Strata, below: Strata, *, also: Sequence[Strata] = ()) -> Estimate:
-    """sum mean(above) / sum mean(below) with its variance by the delta method: that of (above - rho_hat below) / mean(below).
+@dataclass(frozen=True)
+class Ratio:
+    """sum mean(above) / sum mean(below), of the same seeds and items. `below` must be significantly above 0. also: as in `ratio_set`."""
 
-    For the difference of two ratios with one denominator, `above` is the difference of their numerators. also: as in `ratio_set`. A seed
-    with a large share h of the denominator pulls rho_hat towards itself and would look less variable than it is: its deviations are
-    divided by 1 - h, as in the jackknife. Degrees of freedom: the effective number of seeds, 1 / sum h^2, less 1; so S - 1 at most.
-    `below` must be significantly above 0.
+    above: Strata
+    below: Strata
+    also: Sequence[Strata] = ()
+
+    def linearized(self) -> tuple[np.ndarray, list[list[np.ndarray]], float | np.ndarray]:
+        """The ratio (..., 1, 1); for each version of `above`, strata that are 0 on average and whose mean varies as the ratio does; the
+        degrees of freedom.
+
+        The strata are (above - rho_hat below) / mean(below), the delta method. A seed with a large share h of the denominator pulls rho_hat
+        towards itself and would look less variable than it is: its deviations are divided by 1 - h, as in the jackknife. Degrees of
+        freedom: the effective number of seeds, 1 / sum h^2, less 1; so S - 1 at most.
+        """
+        b = sum(stratum.mean((-2, -1), keepdims=True) for stratum in self.below)
+        ratio = sum(stratum.mean((-2, -1), keepdims=True) for stratum in self.above) / b
+        seeds = self.below[0].shape[-2]
+        shares = sum(stratum.mean(-1, keepdims=True) for stratum in self.below) / (seeds * b)
+        leverage = (1 - 1 / seeds) / (1 - shares) if seeds > 1 else 1.0
+        weight, versions = leverage / b, (self.above, *self.also)
+        apart = [[weight * (x - ratio * y) for x, y in zip(version, self.below, strict=True)] for version in versions]
+        return ratio, apart, 1 / (shares**2).sum((-2, -1)) - 1 if seeds > 1 else freedom_of(self.below)
+
+
+def wald_ratio(above: Strata, below: Strata, *, also: Sequence[Strata] = ()) -> Estimate:
+    """A `Ratio` with its variance by the delta method. For the difference of two ratios with one denominator, `above` is the difference of
+    their numerators."""
+    ratio, versions, freedom = Ratio(above, below, also).linearized()
+    return Estimate(np.asarray(ratio[..., 0, 0]), np.max([crossed(version).variance for version in versions], 0), freedom)
+
+
+def ratio_difference(one: Ratio, other: Ratio, *, paired: bool) -> Estimate:
+    """one - other, each with its own denominator; with one denominator this is `wald_ratio` of the difference of the numerators.
+
+    paired: both are of the same seeds and items, so what they have in common cancels. Otherwise they are taken as independent: variances
+    add, and degrees of freedom are Welch's. Both have equally many versions of their numerators.
     """
-    b = sum(stratum.mean((-2, -1), keepdims=True) for stratum in below)
-    ratio = sum(stratum.mean((-2, -1), keepdims=True) for stratum in above) / b
-    seeds = below[0].shape[-2]
-    shares = sum(stratum.mean(-1, keepdims=True) for stratum in below) / (seeds * b)
-    leverage = (1 - 1 / seeds) / (1 - shares) if seeds > 1 else 1.0
-    versions = [[leverage * (x - ratio * y) / b for x, y in zip(version, below, strict=True)] for version in (above, *also)]
-    variance = np.max([crossed(version).variance for version in versions], 0)
-    freedom = 1 / (shares**2).sum((-2, -1)) - 1 if seeds > 1 else freedom_of(below)
-    return Estimate(np.asarray(ratio[..., 0, 0]), variance, freedom)
+    (first, mine, own), (second, theirs, others) = one.linearized(), other.linearized()
+    difference = np.asarray((first - second)[..., 0, 0])
+    if paired:
+        apart = [[x - y for x, y in zip(*both, strict=True)] for both in zip(mine, theirs, strict=True)]
+        return Estimate(difference, np.max([crossed(version).variance for version in apart], 0), np.minimum(own, others))
+    parts = [np.max([crossed(version).variance for version in versions], 0) for versions in (mine, theirs)]
+    total = parts[0] + parts[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        welch = total**2 / (parts[0] ** 2 / own + parts[1] ** 2 / others)
+    return Estimate(difference, total, np.where(total > 0, welch, np.minimum(own, others)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -23,7 +23,7 @@ from bench.results.write import Contents, write_run
 from bench.runs.forecast import Ledger
 from bench.runs.machine import allow_open_files, default_jobs
 from bench.runs.plan import Plan, graph_of
-from bench.runs.pool import Event, Failure, Pool, to_all
+from bench.runs.pool import Event, Failure, Pool, Sandbox, to_all
 from bench.runs.progress import Display
 from bench.runs.tensorboard import curves
 from bench.suite import DECODINGS
@@ -68,12 +68,14 @@ def execute(
     jobs: int | None = None,
     display: bool = True,
     log_to: str | None = None,
+    sandbox: Sandbox | None = None,
 ) -> list[Run]:
     """Run all plans as one graph and write a folder each below `out`, as soon as a run's jobs are done.
 
     jobs: worker processes, one thread each (None: what the machine has cores for, or its cards memory); log_to: "tensorboard" writes
-    training curves into the run folders as they grow. Raises `UserError` where a run folder is in use, or, with all that could be
-    finished written, `FailedRunsError` where a job failed or a folder could not be written.
+    training curves into the run folders as they grow; sandbox: where users' methods run (None: in workers like all others). Raises
+    `UserError` where a run folder is in use, or, with all that could be finished written, `FailedRunsError` where a job failed or a folder
+    could not be written.
     """
     cache = cache or default_cache()
     check_cache(cache)
@@ -91,7 +93,9 @@ def execute(
             listeners.append(held.enter_context(curves(log_to, plans, out)).hear)
 
         logs = cache / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        pool = Pool(jobs or default_jobs(spec.device, spec.load_suite().gpu_memory_gb), cache, logs, to_all(listeners), spec.device)
+        pool = Pool(
+            jobs or default_jobs(spec.device, spec.load_suite().gpu_memory_gb), cache, logs, to_all(listeners), spec.device, sandbox
+        )
         try:
             pool.run(graph)
         except OSError as error:  # of a log, a ledger or a curve; what was finished is written

@@ -28,6 +28,7 @@ class Plan:
     sequence: tuple[str, ...]
     targets: tuple[str, ...]
     split: Split
+    """Whose items are scored: test, the reserve for a spec with a draw, or validation."""
     makers: Rows[Maker]
 
     @cached_property
@@ -54,11 +55,11 @@ class Plan:
     @property
     def scored(self) -> tuple[Row, ...]:
         """The rows that are scored. Validation items are for choosing: there a method's own stages are left out."""
-        return tuple(self.maker_of) if self.split == "test" else tuple(dict.fromkeys([*self.rows.baseline, self.rows.final]))
+        return tuple(self.maker_of) if self.split != "validation" else tuple(dict.fromkeys([*self.rows.baseline, self.rows.final]))
 
     def scoring(self, row: Row, domain: str) -> Score:
         """The job that scores a cell."""
-        return Score(self.maker_of[row], domain, self.split)
+        return Score(self.maker_of[row], domain, self.split, self.spec.draw if self.split == "reserve" else 0)
 
     def general(self, row: Row) -> LMEval:
         """The job that scores a row on tasks of lm-eval."""
@@ -75,14 +76,16 @@ class Plan:
         """Every job of this run by its key."""
         found: list[Job] = [*self.makers.distinct()]
         found += [self.scoring(row, domain) for row in self.scored for domain in self.sequence]
-        if self.split == "test":
+        if self.split != "validation":
             found.append(self.distances)
             found += [self.general(row) for row in self.maker_of] if self.spec.also else []
         return {job.key: job for job in found}
 
 
-def plan(spec: RunSpec, split: Split = "test") -> Plan:
-    """The jobs of one run, scored on a split. `UserError` for a bad spec."""
+def plan(spec: RunSpec, split: Split = "test", method: MethodRecord | None = None) -> Plan:
+    """The jobs of one run, scored on a split; on the reserve where the spec has a draw. method: what the spec's method is, where its file
+    must not be read here. `UserError` for a bad spec."""
+    split = "reserve" if spec.draw and split == "test" else split
     suite, sequence, targets = spec.load_suite(), spec.domains(), spec.target_domains()
     if spec.null and spec.imported:
         raise UserError(f"--null {spec.null}: imported checkpoints are trained already, so nothing can be permuted; leave out --null")
@@ -92,7 +95,7 @@ def plan(spec: RunSpec, split: Split = "test") -> Plan:
         raise UserError(f"--model {spec.model}: suite {spec.suite} has a base of its own; choose a suite without one, or copy its file")
     if not (spec.model or spec.imported or suite.base):
         raise UserError(f"suite {spec.suite} has no model of its own: add --model, a folder or a repository of the Hub (Qwen/Qwen3-0.6B)")
-    method = describe(spec.method, spec.settings).record
+    method = describe(spec.method, spec.settings).record if method is None else method
     setup = Setup(spec.suite, spec.quick, spec.model, spec.device, spec.engine, spec.imported, suite.fingerprint())
 
     def stages(runs: MethodRecord | None) -> tuple[Start | Stage, ...]:

@@ -10,18 +10,43 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
+from bench.errors import UserError
 from bench.runs.machine import MEMORY, THREADS, card_of
 from bench.worker import outcomes
 from bench.worker.jobs import Job, to_json
 
 RETRIES = 1
 """How often a job is given to another worker after its worker died."""
+MAX_EVENT = 64_000_000
+"""Bytes of one event: scores of lm-eval may be long."""
+MAX_WORDS = 300
+"""Characters of an error that a worker in a sandbox reports."""
+
+
+class Sandbox(Protocol):
+    """Where the workers of users' methods run, apart from everything that this process trusts."""
+
+    def start(self, lane: str, errors: IO[bytes]) -> subprocess.Popen:
+        """A worker of a lane, with pipes for jobs and events; errors: takes its standard error."""
+
+    def begin(self, process: subprocess.Popen, checkpoints: Iterable[str]) -> None:
+        """A worker gets a job: put the checkpoints that it starts from, by content hash and the base first, where it finds them."""
+
+    def admit(self, process: subprocess.Popen, job: Job, said: Any) -> outcomes.Made:
+        """What a worker says that it made, once it is found to be what that job can make and was taken over. `UserError` otherwise."""
+
+    def cpu(self, process: subprocess.Popen) -> float:
+        """CPU seconds of a worker and everything that it started, as seen from outside."""
+
+    def ended(self, process: subprocess.Popen) -> str:
+        """Why it had to end a worker, in words; empty where the worker ended by itself."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +69,13 @@ class Failure:
     user: bool = False
 
 
+@dataclass(frozen=True)
+class _Died:
+    """In place of an event: the process has ended. code: of the process, negative for a signal."""
+
+    code: int
+
+
 @dataclass
 class _Worker:
     process: subprocess.Popen
@@ -52,6 +84,8 @@ class _Worker:
     lane: str
     slot: int
     job: Job | None = None
+    began: tuple[float, float] = (0.0, 0.0)
+    """When it was given its job, and the CPU seconds that it had taken by then, where a sandbox counts them."""
     retired: bool = False
 
     @property
@@ -115,17 +149,18 @@ def to_all(listeners: Sequence[Callable[[Event], None]]) -> Callable[[Event], No
 class Pool:
     """Runs a graph on at most `size` worker processes. `listen(event)` hears every event; `logs` takes the workers' standard error;
     `device` places them on cards. A worker keeps to one lane (`Job.lane`); where another lane has more pressing work, an idle worker ends
-    and a fresh one starts."""
+    and a fresh one starts. With a sandbox, workers of users' methods run in there, and nothing that they say is taken on trust."""
 
     size: int
     cache: Path
     logs: Path
     listen: Callable[[Event], None]
     device: str = "cpu"
+    sandbox: Sandbox | None = None
     results: dict[str, Any] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     _workers: list[_Worker] = field(default_factory=list)
-    _events: queue.Queue[tuple[_Worker, dict[str, Any]]] = field(default_factory=queue.Queue)
+    _events: queue.Queue[tuple[_Worker, Any]] = field(default_factory=lambda: queue.Queue(1_000))
     _tries: dict[str, int] = field(default_factory=dict)
     _ready: _Ready = field(default_factory=_Ready)
     _missing: dict[str, set[str]] = field(default_factory=dict)
@@ -176,6 +211,9 @@ class Pool:
     def _give(self, worker: _Worker, job: Job) -> None:
         worker.job = job
         made = {need.key: self.results[need.key].checkpoint for need in job.needs}
+        if self.sandbox is not None and worker.lane:
+            self.sandbox.begin(worker.process, made.values())
+            worker.began = (time.monotonic(), self.sandbox.cpu(worker.process))
         line = json.dumps({"job": to_json(job), "made": made}) + "\n"
         with suppress(OSError):  # where it died, its reader reports that
             worker.process.stdin.write(line.encode())
@@ -187,13 +225,16 @@ class Pool:
         log = self.logs / f"worker-{self._started}.log"
         stream = log.open("wb")
         slot = next(number for number in range(self.size) if number not in [worker.slot for worker in self._workers])
-        process = subprocess.Popen(
-            worker_command(self.cache, lane),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stream,
-            env=MEMORY | os.environ | THREADS | card_of(slot, self.device),
-        )
+        if self.sandbox is not None and lane:
+            process = self.sandbox.start(lane, stream)
+        else:
+            process = subprocess.Popen(
+                worker_command(self.cache, lane),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stream,
+                env=MEMORY | os.environ | THREADS | card_of(slot, self.device),
+            )
         worker = _Worker(process, log, stream, lane, slot)
         self._workers.append(worker)
         threading.Thread(target=self._listen_to, args=(worker,), daemon=True).start()
@@ -206,17 +247,23 @@ class Pool:
             worker.process.stdin.close()
 
     def _listen_to(self, worker: _Worker) -> None:
-        for line in worker.process.stdout:
-            with suppress(ValueError):  # half a line, from a process that was killed while writing it
+        for line in iter(lambda: worker.process.stdout.readline(MAX_EVENT), b""):
+            with suppress(ValueError, RecursionError):  # half a line, from a process that was killed while writing it
                 self._events.put((worker, json.loads(line)))
-        self._events.put((worker, {"event": "died", "code": worker.process.wait()}))
+        self._events.put((worker, _Died(worker.process.wait())))
 
-    def _handle(self, worker: _Worker, detail: dict[str, Any]) -> None:
-        name = detail["event"]
+    def _handle(self, worker: _Worker, detail: Any) -> None:
         job = worker.job
-        if name == "died":
-            self._bury(worker, detail["code"])
-        elif name == "done":
+        if isinstance(detail, _Died):
+            self._bury(worker, detail.code)
+            self.listen(Event("died", job.key if job is not None else "", {"code": detail.code}))
+            return
+        if self.sandbox is not None and worker.lane:
+            detail = self._checked(self.sandbox, worker, detail)
+            if detail is None:
+                return
+        name = detail["event"]
+        if name == "done":
             detail["result"] = self.results[detail["job"]] = outcomes.from_json(detail["result"])
             self._release(detail["job"])
         elif name == "failed":
@@ -226,6 +273,24 @@ class Pool:
             if job.holds_card:
                 self._retire(worker)
         self.listen(Event(name, job.key if job is not None else "", detail))
+
+    @staticmethod
+    def _checked(sandbox: Sandbox, worker: _Worker, detail: Any) -> dict[str, Any] | None:
+        """An event of a worker in the sandbox: only the end of its own job counts. None for all others."""
+        job = worker.job
+        if job is None or not isinstance(detail, dict) or detail.get("job") != job.key:
+            return None
+        try:
+            if detail.get("event") == "done":
+                made = sandbox.admit(worker.process, job, detail.get("result"))
+                seconds, cpu = time.monotonic() - worker.began[0], sandbox.cpu(worker.process) - worker.began[1]
+                took = {"seconds": seconds, "cpu": cpu, "fresh": True, "flops": made.accounted}
+                return {"event": "done", "job": job.key, "result": outcomes.to_json(made), **took}
+            if detail.get("event") == "failed":
+                raise UserError(str(detail.get("error")))
+        except UserError as error:
+            return {"event": "failed", "job": job.key, "error": _plain(str(error)), "user": True}
+        return None
 
     def _release(self, done: str) -> None:
         for follower in self._followers.get(done, ()):
@@ -240,6 +305,10 @@ class Pool:
         worker.stream.close()
         job = worker.job
         if job is None:
+            return
+        if self.sandbox is not None and worker.lane:
+            why = self.sandbox.ended(worker.process) or f"its process ended with {_code(code)}"
+            self.failures.append(Failure(job, why, worker.log, user=True))
             return
         self._tries[job.key] = self._tries.get(job.key, 0) + 1
         if self._tries[job.key] <= RETRIES:
@@ -260,4 +329,13 @@ def _ending(code: int) -> str:
     """How a worker ended, in words. code: of the process, negative for a signal."""
     if code == -signal.SIGKILL:
         return "its process was killed twice; the memory may not hold so many workers: try a smaller --jobs"
-    return f"its process ended twice, with {f'signal {-code}' if code < 0 else f'code {code}'}"
+    return f"its process ended twice, with {_code(code)}"
+
+
+def _code(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"code {code}"
+
+
+def _plain(text: str) -> str:
+    """A stranger's words on one line, cut, without characters that could change what a terminal shows."""
+    return "".join(sign if sign.isprintable() else " " for sign in text[:MAX_WORDS])

@@ -175,12 +175,14 @@ class _OfCheckpoint(Job):
 
 @dataclass(frozen=True, eq=False)
 class Score(_OfCheckpoint):
-    """Every answer of a checkpoint on a domain's items of a split."""
+    """Every answer of a checkpoint on a domain's items of a split. draw: which items of the reserve; 0 elsewhere. No job that runs a method
+    knows it."""
 
     rank: ClassVar[int] = 1
     generates: ClassVar[bool] = True
     domain: str
     split: Split
+    draw: int = 0
     kind: Literal["score"] = "score"
 
     @property

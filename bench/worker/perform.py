@@ -42,7 +42,7 @@ class Performer:
             case Recover():
                 return self._recover(job, bench, made)
             case Score():
-                entry = bench.answers(bench.checkpoint(made[job.of.key]), job.domain, job.split)
+                entry = bench.answers(bench.checkpoint(made[job.of.key]), job.domain, job.split, job.draw)
                 means = {name: value for name, value in entry.value.items() if name != "cut"}
                 return Scored(str(entry.folder / "answers.jsonl.gz"), means, entry.value["cut"])
             case LMEval():

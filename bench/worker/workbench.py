@@ -251,14 +251,15 @@ class Workbench:
         return self.cache.remember("distance", {"one": first.hash, "other": second.hash}, make).value["norm"]
 
     # --- scoring ---
-    def answers(self, checkpoint: Checkpoint, domain: str, split: Split = "test") -> Entry:
+    def answers(self, checkpoint: Checkpoint, domain: str, split: Split = "test", draw: int = 0) -> Entry:
         """Every answer of a checkpoint on a split of a domain: value {decoding: mean score}, file answers.jsonl.gz.
 
-        The test split is decoded greedily and at temperature 1, the validation split greedily.
+        Validation items are decoded greedily, all others at temperature 1 as well. draw: as in `Suite.items`.
         """
-        items = self.suite.items(domain, split)
-        decodings = DECODINGS if split == "test" else DECODINGS[:1]
+        items = self.suite.items(domain, split, draw)
+        decodings = DECODINGS[:1] if split == "validation" else DECODINGS
         key = self._key(checkpoint, SCORING_CODE, [domain]) | {"split": split, "items": len(items), "decodings": decodings}
+        key |= {"draw": draw} if draw else {}
 
         def make(files: Path, work: Path) -> Made:
             meter, dialogue, model = Meter(), self._dialogue(checkpoint), self._load(checkpoint)

@@ -72,10 +72,19 @@ def test_the_re_run_ranks_and_the_claim_stands_beside_it(place: Place, suite: Su
     judge(place, "mine", "reproduced")
     found = standings(place)
     assert next(iter(found)) == "mine"
-    assert (found["refresh-4"].rerun, found["mine"].rerun) == (True, False)
+    assert (found["refresh-4"].other[0], found["mine"].other) == ("claim", None)
     assert found["refresh-4"].entry.seeds == (10, 11, 12, 13, 14)
     (record,) = (each for each in json.loads(as_json(leaderboard(place)))["entries"] if each["name"] == "refresh-4")
-    assert record["net recovery, greedy"]["estimate"] < 0.4 < record["claimed net recovery, greedy"]["estimate"]
+    assert record["net recovery, greedy"]["estimate"] < 0.4 < record["claim: net recovery, greedy"]["estimate"]
+
+
+def test_what_the_maintainers_made_keeps_its_own_runs(place: Place, suite: Suite, tmp_path: Path) -> None:
+    """They are paired with all others; the re-run on fresh seeds stands beside them."""
+    again = write_runs(tmp_path / "again", suite, "none", seeds=range(10, 15))
+    write_archive(place.verdicts / "reference.zip", again)
+    found = standings(place)["reference"]
+    assert found.entry.seeds == tuple(range(10))
+    assert (found.other[0], found.other[1].seeds) == ("re-run", (10, 11, 12, 13, 14))
 
 
 def test_equal_entries_share_their_places(place: Place) -> None:

@@ -11,7 +11,8 @@ Data and order are pure functions of (seed, step). An interrupted warm-up resume
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -39,12 +40,13 @@ TEMPLATE = (
 @dataclass(frozen=True)
 class Recipe:
     """Every number that decides the base. seed: none of those that are scored or developed on, whose stages draw other items; rows:
-    demonstrations of each domain in a step; high_quality: share of them that are right, and in math show the working; rate: learning rate,
-    which falls linearly to 0 and is multiplied by a ramp over the first `warmup` steps."""
+    demonstrations of a domain in a step, `other_rows` for domains that it does not name; high_quality: share of them that are right, and in
+    math show the working; rate: learning rate, which falls linearly to 0 and is multiplied by a ramp over the first `warmup` steps."""
 
     seed: int = 1000
     steps: int = 300
-    rows: int = 6
+    rows: Mapping[str, int] = field(default_factory=lambda: {"code": 12})
+    other_rows: int = 6
     high_quality: float = 0.8
     rate: float = 1e-3
     warmup: int = 20
@@ -54,7 +56,8 @@ class Recipe:
 
 def batch(task: Task, dialogue: Dialogue, recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids (rows, L) and labels (rows, L), -100 on prompts and padding."""
-    items = [task.item("train", recipe.seed, step * recipe.rows + row) for row in range(recipe.rows)]
+    rows = recipe.rows.get(task.domain, recipe.other_rows)
+    items = [task.item("train", recipe.seed, step * rows + row) for row in range(rows)]
     style = rng("warm-up", task.domain, recipe.seed, step)
     answers = [task.demonstrate(item, style, recipe.high_quality) for item in items]
     prompts = dialogue.encode([item.prompt for item in items])

@@ -124,8 +124,28 @@ def test_five_seeds_of_one_training_are_no_verdict() -> None:
 def test_seeds_count_where_both_have_them() -> None:
     later = entry("later", measured([0.9, 0.95, 0.9], FORGETTING[2:], seeds=[2, 3, 4]))
     assert only(board(NONE, later).comparisons(families=["none"])).difference.seeds == 3
-    apart = entry("apart", measured([0.9] * 5, seeds=range(20, 25)))
-    assert only(board(NONE, apart).comparisons(families=["none"])).difference.why == "no seed in common"
+
+
+def test_without_a_common_seed_entries_are_independent_samples() -> None:
+    """As after a re-run on fresh seeds: the estimate is the same, the interval is that of the sum of two variances."""
+    paired = only(board(NONE, entry("later", noisy(0.9, 0.1, 3))).comparisons(families=["none"]))
+    later = noisy(0.9, 0.1, 3)
+    apart = only(board(NONE, entry("later", Measured(later.orders, tuple(range(20, 25))))).comparisons(families=["none"]))
+    assert apart.difference.estimate == pytest.approx(paired.difference.estimate)
+    assert (apart.difference.seeds, apart.verdict) == (5, "better")
+    draws = [entry("drawn", Measured(later.orders, later.seeds)), entry("paired", later)]
+    draws[0].runs[0].manifest.__dict__["spec"] = draws[0].runs[0].manifest.spec.model_copy(update={"draw": 7})
+    found = [compare([one, entry("other", noisy(0.8, 0.1, 3))], "all pairs", "single", "greedy")[0].difference for one in draws]
+    assert found[0].high - found[0].low > 5 * (found[1].high - found[1].low), "the same seeds on other items are not paired"
+
+
+def test_each_entry_is_divided_by_its_own_forgetting() -> None:
+    """On another type of machine the same seeds forget half as much; a repair that recovers as large a share there is no worse."""
+    here = entry("here", measured([0.9] * 5))
+    there = entry("there", measured([0.9] * 5, FORGETTING / 2))
+    found = compare([here, there], "all pairs", "single", "greedy")[0]
+    assert found.difference.estimate == pytest.approx(0, abs=1e-12)
+    assert found.verdict == "not significant"
 
 
 def test_without_forgetting_a_difference_is_undefined() -> None:

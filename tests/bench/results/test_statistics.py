@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench.results.statistics import Estimate, Interval, crossed, crossed_interval, holm, merged, ratio_set, wald_ratio
+from bench.results.statistics import (
+    Estimate,
+    Interval,
+    Ratio,
+    crossed,
+    crossed_interval,
+    holm,
+    merged,
+    ratio_difference,
+    ratio_set,
+    wald_ratio,
+)
 
 
 def half_width(variance: float, freedom: float, level: float = 0.95) -> float:
@@ -209,6 +220,44 @@ def test_wald_by_hand() -> None:
     assert float(found.mean) == pytest.approx(1)
     assert float(found.variance) == pytest.approx(np.var([-0.04, -0.05, 0.4 / 3], ddof=1) / 3)
     assert float(found.freedom) == pytest.approx(11 / 7)
+
+
+def test_a_difference_of_ratios_with_one_denominator_is_the_ratio_of_the_difference() -> None:
+    generator = np.random.default_rng(8)
+    below = [generator.normal(0.3, 0.1, (5, 1)) + generator.normal(0, 0.1, (5, 30)) for _ in range(2)]
+    one, other = ([share * table + generator.normal(0, 0.05, table.shape) for table in below] for share in (0.9, 0.4))
+    free = [[table + 0.01 * generator.normal(size=(5, 1)) for table in tables] for tables in (one, other)]
+    whole = wald_ratio(_minus(one, other), below, also=[_minus(*free)])
+    apart = ratio_difference(Ratio(one, below, [free[0]]), Ratio(other, below, [free[1]]), paired=True)
+    assert [float(value) for value in (apart.mean, apart.variance, apart.freedom)] == pytest.approx(
+        [float(value) for value in (whole.mean, whole.variance, whole.freedom)]
+    )
+
+
+def _minus(one: list[np.ndarray], other: list[np.ndarray]) -> list[np.ndarray]:
+    return [a - b for a, b in zip(one, other, strict=True)]
+
+
+def test_independent_ratios_by_hand() -> None:
+    """Variances 0.04 and 0.01 with 2 degrees of freedom each add to 0.05, with 0.05^2 / (0.04^2 / 2 + 0.01^2 / 2) = 50 / 17 of them."""
+    below = np.full((3, 2), 10.0)
+    one, other = (np.repeat(np.array(values)[:, None], 2, 1) for values in ([7.0, 5, 9], [3.0, 2, 4]))
+    means = [wald_ratio([table], [below]) for table in (one, other)]
+    found = ratio_difference(Ratio([one], [below]), Ratio([other], [below]), paired=False)
+    assert float(found.mean) == pytest.approx(0.7 - 0.3)
+    assert float(found.variance) == pytest.approx(0.04 / 3 + 0.01 / 3) == pytest.approx(sum(float(mean.variance) for mean in means))
+    assert float(found.freedom) == pytest.approx(50 / 17)
+
+
+def test_one_sided_p() -> None:
+    tables = [np.repeat(np.array([1.0, 2, 3])[:, None], 2, 1)]
+    found = crossed(tables)
+    assert found.p_above() == pytest.approx(float(found.p_value()) / 2)
+    assert found.p_above(slack=2.0) == 1.0
+    assert found.p_above(slack=1.0) > found.p_above()
+    assert crossed([-tables[0]]).p_above() == 1.0
+    same = crossed([np.ones((3, 2))])
+    assert (same.p_above(), same.p_above(slack=1.0)) == (0.0, 1.0), "nothing varies"
 
 
 def test_a_constant_share_has_no_variance_however_much_the_denominator_varies() -> None:

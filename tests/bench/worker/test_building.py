@@ -31,7 +31,7 @@ from bench.worker.workbench import Workbench
 def suite_file(tiny_gguf: Path, chat_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As `write_suite` makes it; the warm-up has two steps."""
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "models"))
-    monkeypatch.setattr(warm_up, "Recipe", partial(warm_up.Recipe, steps=2, rows=2, rank=2, warmup=1))
+    monkeypatch.setattr(warm_up, "Recipe", partial(warm_up.Recipe, steps=2, rows={}, other_rows=2, rank=2, warmup=1))
     return write_suite(tmp_path, tiny_gguf, chat_suite)
 
 

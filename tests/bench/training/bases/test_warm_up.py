@@ -19,7 +19,7 @@ from bench.training.models import load_checkpoint, load_tokenizer
 from bench.training.prompting import Dialogue
 from tasks.task import split_of
 
-SMALL = replace(Recipe(), steps=6, rows=2, rate=5e-3, warmup=2, rank=2)
+SMALL = replace(Recipe(), steps=6, rows={}, other_rows=2, rate=5e-3, warmup=2, rank=2)
 
 
 @pytest.fixture(scope="module")

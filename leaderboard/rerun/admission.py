@@ -1,0 +1,161 @@
+"""How what a method made comes out of its sandbox: tensors of the model's names and shapes, and training logs. Nothing else is read.
+
+The folder belongs to the method, which may still be running: any file may be a link, a device or a bomb, and may change at any time. So
+every file is opened without following links anywhere on the way, must be an ordinary one of a bounded size, and is copied before it is
+looked at.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from bench.checkpoint import Checkpoint, Store
+from bench.errors import UserError
+from bench.files import key_hash
+from bench.worker import outcomes
+from bench.worker.jobs import Job, Recover, Stage
+from bench.worker.outcomes import Log, Made
+
+MAX_LOG = 64_000_000
+"""Bytes of one training log."""
+MAX_LOGS = 1_000
+MAX_SHARDS = 1_000
+_HEX = re.compile("[0-9a-f]{64}")
+_HEADER = 1_000_000
+"""Bytes of a weight file beside its tensors."""
+
+
+def checked(job: Job, said: Any) -> Made:
+    """What a worker says that a job made. `UserError` where it is no outcome of such a job, or where its numbers are impossible."""
+    if not isinstance(job, Stage | Recover):
+        raise UserError(f"a {job.kind} job cannot be done in a sandbox")
+    try:
+        made = outcomes.from_json(said)
+    except (ValidationError, RecursionError) as error:
+        raise UserError("what its worker answered is not an outcome") from error
+    if not isinstance(made, Made) or not _HEX.fullmatch(made.checkpoint):
+        raise UserError("what its worker answered does not name a checkpoint")
+    costs = [made.flops, made.free, *made.charged.values()]
+    if not all(math.isfinite(cost) and cost >= 0 for cost in costs) or len(made.logs) > MAX_LOGS:
+        raise UserError("what its worker answered has impossible costs")
+    return made
+
+
+def take_over(content: str, folder: Path, base: Checkpoint, store: Store) -> None:
+    """Add a checkpoint, by content hash, from a sandbox's folder to `store`: its tensors, with the config and the tokenizer of `base`.
+
+    `UserError` unless they have the names and shapes of the base's, are finite, and have that hash.
+    """
+    shapes = base.shapes()
+    most = _HEADER + 4 * sum(math.prod(shape) for shape in shapes.values())
+    with tempfile.TemporaryDirectory(dir=store.folder.parent) as work:
+        copies, size = [], 0
+        for name in _weight_files(folder, content):
+            copies.append(Path(work) / f"{len(copies)}.safetensors")
+            size += _copied(folder, ("checkpoints", content, name), copies[-1], most - size)
+        where = _places(copies)
+        if where.keys() != shapes.keys():
+            other = min(where.keys() ^ shapes.keys())
+            raise UserError(f"the checkpoint that it made is of another model: {other!r:.80} is in only one of it and the base")
+        own = Store(Path(work) / "checkpoints").add_in_fp32(_tensors(where, shapes), base.folder)
+        if own.hash != content:
+            raise UserError("the checkpoint that it made has another content than its name says")
+        if not (store.folder / content).exists():
+            own.folder.rename(store.folder / content)
+
+
+def with_logs(made: Made, folder: Path, logs: Path) -> Made:
+    """The same outcome, its logs copied to the folder `logs`. `UserError` where one is no ordinary file of the sandbox's folder."""
+    copies = []
+    for log in made.logs:
+        try:
+            parts = Path(log.file).relative_to(folder).parts
+        except ValueError:
+            raise UserError("a log that it names lies outside its folder") from None
+        logs.mkdir(parents=True, exist_ok=True)
+        copy = logs / f"{key_hash({'parts': parts, 'folder': str(folder)})}.jsonl"
+        _copied(folder, parts, copy, MAX_LOG)
+        copies.append(Log(log.what, str(copy)))
+    return replace(made, logs=tuple(copies))
+
+
+def _places(files: list[Path]) -> dict[str, Path]:
+    """Name of each tensor in weight files -> its file."""
+    where: dict[str, Path] = {}
+    for file in files:
+        try:
+            with safe_open(file, "pt") as opened:
+                names = list(opened.keys())
+        except (SafetensorError, OSError, ValueError) as error:
+            raise UserError("the checkpoint that it made is not a safetensors file") from error
+        if where.keys() & set(names):
+            raise UserError("the checkpoint that it made has a tensor twice")
+        where |= dict.fromkeys(names, file)
+    return where
+
+
+def _tensors(where: dict[str, Path], shapes: dict[str, tuple[int, ...]]) -> Iterator[tuple[str, torch.Tensor]]:
+    for name in sorted(where):
+        with safe_open(where[name], "pt") as file:
+            tensor = file.get_tensor(name)
+        if tuple(tensor.shape) != shapes[name]:
+            raise UserError(f"the checkpoint that it made is of another model: {name} has shape {tuple(tensor.shape)}, not {shapes[name]}")
+        if not tensor.isfinite().all():
+            raise UserError(f"the checkpoint that it made has numbers that are not finite, in {name}")
+        yield name, tensor
+
+
+def _weight_files(folder: Path, content: str) -> list[str]:
+    with _opened(folder, ("checkpoints", content), os.O_DIRECTORY) as place:
+        names = [name for name in os.listdir(place) if name.endswith(".safetensors")][: MAX_SHARDS + 1]  # noqa: PTH208 (a descriptor)
+    if not 1 <= len(names) <= MAX_SHARDS:
+        raise UserError("the checkpoint that it made is not there")
+    return sorted(names)
+
+
+def _copied(folder: Path, parts: tuple[str, ...], copy: Path, most: int) -> int:
+    """Copy an ordinary file; its size. `UserError` where it is none, or larger than `most` bytes."""
+    size = 0
+    with _opened(folder, parts) as place, copy.open("wb") as out:
+        while block := os.read(place, 1 << 20):
+            size += len(block)
+            if size > most:
+                raise UserError(f"{'/'.join(parts)} is too large")
+            out.write(block)
+    return size
+
+
+@contextmanager
+def _opened(folder: Path, parts: tuple[str, ...], flags: int = 0) -> Iterator[int]:
+    """A descriptor of a file or folder below `folder`, reached without following a link. `UserError` where it cannot be, or is a device."""
+    held = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY)]
+    try:
+        for part in parts[:-1]:
+            if part in ("..", "."):
+                raise OSError("not a plain path")
+            held.append(os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=held[-1]))
+        if parts[-1:] in ((), ("..",), (".",)):
+            raise OSError("not a plain path")
+        held.append(os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags, dir_fd=held[-1]))
+        kind = os.fstat(held[-1]).st_mode
+        if not (stat.S_ISDIR(kind) if flags & os.O_DIRECTORY else stat.S_ISREG(kind)):
+            raise OSError("not an ordinary file")
+        yield held[-1]
+    except OSError as error:
+        raise UserError(f"{'/'.join(parts)[:120]!r} is not an ordinary file of its folder ({error.strerror or error})") from error
+    finally:
+        for descriptor in held:
+            os.close(descriptor)

@@ -1,0 +1,94 @@
+"""`rerun`: entries are run again, their claims judged, and the verdicts written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from bench.errors import UserError
+from bench.files import write_bytes
+from bench.results.archive import write_archive
+from bench.results.run import Run
+from bench.runs.execute import FailedRunsError
+from bench.worker.keys import Numerics
+from leaderboard.rerun import judge
+from leaderboard.rerun.again import Bench, run_again
+from leaderboard.rerun.draw import Draw, fresh
+from leaderboard.verdicts import Rerun, Verdict, digest, verdict_on
+from leaderboard.verify import Place, Verified, verify_all
+
+Seeds = Literal["same", "fresh"]
+
+
+def rerun(names: Sequence[str], seeds: Seeds, public: str, place: Place, bench: Bench) -> list[Verdict]:
+    """Run entries again, and write their verdicts and the scores of their re-runs.
+
+    public: for fresh seeds, a random value that was published after the entries were submitted. Where a claim is not reproduced, five more
+    seeds are run at once if there is such a value. `UserError` for an entry that verification refuses, before anything runs.
+    """
+    if seeds == "fresh" and not public.strip():
+        raise UserError("--seeds fresh: add --public, a random value published after the submission, such as 'drand 4512345 8f3a...'")
+    found = {name: verify_all([name], place)[name] for name in dict.fromkeys(names)}
+    for name, each in found.items():
+        if each.submission is None or each.refusals:
+            raise UserError(f"{place.submissions / name}: {each.refusals[0]}; a submission must be accepted before it is rerun")
+        if each.submission.board.device == "cuda":
+            Numerics.choose("cuda")
+    results = {name: _once(each, seeds, public, 0, bench) for name, each in found.items()}
+    records = dict(zip(results, judge.adjusted([record for record, _ in results.values()]), strict=True))
+    verdicts = []
+    for name, each in found.items():
+        record, again = records[name], results[name][1]
+        verdict = _written(each, record, again, place)
+        if judge.reproduced(record) is False and public.strip():
+            more, again = _once(each, "fresh", public, 1, bench)
+            verdict = _written(each, judge.adjusted([more])[0], again, place)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def _once(each: Verified, seeds: Seeds, public: str, number: int, bench: Bench) -> tuple[Rerun, list[Run]]:
+    """One re-run of an entry and its record. number: of the draw of fresh seeds."""
+    submission, suite = each.submission, each.suite
+    assert submission is not None
+    assert suite is not None
+    drawn = fresh(digest(each.folder), public, number) if seeds == "fresh" else None
+    own = submission.seeds if drawn is None else drawn.seeds
+    try:
+        again = run_again(each.folder, submission, suite, own, drawn.items if drawn else 0, bench)
+    except FailedRunsError as error:
+        return _failed(own, drawn, public, bench, str(error)), []
+    return judge.compared(each.runs, again, submission.board.targets, public=public if drawn else "", sandbox=bench.kind), again
+
+
+def _failed(seeds: Sequence[int], drawn: Draw | None, public: str, bench: Bench, error: str) -> Rerun:
+    return Rerun(
+        seeds=tuple(seeds),
+        items=drawn.items if drawn else 0,
+        public=public if drawn else "",
+        sandbox=bench.kind,
+        numerics={},
+        versions={},
+        error=" ".join(error.split())[:300],
+    )
+
+
+def _written(each: Verified, record: Rerun, again: Sequence[Run], place: Place) -> Verdict:
+    """The verdict with one more re-run, and its scores, written to the folder of verdicts."""
+    name = each.folder.name
+    before = verdict_on(each.folder, place.verdicts)
+    reruns = (*(before.reruns if before else ()), record)
+    level = judge.level_of(before.level if before else "claimed", reruns)
+    made = Verdict(
+        name=name,
+        submission=digest(each.folder),
+        level=level,
+        date=datetime.now(UTC).date().isoformat(),
+        note=judge.words(record),
+        reruns=reruns,
+    )
+    if again:
+        write_archive(place.verdicts / f"{name}.zip", again)
+    write_bytes(place.verdicts / f"{name}.json", (made.model_dump_json(indent=1) + "\n").encode())
+    return made

@@ -1,0 +1,295 @@
+"""Where a submitted method runs: apart from the network, from every file that it does not need, and from the processes that score it.
+
+Its worker sees Python, the packages bench, tasks and baselines, its own file, and one folder that it can write to, which holds a cache with
+the checkpoints of its baseline run. It does not see test answers, other submissions, or which items will be scored. It speaks to the pool
+through its standard input and output only, and what it says is checked (`bench.runs.pool.Pool`, `leaderboard.rerun.admission`).
+
+A watcher in this process ends a worker that takes more memory, disk, files or time than `Limits` allows. RULES.md says what none of this
+stops.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+import baselines
+import bench
+import tasks
+from bench.checkpoint import Checkpoint, Store
+from bench.errors import UserError
+from bench.files import check_cache
+from bench.runs.machine import MEMORY, THREADS
+from bench.runs.pool import worker_command
+from bench.worker.jobs import Job
+from bench.worker.outcomes import Made
+from leaderboard.limits import Limits
+from leaderboard.rerun.admission import checked, take_over, with_logs
+
+NOBODY = 65534
+"""User and group that a method runs as."""
+_POLL = 0.2
+"""Seconds between two looks of the watcher."""
+
+
+@dataclass
+class _Watched:
+    """A worker. since: when it got its job; base: the checkpoint that this starts from; why: the limit that it passed; taken: CPU seconds
+    by process."""
+
+    process: subprocess.Popen
+    errors: Path
+    since: float
+    base: str = ""
+    why: str = ""
+    taken: dict[tuple[int, float], float] = field(default_factory=dict)
+
+
+class Confined(ABC):
+    """A sandbox (`bench.runs.pool.Sandbox`). place: a new folder, in which `cache` is what the method can write to; store: the checkpoints
+    of the runs; readable: files that the method may read, beside Python and the packages."""
+
+    def __init__(self, place: Path, store: Store, readable: Sequence[Path], limits: Limits | None = None) -> None:
+        self.place, self.store, self.readable = place.resolve(), store, tuple(path.resolve() for path in readable)
+        self.folder = self.place / "cache"
+        self.limits = limits or Limits()
+        self._watched: dict[int, _Watched] = {}
+        self._known: set[str] = set()
+        """Checkpoints that the method was given, or that came out: whatever else it names must come out first."""
+        check_cache(self.folder)
+        (self.folder / "checkpoints").mkdir()
+        self._hand_over(self.folder)
+        # By descriptor: the method may put a link in the folder's place.
+        self._checkpoints = os.open(self.folder / "checkpoints", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+
+    @abstractmethod
+    def _hand_over(self, folder: Path) -> None:
+        """Let the method's user write to a folder, and to all below it, that the method cannot reach yet."""
+
+    @abstractmethod
+    def command(self, inner: Sequence[str]) -> list[str]:
+        """The command line that runs another one inside."""
+
+    def start(self, lane: str, errors: IO[bytes]) -> subprocess.Popen:
+        """A worker of a lane. What it may take is watched from now on."""
+        command, pipe = self.command(worker_command(self.folder, lane)), subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=_environment())
+        watched = self._watched[process.pid] = _Watched(process, Path(errors.name), time.monotonic())
+        threading.Thread(target=self._watch, args=(watched,), daemon=True).start()
+        return process
+
+    def begin(self, process: subprocess.Popen, checkpoints: Iterable[str]) -> None:
+        """Copy the checkpoints into the folder. The worker may do with its copies what it likes: nobody reads them again."""
+        needed = list(checkpoints)
+        for content in needed:
+            if content not in self._known:
+                copy = self.place / content
+                shutil.copytree(self.store.folder / content, copy)
+                self._hand_over(copy)
+                os.rename(copy, content, dst_dir_fd=self._checkpoints)
+                self._known.add(content)
+        watched = self._watched[process.pid]
+        watched.since, watched.base = time.monotonic(), needed[0]
+
+    def admit(self, process: subprocess.Popen, job: Job, said: Any) -> Made:
+        """What a worker says that it made (`leaderboard.rerun.admission`)."""
+        made = checked(job, said)
+        if made.checkpoint not in self._known:
+            take_over(made.checkpoint, self.folder, Checkpoint(self.store.folder / self._watched[process.pid].base), self.store)
+            self._known.add(made.checkpoint)
+        return with_logs(made, self.folder, self.store.folder.parent / "logs")
+
+    def cpu(self, process: subprocess.Popen) -> float:
+        """CPU seconds of a worker and all that it started, as far as the watcher saw them."""
+        return sum(self._watched[process.pid].taken.values())
+
+    def ended(self, process: subprocess.Popen) -> str:
+        """The limit that a worker passed, in words; empty where it ended by itself."""
+        return self._watched[process.pid].why
+
+    def _watch(self, watched: _Watched) -> None:
+        while watched.process.poll() is None:
+            why = self._over(watched)
+            if why:
+                watched.why = why
+                watched.process.kill()
+                return
+            time.sleep(_POLL)
+
+    def _over(self, watched: _Watched) -> str:
+        """The limit that a worker has passed."""
+        limits, memory = self.limits, 0
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(watched.process.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess), process.oneshot():
+                    memory += process.memory_info().rss
+                    times = process.cpu_times()
+                    watched.taken[process.pid, process.create_time()] = times.user + times.system
+        if memory > limits.memory * 1e9:
+            return f"it took more than {limits.memory:g} GB of memory"
+        if time.monotonic() - watched.since > limits.seconds:
+            return f"it took longer than {limits.seconds:,.0f} s"
+        if watched.errors.stat().st_size > limits.log:
+            return f"it wrote more than {limits.log / 1e6:g} MB to its standard error"
+        size, count = _taken(self.folder, limits.files)
+        if size > limits.disk * 1e9:
+            return f"it wrote more than {limits.disk:g} GB"
+        return f"it made more than {limits.files:,} files" if count > limits.files else ""
+
+
+def _taken(folder: Path, most: int) -> tuple[int, int]:
+    """Bytes on disk and number of files below a folder, up to one more than `most` files. Links count as themselves."""
+    size, count, waiting = 0, 0, [folder]
+    while waiting and count <= most:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                count += 1
+                with suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+                    else:
+                        size += entry.stat(follow_symlinks=False).st_blocks * 512
+                if count > most:
+                    break
+    return size, count
+
+
+def _environment() -> dict[str, str]:
+    """Of a worker: nothing of ours but what torch needs."""
+    return {
+        **MEMORY,
+        **THREADS,
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def _installed() -> list[Path]:
+    """What a worker has to read: Python, its libraries, and our packages."""
+    paths = sysconfig.get_paths()
+    places = [Path(sys.prefix), Path(sys.base_prefix), *map(Path, (paths["stdlib"], paths["purelib"], paths["platlib"]))]
+    if site.ENABLE_USER_SITE:
+        places.append(Path(site.getusersitepackages()))
+    places += [Path(module.__file__).parent for module in (bench, tasks, baselines)]  # type: ignore[arg-type]
+    real = [place for place in dict.fromkeys([*places, *(place.resolve() for place in places)]) if place.exists()]
+    held = [Path("/usr"), *real]
+    return [place for place in real if not any(place.is_relative_to(other) for other in held if other != place)]
+
+
+class Bubblewrap(Confined):
+    """bubblewrap with namespaces of its own and no network. As root, the method runs as user `NOBODY`; otherwise as that user in a user
+    namespace, where the limit on processes counts those of the caller too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if missing := [name for name in ("bwrap", "setpriv", "prlimit") if shutil.which(name) is None]:
+            raise UserError(f"--sandbox bubblewrap: {missing[0]} is not installed; apt-get install bubblewrap util-linux")
+        super().__init__(*args, **kwargs)
+
+    def _hand_over(self, folder: Path) -> None:
+        if os.geteuid() == 0:
+            for path in (folder, *folder.rglob("*")):
+                os.lchown(path, NOBODY, NOBODY)
+
+    def command(self, inner: Sequence[str]) -> list[str]:
+        """bwrap as root needs no user namespace, so that the limit on processes is that of an own user. It drops to that user inside."""
+        root = os.geteuid() == 0
+        words = ["bwrap", "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+        words += ["--unshare-cgroup-try", "--hostname", "sandbox"]
+        words += [] if root else ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+        words += ["--ro-bind", "/usr", "/usr"]
+        for name in ("bin", "sbin", "lib", "lib64"):
+            place = Path("/") / name
+            if place.is_symlink():
+                words += ["--symlink", str(place.readlink()), str(place)]
+            elif place.is_dir():
+                words += ["--ro-bind", str(place), str(place)]
+        for file in ("/etc/ld.so.cache", "/etc/localtime"):
+            words += ["--ro-bind-try", file, file]
+        words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(256 << 20), "--tmpfs", "/tmp"]
+        readable = [*_installed(), *self.readable]
+        above = dict.fromkeys(path for place in (*readable, self.folder) for path in reversed(place.parents) if path != Path("/"))
+        for path in above:  # bwrap would make them for root alone
+            words += [] if path.is_relative_to("/usr") else ["--perms", "0755", "--dir", str(path)]
+        for place in readable:
+            words += ["--ro-bind", str(place), str(place)]
+        for card in sorted(Path("/dev").glob("nvidia*")):
+            words += ["--dev-bind", str(card), str(card)]
+        words += ["--bind", str(self.folder), str(self.folder), "--remount-ro", "/", "--chdir", "/tmp", "--cap-drop", "ALL"]
+        drop = ["--no-new-privs", "--inh-caps=-all"]
+        if root:
+            words += [word for name in ("SETUID", "SETGID", "SETPCAP", "SYS_RESOURCE") for word in ("--cap-add", f"CAP_{name}")]
+            drop += ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--bounding-set=-all"]
+        largest = int(self.limits.disk * 1e9)
+        limits = [
+            f"--nproc={self._processes(root)}",
+            f"--fsize={largest}",
+            f"--data={int(self.limits.memory * 1e9)}",
+            "--core=0",
+            "--nofile=1024",
+        ]
+        return [*words, "--", "setpriv", *drop, "prlimit", *limits, "--", *inner]
+
+    def _processes(self, root: bool) -> int:
+        """The limit counts all threads of a user."""
+        user = NOBODY if root else os.geteuid()
+        return self.limits.processes + sum(_threads(process) for process in psutil.process_iter() if _user_of(process) == user)
+
+
+def _threads(process: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        return process.num_threads()
+    return 0
+
+
+def _user_of(process: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        return process.uids().real
+    return -1
+
+
+class Docker(Confined):
+    """docker without network, with gVisor (`runsc`) where it is installed. image: a system without Python, into which this Python and these
+    packages are mounted, so its C library must be no older than this machine's."""
+
+    image = "debian:stable-slim"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        asked = ["docker", "info", "--format", "{{json .Runtimes}}"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False) if shutil.which("docker") else None
+        if done is None or done.returncode:
+            raise UserError("--sandbox docker: no docker daemon answers; start it, or use --sandbox bubblewrap")
+        self._runtimes = done.stdout
+        super().__init__(*args, **kwargs)
+
+    def _hand_over(self, folder: Path) -> None:
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o777 if path.is_dir() else 0o666)
+
+    def command(self, inner: Sequence[str]) -> list[str]:
+        """The container ends with the client that started it (`--init`, standard input)."""
+        words = ["docker", "run", "--rm", "--interactive", "--init", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+        words += ["--security-opt", "no-new-privileges", "--pids-limit", str(self.limits.processes)]
+        words += ["--memory", f"{int(self.limits.memory * 1e9)}", "--user", f"{NOBODY}:{NOBODY}", "--tmpfs", "/tmp:size=256m,mode=1777"]
+        words += ["--runtime", "runsc"] if re.search(r'"runsc"', self._runtimes) else []
+        words += [word for name, value in _environment().items() for word in ("--env", f"{name}={value}")]
+        for place in (*_installed(), *self.readable):
+            words += ["--volume", f"{place}:{place}:ro"]
+        return [*words, "--volume", f"{self.folder}:{self.folder}", "--workdir", "/tmp", self.image, *inner]

@@ -1,0 +1,173 @@
+"""The whole re-run, but for the training: what is run, what is written, what is refused. `test_hostile.py` runs methods for real."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from entries import write_runs
+from typer.testing import CliRunner
+from verdict_files import judge
+
+from bench.errors import UserError
+from bench.results.run import Run
+from bench.runs.execute import FailedRun, FailedRunsError
+from bench.runs.plan import Plan
+from bench.suite import Suite
+from leaderboard.cli import app
+from leaderboard.rank import leaderboard
+from leaderboard.rerun import again, rerun
+from leaderboard.rerun.again import Bench
+from leaderboard.rerun.draw import fresh
+from leaderboard.verdicts import OWN, Verdict, digest, rerun_of, verdict_on
+from leaderboard.verify import Place
+
+NOTHING = {"repaired": (0.5, 0.3, 0.6, 0.8)}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench("none", None, tmp_path / "cache", tmp_path / "work")
+
+
+class Fake:
+    """In the place of `execute`: writes runs with given rates. outcomes: the rates of each call in turn, or an error."""
+
+    def __init__(self, suite: Suite, out: Path, outcomes: Sequence[Any]) -> None:
+        self.suite, self.out, self.outcomes, self.plans = suite, out, list(outcomes), []
+
+    def __call__(self, plans: Sequence[Plan], **given: Any) -> list[Run]:
+        self.plans.append(list(plans))
+        outcome = self.outcomes.pop(0)
+        if outcome == "fails":
+            raise FailedRunsError([FailedRun(plans[0], "recover failed: it took longer than 20 s", retry=False)], [])
+        seeds = [planned.spec.seed for planned in plans]
+        found = write_runs(self.out / str(len(self.plans)), self.suite, plans[0].spec.method, rates=outcome, seeds=seeds)
+        for run, planned in zip(found, plans, strict=True):
+            run.manifest.__dict__["spec"] = planned.spec
+        return found
+
+
+@pytest.fixture
+def fake(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def put(*outcomes: Any) -> Fake:
+        made = Fake(suite, tmp_path / "again", outcomes)
+        monkeypatch.setattr(again, "execute", made)
+        return made
+
+    return put
+
+
+def test_the_same_seeds(place: Place, bench: Bench, fake: Any) -> None:
+    executed = fake(None)
+    (verdict,) = rerun.rerun(["mine"], "same", "", place, bench)
+    (plans,) = executed.plans
+    assert [planned.spec.seed for planned in plans] == [0, 1, 2, 3, 4]
+    assert {planned.split for planned in plans} == {"test"}
+    assert {planned.method.source for planned in plans} == {
+        json.loads((place.submissions / "mine" / "submission.json").read_text())["method"]["source"]
+    }
+    assert all(planned.spec.method == f"{bench.work / 'mine' / 'method.py'}:Mine" for planned in plans)
+    assert (bench.work / "mine" / "method.py").read_bytes() == (place.submissions / "mine" / "method.py").read_bytes()
+    assert verdict.level == "reproduced"
+    assert verdict == verdict_on(place.submissions / "mine", place.verdicts)
+    assert verdict.reruns[0].same == (25, 30), "the fake repair depends on where the method's file lies"
+    assert [run.seed for run in rerun_of("mine", place.verdicts)] == [0, 1, 2, 3, 4]
+    assert next(s for s in leaderboard(place).rankings[0].standings if s.submission.name == "mine").places is not None
+
+
+def test_fresh_seeds_and_items(place: Place, bench: Bench, fake: Any) -> None:
+    executed = fake(None)
+    (verdict,) = rerun.rerun(["mine"], "fresh", "drand 7", place, bench)
+    draw = fresh(digest(place.submissions / "mine"), "drand 7")
+    (plans,) = executed.plans
+    assert tuple(planned.spec.seed for planned in plans) == draw.seeds
+    assert {(planned.spec.draw, planned.split) for planned in plans} == {(draw.items, "reserve")}
+    jobs = [job for planned in plans for job in planned.jobs.values()]
+    assert {job.draw for job in jobs if job.kind == "score"} == {draw.items}
+    told = [json.dumps(again_json(job)) for job in jobs if job.lane]
+    assert told
+    assert not [text for text in told if str(draw.items) in text], "no job that runs the method knows which items are scored"
+    assert verdict.level == "reproduced on fresh seeds and items"
+    assert (verdict.reruns[0].public, verdict.reruns[0].items) == ("drand 7", draw.items)
+
+
+def again_json(job: Any) -> dict[str, Any]:
+    from bench.worker.jobs import to_json
+
+    return to_json(job)
+
+
+def test_a_claim_that_is_not_reproduced_twice_is_disputed(place: Place, bench: Bench, fake: Any) -> None:
+    executed = fake(NOTHING, NOTHING)
+    (verdict,) = rerun.rerun(["mine"], "same", "drand 7", place, bench)
+    assert len(executed.plans) == 2
+    assert tuple(planned.spec.seed for planned in executed.plans[1]) == fresh(digest(place.submissions / "mine"), "drand 7", 1).seeds
+    assert (verdict.level, len(verdict.reruns)) == ("disputed", 2)
+    standing = next(s for s in leaderboard(place).rankings[0].standings if s.submission.name == "mine")
+    assert (standing.level, standing.places, standing.unranked) == ("disputed", None, "disputed")
+
+
+def test_without_a_public_value_it_stays_claimed(place: Place, bench: Bench, fake: Any) -> None:
+    executed = fake(NOTHING)
+    (verdict,) = rerun.rerun(["mine"], "same", "", place, bench)
+    assert (len(executed.plans), verdict.level) == (1, "claimed")
+
+
+def test_several_entries_are_judged_together(place: Place, bench: Bench, fake: Any) -> None:
+    fake(None, None)
+    found = rerun.rerun(["mine", "refresh-4", "mine"], "same", "", place, bench)
+    assert [verdict.name for verdict in found] == ["mine", "refresh-4"]
+
+
+def test_a_method_of_the_package_runs_as_itself(place: Place, bench: Bench, fake: Any) -> None:
+    executed = fake(None)
+    rerun.rerun(["refresh-4"], "same", "", place, bench)
+    assert {planned.spec.method for planned in executed.plans[0]} == {"refresh"}
+    assert {job.lane for planned in executed.plans[0] for job in planned.jobs.values()} == {""}
+
+
+def test_what_fails_is_said_and_keeps_the_level(place: Place, bench: Bench, fake: Any) -> None:
+    fake("fails")
+    judge(place, "mine", "reproduced")
+    (verdict,) = rerun.rerun(["mine"], "same", "", place, bench)
+    assert verdict.level == "reproduced"
+    assert "gave no result: recover failed: it took longer than 20 s" in verdict.note
+    assert verdict.reruns[-1].error
+
+
+def test_the_maintainers_own_entry_stays_a_reference(place: Place, bench: Bench, fake: Any) -> None:
+    fake(None)
+    (verdict,) = rerun.rerun(["reference"], "fresh", "drand 7", place, bench)
+    assert verdict.level == OWN
+    assert place.is_ours("reference")
+
+
+def test_nothing_runs_for_a_submission_that_is_refused(place: Place, bench: Bench, fake: Any) -> None:
+    executed = fake()
+    (place.submissions / "mine" / "extra").write_text("x")
+    with pytest.raises(UserError, match="must be accepted before it is rerun"):
+        rerun.rerun(["refresh-4", "mine"], "same", "", place, bench)
+    assert not executed.plans
+
+
+def test_fresh_needs_a_public_value(place: Place, bench: Bench, fake: Any) -> None:
+    executed = fake()
+    with pytest.raises(UserError, match="add --public"):
+        rerun.rerun(["mine"], "fresh", " ", place, bench)
+    assert not executed.plans
+
+
+def test_no_sandbox_without_a_word(place: Place) -> None:
+    done = CliRunner().invoke(app, ["rerun", "mine", "--sandbox", "none"])
+    assert done.exit_code != 0
+    assert "runs a stranger's code with all your rights" in done.output
+
+
+def test_a_verdict_reads_as_it_was_written(place: Place, bench: Bench, fake: Any) -> None:
+    fake(None)
+    (verdict,) = rerun.rerun(["mine"], "fresh", "drand 7", place, bench)
+    assert Verdict.model_validate_json((place.verdicts / "mine.json").read_bytes()) == verdict
