@@ -85,12 +85,10 @@ def verify(
     verdicts: Verdicts = _OWN / "verified",
 ) -> None:
     """Check submissions without trusting them: score every answer again, and list the problems."""
-    from leaderboard.verify import Place
-    from leaderboard.verify import verify as verified
+    from leaderboard.verify import Place, verify_each
 
     refused = False
-    for folder in folders:
-        found = verified(folder, Place(submissions, verdicts))
+    for folder, found in zip(folders, verify_each(folders, Place(submissions, verdicts)), strict=True):
         _list(found)
         count = len(found.refusals)
         refused = refused or bool(count)

@@ -57,7 +57,7 @@ def comparisons_words(board: BoardReport) -> str:
 
 def ranked_entries(board: BoardReport) -> list[EntryReport]:
     """The entries with a place, best first; provisional ones share the last places."""
-    return sorted((entry for entry in board.entries if entry.places), key=lambda entry: entry.places.first if entry.places else 0)
+    return sorted((entry for entry in board.entries if entry.places), key=lambda entry: entry.provisional)
 
 
 def headline(board: BoardReport) -> str:
@@ -126,9 +126,8 @@ def _leaders(board: BoardReport) -> str:
     first, second = ranked[:2]
     found = next((c for c in board.comparisons if c.family == "next" and (c.one, c.other) == (first.label, second.label)), None)
     verdict = _verdict(found.tests["greedy"].verdict if found else "no verdict")
-    tied = [entry.label for entry in ranked if entry.places == first.places]
-    shared = f" Places {place_words(first.places)} are shared." if len(tied) > 1 else ""
-    return f"Highest {name}: {value(first)}, then {value(second)}; {verdict}.{shared}"
+    held = f" Places: {first.label} {place_words(first.places)}, {second.label} {place_words(second.places)}."
+    return f"Highest {name}: {value(first)}, then {value(second)}; {verdict}.{held}"
 
 
 def _verdict(verdict: str) -> str:

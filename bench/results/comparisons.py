@@ -207,29 +207,17 @@ def verdict(one: Entry, other: Entry, difference: Value, p: float | None) -> Ver
 def places(ranked: Sequence[Entry], targets: str) -> dict[str, Places]:
     """Label -> range of places, of the entries that can have one, in ranking order.
 
-    Neighbours share a range unless a *break* lies between them: their comparison in the family "next" is significant, and so (unadjusted)
-    is that of every other pair across it. Provisional entries have no verdicts; they share the places behind all others.
+    An entry's first place is one more than the number of entries that are significantly above it, its last leaves room for those that are
+    significantly below it; all pairs are one family for Holm. Provisional entries have no verdicts; they share the places behind all others.
     """
-    ordered = sorted(ranked, key=lambda entry: entry.provisional)
-    full = sum(not entry.provisional for entry in ranked)
-    breaks = {0, full, len(ranked)}
-    known: dict[tuple[int, int], bool] = {}
-
-    def separate(position: int) -> bool:
-        pairs = [(above, below) for above in range(position) for below in range(position, full)]
-        for above, below in pairs:
-            if (above, below) not in known:
-                known[above, below] = _above(_test(ordered[above], ordered[below], targets, "greedy"))
-            if not known[above, below]:
-                return False
-        return True
-
-    for position, comparison in enumerate(compare(ordered, "next", targets, "greedy"), start=1):
-        if comparison.p is not None and comparison.p <= LEVEL and separate(position):
-            breaks.add(position)
-    return {entry.label: Places(start + 1, stop) for start, stop in pairwise(sorted(breaks)) for entry in ordered[start:stop]}
-
-
-def _above(tested: _Test) -> bool:
-    """Whether the first entry is significantly above the other, not adjusted for other comparisons."""
-    return tested.estimate is not None and tested.estimate.interval(1 - LEVEL, tested.slack)[0] > 0
+    full = [entry for entry in ranked if not entry.provisional]
+    pairs = [(one, other) for one, other in combinations(full, 2)]
+    tests = [_test(one, other, targets, "greedy") for one, other in pairs]
+    above, below = dict.fromkeys((entry.label for entry in full), 0), dict.fromkeys((entry.label for entry in full), 0)
+    for (one, other), tested, p in zip(pairs, tests, _adjusted([tested.p for tested in tests]), strict=True):
+        if p is not None and tested.estimate is not None and p <= LEVEL:
+            winner, loser = (one, other) if tested.estimate.mean > 0 else (other, one)
+            below[winner.label] += 1
+            above[loser.label] += 1
+    found = {entry.label: Places(above[entry.label] + 1, len(full) - below[entry.label]) for entry in full}
+    return found | {entry.label: Places(len(full) + 1, len(ranked)) for entry in ranked if entry.provisional}

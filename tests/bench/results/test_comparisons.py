@@ -227,21 +227,30 @@ def test_equivalences_are_adjusted_within_their_family_and_need_five_seeds() -> 
 # --- places
 
 
-def test_neighbours_share_places_unless_they_differ_significantly() -> None:
+def test_a_place_counts_who_is_significantly_above_and_below() -> None:
     top, bottom = entry("top", noisy(0.95, 0.01, 1)), entry("bottom", noisy(0.2, 0.01, 2))
     middle = [entry(f"middle{n}", noisy(0.6, 0.05, 10 + n)) for n in range(2)]
     found = board(NONE, top, bottom, *middle).places()
     assert found == {"top": Places(1, 1), "middle0": Places(2, 3), "middle1": Places(2, 3), "bottom": Places(4, 4)}
 
 
-def test_an_uncertain_entry_is_not_above_what_it_does_not_differ_from() -> None:
+def test_an_uncertain_entry_has_a_wide_range_and_does_not_widen_others() -> None:
     """`sure` is significantly better than `low`; `wild` has the highest estimate, but it does not differ from either."""
     wild = entry("wild", measured([2.6, -0.5, 1.6, -0.3, 1.0]))
     sure, low = entry("sure", noisy(0.5, 0.01, 3)), entry("low", noisy(0.3, 0.01, 4))
     shown = board(NONE, wild, sure, low)
     by_pair = {(c.one, c.other): c.verdict for c in shown.comparisons(families=["next"])}
     assert by_pair == {("wild", "sure"): "not significant", ("sure", "low"): "better"}
-    assert set(shown.places().values()) == {Places(1, 3)}
+    assert shown.places() == {"wild": Places(1, 3), "sure": Places(1, 2), "low": Places(2, 3)}
+
+
+def test_places_are_adjusted_for_all_pairs() -> None:
+    """A difference that would be significant alone is not among 45 pairs."""
+    close = entry("close", noisy(0.66, 0.04, 5))
+    others = [entry(f"m{n}", noisy(0.55, 0.04, 20 + n)) for n in range(9)]
+    alone = board(close, others[0])
+    assert alone.places()["close"] == Places(1, 1)
+    assert board(close, *others).places()["close"] == Places(1, 10)
 
 
 def test_provisional_entries_share_the_places_behind_all_others() -> None:
