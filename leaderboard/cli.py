@@ -11,6 +11,9 @@ import typer
 from bench.command_line import one_line_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from leaderboard.problems import Problem
     from leaderboard.verify import Verified
 
 app = typer.Typer(
@@ -80,21 +83,33 @@ def pack(
 @app.command()
 @one_line_errors("leaderboard")
 def verify(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of submissions.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of submissions, or files of evaluations.")],
     submissions: Submissions = _OWN / "submissions",
     verdicts: Verdicts = _OWN / "verified",
 ) -> None:
     """Check submissions without trusting them: score every answer again, and list the problems."""
+    from leaderboard.evaluations import read_evaluation
     from leaderboard.verify import Place, verify_each
 
-    refused = False
-    for folder, found in zip(folders, verify_each(folders, Place(submissions, verdicts)), strict=True):
-        _list(found)
-        count = len(found.refusals)
-        refused = refused or bool(count)
-        typer.echo(f"{folder}: {'accepted' if not count else f'refused ({count} problems)'}")
+    refused = 0
+    for file in (path for path in folders if path.suffix == ".json"):
+        problems = read_evaluation(file, submissions)[1]
+        refused += _concluded(file, file.parent, problems)
+    entries = [path for path in folders if path.suffix != ".json"]
+    for folder, found in zip(entries, verify_each(entries, Place(submissions, verdicts)), strict=True):
+        refused += _concluded(folder, found.folder, found.problems)
     if refused:
         raise typer.Exit(1)
+
+
+def _concluded(what: Path, folder: Path, problems: Iterable[Problem]) -> bool:
+    """List the problems; whether any of them refuses."""
+    listed = list(problems)
+    for problem in listed:
+        typer.echo(f"{folder}/{problem}")
+    count = sum(not problem.warning for problem in listed)
+    typer.echo(f"{what}: {'accepted' if not count else f'refused ({count} problems)'}")
+    return bool(count)
 
 
 def _list(found: Verified) -> None:
@@ -105,13 +120,13 @@ def _list(found: Verified) -> None:
 @app.command()
 @one_line_errors("leaderboard")
 def change() -> None:
-    """Read changed paths from standard input, each ended by a zero byte (`git diff --name-only -z`), and print the submission they are."""
+    """Read changed paths from standard input (`git diff --name-only -z`), and print the one submission or evaluation that they are."""
     import sys
 
-    from leaderboard.change import submission_of
+    from leaderboard.change import submitted
 
     text = sys.stdin.buffer.read().decode(errors="replace")
-    typer.echo(submission_of(filter(None, text.split("\0"))))
+    typer.echo(submitted(filter(None, text.split("\0"))))
 
 
 @app.command()
@@ -190,9 +205,10 @@ def rules() -> None:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of submission.json and of a run's file."""
+    """Print the JSON Schema of submission.json, of a run's file and of an evaluation."""
     import json
 
+    from leaderboard.evaluations import Evaluation
     from leaderboard.submission import schema as schemas
 
-    typer.echo(json.dumps(schemas(), indent=1))
+    typer.echo(json.dumps(schemas() | {"evaluation": Evaluation.model_json_schema()}, indent=1))

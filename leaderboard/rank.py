@@ -18,6 +18,7 @@ from bench.results.entries import Entry
 from bench.results.estimates import Value
 from bench.results.run import Run
 from bench.suite import DECODINGS, Suite
+from leaderboard.evaluations import Evaluation, evaluations
 from leaderboard.problems import printable
 from leaderboard.submission import BoardEntry, Submission
 from leaderboard.verdicts import OWN, RANKED, Verdict, rerun_of, verdict_on
@@ -32,7 +33,7 @@ class Standing:
     """A submission on its board.
 
     entry: the runs that rank it, those of the re-run where there is one and the maintainers did not make the entry themselves; other: what
-    is shown beside it, in words, and those runs; places: None where it has no place, for the reason `unranked`.
+    is shown beside it, in words, and those runs; places: None where it has no place, for the reason `unranked`; evaluations: of others.
     """
 
     submission: Submission
@@ -41,6 +42,7 @@ class Standing:
     other: tuple[str, Entry] | None
     places: Places | None
     unranked: str
+    evaluations: tuple[Evaluation, ...] = ()
 
     @property
     def level(self) -> str:
@@ -70,7 +72,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All boards. refused: name of a submission that is refused -> the first reason."""
+    """All boards. refused: name of a submission or evaluation that is refused -> the first reason."""
 
     rankings: tuple[Ranking, ...]
     refused: dict[str, str]
@@ -86,8 +88,12 @@ def leaderboard(place: Place | None = None) -> Leaderboard:
             board = each.submission.board
             key = (board.fingerprint, board.sequence, board.targets, board.device)
             boards.setdefault(key, []).append((_unplaced(each.submission, each.runs, each.suite, place), each.suite))
-    refused = {name: str(each.refusals[0]) for name, each in found.items() if each.refusals}
-    rankings = [_ranking([standing for standing, _ in part], part[0][1]) for part in boards.values()]
+    others, refused = evaluations(place.submissions)
+    refused |= {name: str(each.refusals[0]) for name, each in found.items() if each.refusals}
+    rankings = [
+        _ranking([replace(standing, evaluations=tuple(others.get(standing.submission.name, ()))) for standing, _ in part], part[0][1])
+        for part in boards.values()
+    ]
     return Leaderboard(tuple(sorted(rankings, key=lambda one: (one.board.targets != "single", one.title))), refused)
 
 
@@ -165,6 +171,7 @@ def records(found: Leaderboard) -> list[dict[str, Any]]:
                     "added cost": entry.cost.total - 1,
                     "access": access_words(entry.access),
                     "seeds": list(entry.seeds),
+                    "evaluations by others": [_evaluated(each) for each in standing.evaluations],
                     **values,
                     **second,
                 }
@@ -175,6 +182,12 @@ def records(found: Leaderboard) -> list[dict[str, Any]]:
 def _json(entry: Entry, decoding: str, metric: str) -> dict[str, Any] | None:
     value: Value | None = entry.metrics[decoding].get(metric)
     return None if value is None else value.to_json()
+
+
+def _evaluated(each: Evaluation) -> str:
+    """`retention 0.41 [0.35, 0.47] (harder items, by Ada Example; https://…)`."""
+    numbers = f"{each.estimate:.2f} [{each.low:.2f}, {each.high:.2f}]"
+    return f"{each.metric} {numbers} ({each.kind}, by {', '.join(each.authors)}; {each.code})"
 
 
 def as_json(found: Leaderboard) -> str:
@@ -232,7 +245,7 @@ def table(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
                 percent(entry.cost.total - 1, 1),
                 access_words(entry.access),
                 seeds_words(entry.seeds).partition(" ")[2],
-                "; ".join(filter(None, [standing.level, why, printable(note)])),
+                "; ".join(filter(None, [standing.level, why, printable(note), *map(_evaluated, standing.evaluations)])),
             ]
         )
     return header, rows

@@ -80,16 +80,18 @@ Word = Annotated[str, Field(max_length=100)]
 Sequence = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What strangers write: no unknown fields, no numbers that are not finite, no conversions."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
-class Licences(_Strict):
+class Licences(Strict):
     code: Licence
     data: Licence
 
 
-class MethodEntry(_Strict):
+class MethodEntry(Strict):
     """reference: the name of a method of this package, or "method.py:Class"; settings: all of them; source: hash of the code that decides
     what it does (`tasks.source`), as the runs recorded it; control: shown without a place, which only methods of the package may be."""
 
@@ -111,7 +113,7 @@ class MethodEntry(_Strict):
         return self.reference.partition(":")[2] or self.reference
 
 
-class BoardEntry(_Strict):
+class BoardEntry(Strict):
     """Where it competes. sequence: of the suite, or a design of several; base: content hash of the base model."""
 
     suite: Sequence
@@ -122,7 +124,7 @@ class BoardEntry(_Strict):
     device: Literal["cpu", "cuda"]
 
 
-class Declared(_Strict):
+class Declared(Strict):
     """What nobody can recompute. tuning_seeds: seeds on which settings were chosen; configurations_tried: how many variants of the method
     and its settings; scored_runs_seen: runs on scored seeds whose results were known before the settings were final; external_data,
     external_compute: what was used that the harness does not count ("none" if nothing was); earlier_entries: names of entries, or of
@@ -136,7 +138,7 @@ class Declared(_Strict):
     earlier_entries: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{1,39}$")], ...] = Field(max_length=50)
 
 
-class Claim(_Strict):
+class Claim(Strict):
     """A metric as the author's runs gave it. None: undefined, or no finite interval."""
 
     estimate: float | None
@@ -144,7 +146,7 @@ class Claim(_Strict):
     high: float | None
 
 
-class Submission(_Strict):
+class Submission(Strict):
     """submission.json."""
 
     schema_id: Literal["interference-bench submission 1"] = Field(alias="schema")
@@ -165,7 +167,7 @@ class Submission(_Strict):
     files: dict[Annotated[str, Field(max_length=220)], Sha256]
 
 
-class Machine(_Strict):
+class Machine(Strict):
     """The arithmetic of a run, as `bench.worker.keys.Numerics` describes it."""
 
     device: Literal["cpu", "cuda"]
@@ -187,7 +189,7 @@ class RunCost(Cost):
     access: AccessRecord
 
 
-class RunEntry(_Strict):
+class RunEntry(Strict):
     """runs/SEQUENCE-sSEED.json. checkpoints, rows: content hash of each model, and digest of its row of answers, by the row's name; logs:
     sha256 of the training logs that led to it; scores: decoding -> row's name -> mean score of each domain in the order of the sequence."""
 

@@ -208,7 +208,7 @@ def places(ranked: Sequence[Entry], targets: str) -> dict[str, Places]:
     """Label -> range of places, of the entries that can have one, in ranking order.
 
     An entry's first place is one more than the number of entries that are significantly above it, its last leaves room for those that are
-    significantly below it; all pairs are one family for Holm. Provisional entries have no verdicts; they share the places behind all others.
+    significantly below it; all pairs are one family for Holm. Provisional entries have no verdicts and share the places behind all others.
     """
     full = [entry for entry in ranked if not entry.provisional]
     pairs = [(one, other) for one, other in combinations(full, 2)]

@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from bench.errors import UserError
-from leaderboard.change import submission_of
+from leaderboard.change import submitted
 
 MINE = "leaderboard/submissions/mine/"
 
 
 def test_a_change_of_one_folder() -> None:
-    assert submission_of([f"{MINE}submission.json", f"{MINE}runs/paper-s0.json"]) == "mine"
+    assert submitted([f"{MINE}submission.json", f"{MINE}runs/paper-s0.json"]) == "leaderboard/submissions/mine"
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,18 @@ def test_a_change_of_one_folder() -> None:
 )
 def test_what_else_is_touched_is_named(paths: list[str], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
-        submission_of(paths)
+        submitted(paths)
+
+
+def test_a_change_of_one_evaluation() -> None:
+    assert submitted(["leaderboard/evaluations/harder.json"]) == "leaderboard/evaluations/harder.json"
+    for paths in (
+        ["leaderboard/evaluations/harder.json", f"{MINE}method.py"],
+        ["leaderboard/evaluations/a.py"],
+        ["leaderboard/evaluations/../x.json"],
+    ):
+        with pytest.raises(UserError):
+            submitted(paths)
 
 
 def test_the_command_reads_what_git_prints() -> None:
@@ -44,7 +55,7 @@ def test_the_command_reads_what_git_prints() -> None:
         return subprocess.run([sys.executable, "-m", "leaderboard", "change"], input=paths, capture_output=True, check=False)
 
     done = change(b"leaderboard/submissions/mine/a b\0leaderboard/submissions/mine/\xff\0")
-    assert (done.returncode, done.stdout) == (0, b"mine\n")
+    assert (done.returncode, done.stdout) == (0, b"leaderboard/submissions/mine\n")
     refused = change(b"README.md\0")
     assert refused.returncode != 0
     assert b"README.md" in refused.stderr

@@ -22,7 +22,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def commands() -> list[list[str]]:
-    """compare, pack, verify, as words without `python -m`."""
+    """compare, pack, verify, and two re-runs, as words without `python -m`."""
     blocks = re.findall(r"```sh\n(.*?)```", (DOCS / "submitting.md").read_text(encoding="utf-8"), re.DOTALL)
     return [shlex.split(line)[2:] for block in blocks for line in block.splitlines()]
 
@@ -44,7 +44,7 @@ def fill_in(folder: Path) -> None:
 def test_the_pages_commands_on_finished_runs(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_method(tmp_path)
-    compare, pack, verify = commands()
+    compare, pack, verify, *_ = commands()
     assert compare[:2] == ["bench", "compare"]
     write_runs(tmp_path / "scored", suite, "nudge.py:Nudge")
     write_runs(tmp_path / "scored", suite, "refresh")
@@ -54,11 +54,24 @@ def test_the_pages_commands_on_finished_runs(suite: Suite, tmp_path: Path, monke
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "submissions/nudge: accepted")
 
 
+def test_the_pages_re_runs(suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Their options are those of the command."""
+    from leaderboard.rerun import rerun
+
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rerun, "rerun", lambda names, seeds, public, place, bench: asked.append((names, seeds, public, bench.kind)) or [])
+    for command in commands()[3:]:
+        done = CliRunner().invoke(app, command[1:])
+        assert done.exit_code == 0, done.output
+    assert asked == [(["nudge"], "same", "", "bubblewrap"), (["nudge"], "fresh", "drand ROUND RANDOMNESS", "bubblewrap")]
+
+
 @pytest.mark.slow
 def test_the_whole_page(tmp_path: Path) -> None:
     """On the real suite: about a quarter of an hour on two cores."""
     write_method(tmp_path)
-    for command in commands():
+    for command in commands()[:3]:
         done = subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True, check=False)
         if command[1] == "pack":
             fill_in(tmp_path / "submissions" / "nudge")

@@ -43,7 +43,7 @@ def measured(lost: np.ndarray, won: np.ndarray, others: list[np.ndarray]) -> Mea
 def stub(label: str, found: Measured) -> SimpleNamespace:
     """What a comparison asks of an entry."""
     return SimpleNamespace(
-        label=label, seeds=found.seeds, trainings=len(found.seeds), access=AccessRecord(), measured=lambda decoding: found
+        label=label, draw=0, seeds=found.seeds, trainings=len(found.seeds), access=AccessRecord(), measured=lambda decoding: found
     )
 
 
