@@ -18,21 +18,17 @@ from leaderboard.verdicts import OWN
 from leaderboard.verify import Place
 
 
-@pytest.fixture(scope="module", autouse=True)
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """`small` is the only suite of the package."""
-    patch = pytest.MonkeyPatch()
-    folder = tmp_path_factory.mktemp("package") / "suites"
-    write_suites(folder)
-    patch.setattr(bench.suite, "FOLDER", folder)
-    yield load_suite("small")
-    patch.undo()
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Place]:
+    """The folder of suites, and the board on them. Made once: it takes seconds."""
+    folder = tmp_path_factory.mktemp("package")
+    write_suites(folder / "suites")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.suite, "FOLDER", folder / "suites")
+        return folder / "suites", _board(load_suite("small"), folder)
 
 
-@pytest.fixture(scope="module")
-def board(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Accepted submissions, not to be changed: reference (the maintainers'), refresh-4 with rows of it, mine with its own rows."""
-    folder = tmp_path_factory.mktemp("board")
+def _board(suite: Suite, folder: Path) -> Place:
     method = folder / "mine.py"
     method.write_text(MINE, encoding="utf-8")
     pack(write_runs(folder / "runs", suite, seeds=range(10)), "reference", folder / "submissions", WORDS)
@@ -42,6 +38,20 @@ def board(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Place:
     place = Place(folder / "submissions", folder / "verified")
     judge(place, "reference", OWN)
     return place
+
+
+@pytest.fixture(scope="module", autouse=True)
+def suite(package: tuple[Path, Place]) -> Iterator[Suite]:
+    """`small` is the only suite of the package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.suite, "FOLDER", package[0])
+        yield load_suite("small")
+
+
+@pytest.fixture(scope="module")
+def board(package: tuple[Path, Place]) -> Place:
+    """Accepted submissions, not to be changed: reference (the maintainers'), refresh-4 with rows of it, mine with its own rows."""
+    return package[1]
 
 
 @pytest.fixture
