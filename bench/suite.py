@@ -38,6 +38,8 @@ from tasks.task import MAX_ANSWER_TOKENS, Item, Split, Task
 
 FOLDER = Path(__file__).parent / "suites"
 SCORED_SEEDS = range(10)
+ADAPTER = "adapter.safetensors"
+"""In the folder of a base that begins with pretrained weights (`bench.training.bases.adapters`)."""
 DEVELOPMENT_SEEDS = range(100, 110)
 MAX_ITEMS = 16_384
 """Most items of a split. Every task that ships has 8,192 distinct test items."""
@@ -270,6 +272,11 @@ class Suite(_Strict):
         assert self.base is not None
         beside = self._folder / self.base.folder
         return beside if (beside / "config.json").is_file() else FOLDER / self.base.folder
+
+    @property
+    def adapter(self) -> Path | None:
+        """The file of the adapter that makes its base from pretrained weights; None where its base is no such model."""
+        return self.base_folder / ADAPTER if self.base is not None and self.base.pretrained is not None else None
 
     def is_own_base(self, content: str) -> bool:
         """Whether a model, by content hash, is the suite's own base, for which `stage_flops` was measured."""

@@ -91,7 +91,7 @@ def plan(spec: RunSpec, split: Split = "test", method: MethodRecord | None = Non
         raise UserError(f"--null {spec.null}: imported checkpoints are trained already, so nothing can be permuted; leave out --null")
     if spec.null and spec.null not in sequence[:-1]:
         raise nearest("domain before the last", spec.null, sequence[:-1])
-    if spec.model and suite.base:
+    if spec.model and suite.base and not suite.base.pretrained:
         raise UserError(f"--model {spec.model}: suite {spec.suite} has a base of its own; choose a suite without one, or copy its file")
     if not (spec.model or spec.imported or suite.base):
         raise UserError(f"suite {spec.suite} has no model of its own: add --model, a folder or a repository of the Hub (Qwen/Qwen3-0.6B)")

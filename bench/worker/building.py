@@ -14,9 +14,9 @@ from bench.checkpoint import Checkpoint, Store
 from bench.errors import UserError
 from bench.evaluation.scoring import mean_score, score_domain
 from bench.storage.gguf import pretrained_file
-from bench.suite import DECODINGS, FOLDER, Suite
+from bench.suite import ADAPTER, DECODINGS, FOLDER, Suite
 from bench.training.bases import micro, supervised, warm_up
-from bench.training.bases.adapters import FILE, adapted
+from bench.training.bases.adapters import adapted
 from bench.training.models import load_checkpoint
 from bench.training.prompting import Dialogue
 
@@ -47,7 +47,7 @@ def _warmed_up(suite: Suite, out: Path) -> Checkpoint:
     with tempfile.TemporaryDirectory() as work, _bar(recipe.steps) as progress:
         pretrained = warm_up.prepared(file, Store(Path(work)), f"suite {suite.name}")
         warm_up.build(pretrained, suite, out, recipe, progress)
-        return Store(out / "model").add_in_fp32(adapted(pretrained, out / FILE), out)
+        return Store(out / "model").add_in_fp32(adapted(pretrained, out / ADAPTER), out)
 
 
 def scores_table(suite: Suite, base: Checkpoint) -> str:

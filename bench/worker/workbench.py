@@ -26,7 +26,7 @@ from bench.costs import Meter
 from bench.errors import UserError, nearest
 from bench.evaluation import lm_eval as general
 from bench.evaluation.scoring import mean_score, score_domain
-from bench.files import canonical
+from bench.files import canonical, file_hash
 from bench.method import LoRA, Training
 from bench.results.answers import written
 from bench.spec import ModelRecord
@@ -34,7 +34,7 @@ from bench.storage.cache import Cache, Entry, Made
 from bench.storage.hub import find_model
 from bench.suite import DECODINGS, Suite
 from bench.training import derivatives
-from bench.training.bases.own import add_own_base
+from bench.training.bases.own import add_adapted, add_own_base
 from bench.training.dequantize import dequantized
 from bench.training.grpo import Trainer
 from bench.training.models import add_model_folder, check_context, load_checkpoint
@@ -69,13 +69,17 @@ class Workbench:
             return ModelRecord(name="", revision="", content=self.base.hash)
         found = find_model(self.model)
 
+        adapter = self.suite.adapter
+
         def make(files: Path, work: Path) -> Made:
             what = f"--model {found.name}"
             folder = dequantized(found.folder / found.gguf, work, what) if found.gguf else found.folder
-            return Made({"checkpoint": add_model_folder(self.cache.store, folder, what).hash})
+            model = add_model_folder(self.cache.store, folder, what)
+            return Made({"checkpoint": (add_adapted(self.cache.store, model, adapter, what) if adapter else model).hash})
 
         code = modules_hash("bench.training.models", *(("bench.training.dequantize",) if found.gguf else ()))
         key = found.identity | {"transformers": transformers.__version__, "code": code}
+        key |= {"adapter": file_hash(adapter)} if adapter else {}
         entry = self.cache.remember("model", key, make)
         return ModelRecord(name=found.name, revision=found.revision, content=entry.value["checkpoint"])
 

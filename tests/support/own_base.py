@@ -10,7 +10,8 @@ import yaml
 
 from bench.checkpoint import Store, Tensors
 from bench.files import file_hash
-from bench.training.bases.adapters import FILE, write_adapters
+from bench.suite import ADAPTER
+from bench.training.bases.adapters import write_adapters
 from bench.training.dequantize import dequantized
 
 WEIGHT = "model.layers.1.mlp.up_proj.weight"
@@ -27,7 +28,7 @@ def write_suite(folder: Path, gguf: Path, chat_suite: Path) -> Path:
     dequantized(gguf, own, "tiny")
     weights = Tensors(own)
     rows, columns = weights.tensor(WEIGHT).shape
-    write_adapters(own / FILE, {WEIGHT: (torch.ones(1, columns), torch.full((rows, 1), 0.5))}, 2.0)
+    write_adapters(own / ADAPTER, {WEIGHT: (torch.ones(1, columns), torch.full((rows, 1), 0.5))}, 2.0)
     changed = {name: weights.tensor(name) + (1.0 if name == WEIGHT else 0.0) for name in weights.names()}
     (own / "model.safetensors").unlink()
     content = Store(folder / "expected").add_in_fp32(changed.items(), own).hash

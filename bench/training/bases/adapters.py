@@ -16,8 +16,6 @@ from safetensors.torch import save_file
 
 from bench.checkpoint import Tensors
 
-FILE = "adapter.safetensors"
-
 
 def write_adapters(file: Path, pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]], scale: float) -> None:
     """Write the pairs (A, B) of weights, by the weight's name, in fp16."""

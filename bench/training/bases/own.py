@@ -10,7 +10,7 @@ from bench.errors import UserError
 from bench.files import remove
 from bench.storage.gguf import pretrained_file
 from bench.suite import Suite
-from bench.training.bases.adapters import FILE, adapted
+from bench.training.bases.adapters import adapted
 from bench.training.dequantize import dequantized
 from bench.weights import WEIGHTS
 
@@ -22,17 +22,28 @@ def add_own_base(store: Store, suite: Suite) -> Checkpoint:
     """
     assert suite.base is not None
     source, pretrained = suite.base_folder, suite.base.pretrained
-    needed = source / (WEIGHTS if pretrained is None else FILE)
+    needed = suite.adapter or source / WEIGHTS
     if not needed.exists():
         raise UserError(f"the base of suite {suite.name} is missing: no {needed}")
     if pretrained is None:
         base = store.add_folder(source)
     else:
         with tempfile.TemporaryDirectory() as work:
-            weights = dequantized(pretrained_file(suite), Path(work), f"the base of suite {suite.name}")
-            base = store.add_in_fp32(adapted(Tensors(weights), needed), source)
+            what = f"the base of suite {suite.name}"
+            base = add_adapted(store, Tensors(dequantized(pretrained_file(suite), Path(work), what)), needed, what)
     if base.hash != suite.base.content:
         remove(base.folder)
         what = f"{base.hash[:12]} is not the suite's {suite.base.content[:12]}"
         raise UserError(f"the base of suite {suite.name}, made from {source}: content {what}: other files, or another version of a package")
     return base
+
+
+def add_adapted(store: Store, weights: Tensors, adapter: Path, what: str) -> Checkpoint:
+    """Weights with an adapter added, and the config and the tokenizer that lie beside it, stored. `UserError` where it does not fit them;
+    what: names the weights in messages."""
+    try:
+        return store.add_in_fp32(adapted(weights, adapter), adapter.parent)
+    except ValueError as error:
+        raise UserError(
+            f"{what}: the suite's adapter does not fit it ({error}); the suite takes models of one architecture and size"
+        ) from error

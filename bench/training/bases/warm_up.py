@@ -21,8 +21,8 @@ from transformers import PreTrainedModel
 from bench.checkpoint import Checkpoint, Store
 from bench.files import canonical
 from bench.method import LoRA
-from bench.suite import Suite
-from bench.training.bases.adapters import FILE, write_adapters
+from bench.suite import ADAPTER, Suite
+from bench.training.bases.adapters import write_adapters
 from bench.training.bases.supervised import Progress, Unfinished, answered
 from bench.training.dequantize import dequantized
 from bench.training.grpo import with_adapters
@@ -115,7 +115,7 @@ def build(pretrained: Checkpoint, suite: Suite, out: Path, recipe: Recipe, progr
     model.config.save_pretrained(out)
     model.generation_config.save_pretrained(out)
     dialogue.tokenizer.save_pretrained(out)
-    write_adapters(out / FILE, pairs_of(model), recipe.alpha / recipe.rank)
+    write_adapters(out / ADAPTER, pairs_of(model), recipe.alpha / recipe.rank)
     unfinished.remove()
 
 

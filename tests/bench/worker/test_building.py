@@ -17,9 +17,8 @@ from bench.cli import app
 from bench.errors import UserError
 from bench.files import MODELS_VARIABLE
 from bench.storage.cache import Cache
-from bench.suite import FOLDER, load_suite
+from bench.suite import ADAPTER, FOLDER, load_suite
 from bench.training.bases import micro, warm_up
-from bench.training.bases.adapters import FILE
 from bench.training.bases.own import add_own_base
 from bench.training.models import load_tokenizer
 from bench.worker import building
@@ -47,7 +46,7 @@ def test_what_it_builds_is_a_suites_base(suite_file: Path, tmp_path: Path, capsy
     base = add_own_base(Store(tmp_path / "store"), suite)
     assert base.hash == content
     assert load_tokenizer(base.folder).chat_template == warm_up.TEMPLATE
-    assert {file.name for file in (tmp_path / "out").iterdir()} >= {FILE, "config.json", "generation_config.json", "tokenizer.json"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} >= {ADAPTER, "config.json", "generation_config.json", "tokenizer.json"}
     shutil.rmtree(tmp_path / "out" / "model")
     build_base(suite, tmp_path / "out")
     assert f"content {content}, the suite's base" in capsys.readouterr().out

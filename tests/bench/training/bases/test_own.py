@@ -12,8 +12,8 @@ from bench.api import run
 from bench.checkpoint import Checkpoint, Store
 from bench.errors import UserError
 from bench.files import MODELS_VARIABLE
-from bench.suite import FOLDER, Suite, load_suite
-from bench.training.bases.adapters import FILE, write_adapters
+from bench.suite import ADAPTER, FOLDER, Suite, load_suite
+from bench.training.bases.adapters import write_adapters
 from bench.training.bases.own import add_own_base
 from bench.training.dequantize import dequantized
 
@@ -62,16 +62,37 @@ def test_another_file_is_not_taken(suite: Suite, tmp_path: Path) -> None:
 
 def test_another_adapter_is_another_base(suite: Suite, tmp_path: Path) -> None:
     rows, columns = 96, 64
-    write_adapters(tmp_path / "own" / FILE, {WEIGHT: (torch.ones(1, columns), torch.ones(rows, 1))}, 2.0)
+    write_adapters(tmp_path / "own" / ADAPTER, {WEIGHT: (torch.ones(1, columns), torch.ones(rows, 1))}, 2.0)
     with pytest.raises(UserError, match=r"the base of suite chat, made from .*own: content .* is not the suite's"):
         add_own_base(Store(tmp_path / "store"), suite)
     assert not list((tmp_path / "store").iterdir())
 
 
 def test_a_folder_without_its_adapter_says_so(suite: Suite, tmp_path: Path) -> None:
-    (tmp_path / "own" / FILE).unlink()
+    (tmp_path / "own" / ADAPTER).unlink()
     with pytest.raises(UserError, match=r"the base of suite chat is missing: no .*adapter\.safetensors"):
         add_own_base(Store(tmp_path / "store"), suite)
+
+
+def test_another_model_takes_the_adapter_by_its_name(suite_file: Path, tmp_path: Path) -> None:
+    """As with the original weights from the Hub in place of the quantised ones: another base, under its own name."""
+    (tmp_path / "plain").mkdir()
+    plain = Checkpoint(dequantized(tmp_path / "models" / "tiny.gguf", tmp_path / "plain", "tiny"))
+    other = Store(tmp_path / "other").add_in_fp32(((name, 1.5 * tensor) for name, tensor in plain.items()), plain.folder)
+    (tmp_path / "models" / "tiny.gguf").unlink()
+    where = {"suite": str(suite_file), "sequence": "math-qa", "device": "cpu", "jobs": 1, "cache": tmp_path / "cache", "display": False}
+    manifest = run("none", **where, model=str(other.folder), out=tmp_path / "runs").manifest
+    base = Checkpoint(tmp_path / "cache" / "checkpoints" / manifest.checkpoints["baseline-0-base"])
+    for name in base.names():
+        assert torch.equal(base.tensor(name), 1.5 * plain.tensor(name) + (1.0 if name == WEIGHT else 0.0)), name
+    assert manifest.model.name == str(other.folder)
+    assert manifest.model.content == base.hash != load_suite(str(suite_file)).base.content
+
+
+def test_a_model_of_another_size_is_refused(suite_file: Path, chat_model: Path, tmp_path: Path) -> None:
+    where = {"suite": str(suite_file), "sequence": "math-qa", "device": "cpu", "jobs": 1, "cache": tmp_path / "cache", "display": False}
+    with pytest.raises(UserError, match=r"the suite's adapter does not fit it"):
+        run("none", **where, model=str(chat_model), out=tmp_path / "runs")
 
 
 def test_what_micro_ships_is_stored_as_it_is(tmp_path: Path) -> None:

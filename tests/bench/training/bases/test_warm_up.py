@@ -11,7 +11,7 @@ import yaml
 
 from bench.checkpoint import Checkpoint, Store
 from bench.errors import UserError
-from bench.suite import Suite, load_suite
+from bench.suite import ADAPTER, Suite, load_suite
 from bench.training.bases import warm_up
 from bench.training.bases.adapters import adapted
 from bench.training.bases.warm_up import Recipe, batch, build, rate_at
@@ -84,7 +84,7 @@ def test_an_interrupted_warm_up_gives_the_same_adapter(suite: Suite, pretrained:
         losses_of(pretrained, suite, tmp_path / "broken", SMALL, stop=5)
     assert len(losses_of(pretrained, suite, tmp_path / "broken", SMALL)) == 2
     assert not (tmp_path / "broken" / "unfinished.pt").exists()
-    assert (tmp_path / "broken" / warm_up.FILE).read_bytes() == (tmp_path / "whole" / warm_up.FILE).read_bytes()
+    assert (tmp_path / "broken" / ADAPTER).read_bytes() == (tmp_path / "whole" / ADAPTER).read_bytes()
 
 
 @pytest.mark.parametrize("change", ["recipe", "levels"])
@@ -101,7 +101,7 @@ def test_the_merged_base_computes_what_was_trained(suite: Suite, pretrained: Che
     wrapped = warm_up.with_adapters
     monkeypatch.setattr(warm_up, "with_adapters", lambda *args: trained.append(wrapped(*args)) or trained[-1])
     losses_of(pretrained, suite, tmp_path / "out", SMALL)
-    base = load_checkpoint(Store(tmp_path / "store").add_in_fp32(adapted(pretrained, tmp_path / "out" / warm_up.FILE), pretrained.folder))
+    base = load_checkpoint(Store(tmp_path / "store").add_in_fp32(adapted(pretrained, tmp_path / "out" / ADAPTER), pretrained.folder))
     ids = torch.tensor([load_tokenizer(pretrained.folder)("Tom has 14 apples.")["input_ids"]])
     with torch.no_grad():
         own, theirs, before = (model(input_ids=ids).logits for model in (base, trained[0].eval(), load_checkpoint(pretrained)))
