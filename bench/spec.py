@@ -38,7 +38,7 @@ class RunSpec(BaseModel):
     """Tasks of lm-eval, by name or .yaml file, on which every row is also scored."""
     also_limit: int | None = Field(default=None, gt=0)
     draw: int = Field(default=0, ge=0)
-    """0 for the suite's test items; otherwise the number of a draw of as many from the reserve, for re-runs of submissions."""
+    """0 for the suite's test items; otherwise the number of a draw of as many from the reserve, for reruns of submissions."""
     imported: tuple[str, ...] = ()
     """Domains' checkpoints in order, the base's first; the sequence is then `imported_sequence`."""
     imported_sequence: tuple[str, ...] = ()

@@ -44,7 +44,7 @@ class Sandbox(StrEnum):
 
 
 class Seeds(StrEnum):
-    """Which seeds and items a re-run takes."""
+    """Which seeds and items a rerun takes."""
 
     same = "same"
     fresh = "fresh"

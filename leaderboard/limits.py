@@ -44,7 +44,7 @@ REFUSED_LEVEL = 0.001
 WARNING_LEVEL = 0.01
 """The same, for a warning."""
 REPRODUCED_LEVEL = 0.01
-"""One-sided level of the test that a claim is above its re-run."""
+"""One-sided level of the test that a claim is above its rerun."""
 NEAR_DUPLICATE = 0.8
 """Least share of a method's code that also appears in another method's, for a warning."""
 

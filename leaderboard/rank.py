@@ -32,7 +32,7 @@ OTHER = {"single": "collateral damage, worst", "all": "retention, worst"}
 class Standing:
     """A submission on its board.
 
-    entry: the runs that rank it, those of the re-run where there is one and the maintainers did not make the entry themselves; other: what
+    entry: the runs that rank it, those of the rerun where there is one and the maintainers did not make the entry themselves; other: what
     is shown beside it, in words, and those runs; places: None where it has no place, for the reason `unranked`; evaluations: of others.
     """
 
@@ -79,7 +79,7 @@ class Leaderboard:
 
 
 def leaderboard(place: Place | None = None) -> Leaderboard:
-    """Every submission of a place, verified and ranked. `UserError` for a verdict or a re-run that does not fit its submission."""
+    """Every submission of a place, verified and ranked. `UserError` for a verdict or a rerun that does not fit its submission."""
     place = place or Place()
     found = verify_all(place.names(), place)
     boards: dict[tuple[str, ...], list[tuple[Standing, Suite]]] = {}
@@ -107,21 +107,21 @@ def _unplaced(submission: Submission, runs: Sequence[Run], suite: Suite, place: 
     claim, entry, other = Entry(name, tuple(runs)), Entry(name, tuple(again or runs)), None
     level = "claimed" if verdict is None else verdict.level
     if again and level == OWN:
-        entry, other = claim, ("re-run", entry)
+        entry, other = claim, ("rerun", entry)
     elif again:
         other = ("claim", claim)
     return Standing(submission, verdict, entry, other, None, entry.unranked or ("" if level in RANKED else level))
 
 
 def _check_rerun(submission: Submission, runs: Sequence[Run], suite: Suite) -> None:
-    """`UserError` unless the runs of a re-run are those of the submission's method on its board."""
+    """`UserError` unless the runs of a rerun are those of the submission's method on its board."""
     board, method = submission.board, submission.method
     for run in runs:
         manifest = run.manifest
         theirs = (manifest.suite.fingerprint, manifest.spec.targets, manifest.method.settings, manifest.method.source)
         own = (board.fingerprint, board.targets, dict(method.settings), method.source)
         if theirs != own or manifest.spec.sequence not in suite.orders(board.sequence):
-            raise UserError(f"the re-run of {submission.name} has a run of another method or board ({run.name})")
+            raise UserError(f"the rerun of {submission.name} has a run of another method or board ({run.name})")
 
 
 def _ranking(standings: Sequence[Standing], suite: Suite) -> Ranking:

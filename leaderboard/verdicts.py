@@ -1,4 +1,4 @@
-"""Verdicts on entries, written only by maintainers: `verified/NAME.json`, and `verified/NAME.zip` with the scores of a re-run."""
+"""Verdicts on entries, written only by maintainers: `verified/NAME.json`, and `verified/NAME.zip` with the scores of the latest rerun."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FOLDER = Path(__file__).parent / "verified"
 Level = Literal["claimed", "run by the maintainers", "reproduced", "reproduced on fresh seeds and items", "disputed", "withdrawn"]
 OWN: Level = "run by the maintainers"
 MEANINGS: dict[Level, str] = {
-    "claimed": "passes verification; not rerun by anyone else yet",
+    "claimed": "passes verification; no rerun has reproduced it yet",
     OWN: "the maintainers' own runs of a method that ships with this package",
-    "reproduced": "a re-run on the same seeds is not significantly below the claim",
-    "reproduced on fresh seeds and items": "a re-run on seeds and items drawn after the submission is not significantly below the claim",
-    "disputed": "the claim is significantly above its re-run, and again on five more seeds",
+    "reproduced": "the claim is not significantly above its rerun on the same seeds",
+    "reproduced on fresh seeds and items": "the claim is not significantly above its rerun on seeds and items drawn after the submission",
+    "disputed": "the claim is significantly above its rerun, and again on five fresh seeds",
     "withdrawn": "withdrawn by its authors",
 }
 RANKED: tuple[Level, ...] = (OWN, "reproduced", "reproduced on fresh seeds and items")
@@ -32,7 +32,7 @@ RANKED: tuple[Level, ...] = (OWN, "reproduced", "reproduced on fresh seeds and i
 
 
 class Rerun(BaseModel):
-    """A re-run, with all that it takes to repeat it. seeds: those that were run; items: the draw of its test items from the reserve (0: the
+    """A rerun, with all that it takes to repeat it. seeds: those that were run; items: the draw of its test items from the reserve (0: the
     suite's own); public: the value that fresh seeds and items were drawn with (`leaderboard.rerun.draw`), and where it was published;
     sandbox: where the method ran; numerics, versions: of the machine; excess: by how much the claim is above it, on the board's metric,
     with its interval; p: one-sided, of that; adjusted: by Holm across the entries that were rerun together; same: checkpoints with the
@@ -60,7 +60,7 @@ class Rerun(BaseModel):
 
 
 class Verdict(BaseModel):
-    """verified/NAME.json. submission: sha256 of the submission.json that it is about; note: one line for readers; date: of the last re-run
+    """verified/NAME.json. submission: sha256 of the submission.json that it is about; note: one line for readers; date: of the last rerun
     (YYYY-MM-DD); reruns: in the order in which they were made."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -98,6 +98,6 @@ def verdict_on(folder: Path, verdicts: Path = FOLDER) -> Verdict | None:
 
 
 def rerun_of(name: str, verdicts: Path = FOLDER) -> list[Run]:
-    """The runs of an entry's re-run; none where there was no re-run."""
+    """The runs of an entry's rerun; none where there was no rerun."""
     file = verdicts / f"{name}.zip"
     return read_archive(file) if file.exists() else []

@@ -3,8 +3,8 @@
     python scripts/reference_entries.py --runs runs/second --date 2026-11-28
 
 --runs is the folder below which `scripts/second_result.py run` kept its run folders. The baseline run of a sequence is packed first; all
-other entries on that sequence name its rows of answers instead of storing them again. An entry that is there already is left as it is. An
-entry that verification refuses gets no verdict, and ends the script.
+other entries on that sequence name its rows of answers instead of storing them again. An entry that has a verdict is left as it is. An
+entry that verification refuses gets none, and ends the script.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.registry import method_class
 from bench.results.run import Run, find_runs
 from leaderboard.pack import Words, pack
 from leaderboard.submission import FILE, Submission
-from leaderboard.verdicts import OWN, Verdict, digest
+from leaderboard.verdicts import OWN, Verdict, digest, verdict_on
 from leaderboard.verify import Place, verify
 
 BOARDS = {"single": "single", "all": "all", "balanced": "balanced"}
@@ -66,6 +66,8 @@ def entries(runs: Path, suite: str) -> Iterator[tuple[str, list[Run]]]:
 def add(name: str, runs: list[Run], place: Place, date: str, rows_from: Submission | None) -> None:
     """Pack an entry, and write its verdict. `UserError` where verification refuses it."""
     folder = place.submissions / name
+    if verdict_on(folder, place.verdicts) is not None:
+        return
     if not folder.exists():
         pack(runs, name, place.submissions, words(runs[0].manifest.method.name), rows_from)
     found = verify(folder, place)

@@ -2,8 +2,8 @@
 
 Difference, interval, p and verdict of a comparison come from one estimate and its variance (`ratio_difference`), so that they cannot
 contradict each other. Each entry's points are divided by what its own baseline run forgot or gained, which differs between types of
-machine. Entries are compared on the seeds that both have; without any, as after a re-run on fresh seeds, as independent samples. A family
-is a set of comparisons that answer one question; p is adjusted by Holm within it.
+machine. Entries are compared on the seeds that both have; entries with no seed in common, or scored on different items, are independent
+samples. A family is a set of comparisons that answer one question; p is adjusted by Holm within it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Comparison:
 
     difference: one - other, a share. p: adjusted by Holm within the family; None where there is no verdict. The interval of the
     difference is widened by the same factor: it excludes 0 exactly where p is at most 5 %. verdict: "no verdict" with fewer than five
-    shared seeds or trainings (the interval is then the plain 95 % one), or where the metric is undefined.
+    seeds (the shared ones, if there are any) or trainings (the interval is then the plain 95 % one), or where the metric is undefined.
     """
 
     one: str
@@ -122,8 +122,8 @@ def equivalences(pairs: Iterable[Pair], margin: float, decoding: str) -> list[Eq
 
 
 def excess(one: Entry, other: Entry, targets: str, decoding: str = "greedy") -> tuple[Value, float | None]:
-    """By how much `one` is above `other` on the board's metric, with its 95 % interval, and the one-sided p-value; None where the metric is
-    undefined."""
+    """`one` - `other` on the board's metric with its two-sided 95 % interval, and the unadjusted one-sided p-value that `one` is not above
+    `other` (caps allowed for), None where the metric is undefined. Unlike `compare`, this gives p for fewer than five seeds."""
     tested = _test(one, other, targets, decoding)
     p = None if tested.estimate is None else tested.estimate.p_above(tested.slack[0])
     return tested.difference(1 - LEVEL), p

@@ -10,8 +10,8 @@ domains are not a sample of anything: their scores are averaged item by item bef
 t has S - 1 degrees of freedom: seeds are what a claim generalizes over, and no number of items makes up for few seeds. With one seed there
 is no seed part; intervals cover item sampling only.
 
-A ratio a / b has Fieller's set, every rho at which a - rho b is not significantly different from 0. A *difference* of two ratios that
-share b is tested where it was estimated: the variance is that of a - rho_hat b (Wald, delta method). At rho = 0 the variance would be
+A ratio a / b has Fieller's set, every rho at which a - rho b is not significantly different from 0. The *difference* of two ratios, each
+with its own b, is tested where they were estimated: the variance is that of a - rho_hat b (Wald, delta method). At rho = 0 it would be
 that of a alone, which holds all of the spread of b between seeds: a repair that always recovers 97 % would look as noisy as forgetting
 itself. Seeds that forget more weigh more in a ratio, so t has n - 1 degrees of freedom there, where n = (sum b_s)^2 / sum b_s^2 <= S is
 Kish's effective number of seeds. docs/statistics.md has the simulation that chose these.
@@ -71,7 +71,8 @@ class Estimate:
         return 2 * stdtr(self.freedom, -distance)
 
     def p_above(self, slack: float = 0.0) -> float:
-        """One-sided, of a single table's true mean of at most `slack`; 1 where the mean is no larger."""
+        """One-sided p-value of the null hypothesis that the true mean is at most `slack`, for a single table. 1 where the estimate is at
+        most `slack`, 0 where it is above and the variance is 0."""
         from scipy.special import stdtr
 
         beyond = float(self.mean) - slack
@@ -203,7 +204,8 @@ def merged(pieces: Sequence[tuple[float, float]]) -> Pieces:
 
 @dataclass(frozen=True)
 class Ratio:
-    """sum mean(above) / sum mean(below), of the same seeds and items. `below` must be significantly above 0. also: as in `ratio_set`."""
+    """sum mean(above) / sum mean(below), both over the same seeds and items. The caller ensures that `below` is significantly above 0.
+    also: as in `ratio_set`."""
 
     above: Strata
     below: Strata
@@ -235,10 +237,11 @@ def wald_ratio(above: Strata, below: Strata, *, also: Sequence[Strata] = ()) -> 
 
 
 def ratio_difference(one: Ratio, other: Ratio, *, paired: bool) -> Estimate:
-    """one - other, each with its own denominator; with one denominator this is `wald_ratio` of the difference of the numerators.
+    """one - other, each with its own denominator. Paired and with equal denominators it equals `wald_ratio` of the difference of the
+    numerators.
 
-    paired: both are of the same seeds and items, so what they have in common cancels. Otherwise they are taken as independent: variances
-    add, and degrees of freedom are Welch's. Both have equally many versions of their numerators.
+    paired: both are over the same seeds and items, so what they have in common cancels; degrees of freedom are the smaller of the two.
+    Otherwise variances add, and degrees of freedom are Welch's. ValueError if they are paired and their numbers of versions differ.
     """
     (first, mine, own), (second, theirs, others) = one.linearized(), other.linearized()
     difference = np.asarray((first - second)[..., 0, 0])

@@ -1,6 +1,6 @@
-"""How what a method made comes out of its sandbox: tensors of the model's names and shapes, and training logs. Nothing else is read.
+"""Admits a method's checkpoints and logs from its sandbox: tensors with the model's names and shapes, and files of text.
 
-The folder belongs to the method, which may still be running: any file may be a link, a device or a bomb, and may change at any time. So
+The folder belongs to the method, which may still be running: any file may be a link, a device or huge, and may change at any time. So
 every file is opened without following links anywhere on the way, must be an ordinary one of a bounded size, and is copied before it is
 looked at.
 """
@@ -39,7 +39,7 @@ _HEADER = 1_000_000
 
 
 def checked(job: Job, said: Any) -> Made:
-    """What a worker says that a job made. `UserError` where it is no outcome of such a job, or where its numbers are impossible."""
+    """The outcome that a worker reports for a job. `UserError` where it is none of such a job, or where its numbers are impossible."""
     if not isinstance(job, Stage | Recover):
         raise UserError(f"a {job.kind} job cannot be done in a sandbox")
     try:
@@ -72,7 +72,7 @@ def take_over(content: str, folder: Path, base: Checkpoint, store: Store) -> Non
             raise UserError(f"the checkpoint that it made is of another model: {other!r:.80} is in only one of it and the base")
         own = Store(Path(work) / "checkpoints").add_in_fp32(_tensors(where, shapes), base.folder)
         if own.hash != content:
-            raise UserError("the checkpoint that it made has another content than its name says")
+            raise UserError("the checkpoint that it made does not match its content hash")
         if not (store.folder / content).exists():
             own.folder.rename(store.folder / content)
 
@@ -122,7 +122,7 @@ def _weight_files(folder: Path, content: str) -> list[str]:
     with _opened(folder, ("checkpoints", content), os.O_DIRECTORY) as place:
         names = [name for name in os.listdir(place) if name.endswith(".safetensors")][: MAX_SHARDS + 1]  # noqa: PTH208 (a descriptor)
     if not 1 <= len(names) <= MAX_SHARDS:
-        raise UserError("the checkpoint that it made is not there")
+        raise UserError("the checkpoint that it made is missing")
     return sorted(names)
 
 

@@ -20,7 +20,7 @@ from leaderboard.submission import METHOD_FILE, Submission
 
 @dataclass(frozen=True)
 class Bench:
-    """Where re-runs happen. kind, sandbox: where methods run (None: in workers like all others); cache: of the maintainers, whose baseline
+    """Where reruns happen. kind, sandbox: where methods run (None: in workers like all others); cache: of the maintainers, whose baseline
     stages are used again; work: a folder for run folders and sandboxes."""
 
     kind: str
@@ -53,4 +53,6 @@ def run_again(folder: Path, submission: Submission, suite: Suite, seeds: Sequenc
     try:
         return execute(plans, out=work / "runs", cache=bench.cache, jobs=bench.jobs, sandbox=sandbox)
     finally:
+        if sandbox is not None:
+            sandbox.close()
         shutil.rmtree(box, ignore_errors=True)

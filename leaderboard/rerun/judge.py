@@ -1,4 +1,4 @@
-"""What a re-run says about a claim. The test is one-sided, Holm-corrected across the entries that are rerun together; it compares what all
+"""What a rerun says about a claim. The test is one-sided, Holm-corrected across the entries that are rerun together; it compares what all
 seeds give together, never one run with one other."""
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ FRESH: Level = "reproduced on fresh seeds and items"
 
 
 def compared(claim: Sequence[Run], again: Sequence[Run], targets: str, *, public: str, sandbox: str) -> Rerun:
-    """The record of a re-run, not yet adjusted for others."""
+    """The record of a rerun, not yet adjusted for others."""
     first = again[0].manifest
-    above, p = excess(Entry("claim", tuple(claim)), Entry("re-run", tuple(again)), targets)
+    above, p = excess(Entry("claim", tuple(claim)), Entry("rerun", tuple(again)), targets)
     theirs = {(run.manifest.spec.sequence, run.seed): run.manifest.checkpoints for run in claim}
     same: list[bool] = []
     for run in again:
@@ -45,12 +45,12 @@ def adjusted(reruns: Sequence[Rerun]) -> list[Rerun]:
 
 
 def reproduced(rerun: Rerun) -> bool | None:
-    """Whether a claim is not significantly above its re-run; None where the re-run gave no result."""
+    """Whether a claim is not significantly above its rerun; None where the rerun gave no result."""
     return None if rerun.error or rerun.adjusted is None else rerun.adjusted >= REPRODUCED_LEVEL
 
 
 def level_of(before: Level, reruns: Sequence[Rerun]) -> Level:
-    """The level of an entry after all its re-runs. A claim is disputed once two re-runs in a row, on different seeds, did not reproduce it;
+    """The level of an entry after all its reruns. A claim is disputed once two reruns in a row, on different seeds, did not reproduce it;
     what maintainers ran themselves stays at its level until then."""
     found = [(rerun, ok) for rerun in reruns if (ok := reproduced(rerun)) is not None]
     if not found:
@@ -65,12 +65,12 @@ def level_of(before: Level, reruns: Sequence[Rerun]) -> Level:
 
 
 def words(rerun: Rerun) -> str:
-    """The result of a re-run in a line."""
+    """The result of a rerun in a line."""
     seeds = f"{'fresh seeds and items' if rerun.fresh else 'the same seeds'} ({rerun.seeds[0]} to {rerun.seeds[-1]}) "
     if rerun.error:
-        return f"re-run on {seeds}gave no result: {rerun.error}"
+        return f"rerun on {seeds}gave no result: {rerun.error}"
     if rerun.p is None or rerun.excess is None or rerun.adjusted is None:
-        return f"re-run on {seeds}gave no result: {(rerun.excess or {}).get('why', '')}"
+        return f"rerun on {seeds}gave no result: {(rerun.excess or {}).get('why', '')}"
     verb = "is not significantly above" if rerun.adjusted >= REPRODUCED_LEVEL else "is significantly above"
     bits = f"; {rerun.same[0]} of {rerun.same[1]} checkpoints are bit-exact" if rerun.same[1] else ""
-    return f"the claim {verb} its re-run on {seeds}by {rerun.excess['estimate']:.2f} (p = {rerun.adjusted:.2g}){bits}"
+    return f"the claim {verb} its rerun on {seeds}by {rerun.excess['estimate']:.2f} (p = {rerun.adjusted:.2g}){bits}"

@@ -22,7 +22,7 @@ Seeds = Literal["same", "fresh"]
 
 
 def rerun(names: Sequence[str], seeds: Seeds, public: str, place: Place, bench: Bench) -> list[Verdict]:
-    """Run entries again, and write their verdicts and the scores of their re-runs.
+    """Run entries again, and write their verdicts and the scores of their reruns.
 
     public: for fresh seeds, a random value that was published after the entries were submitted. Where a claim is not reproduced, five more
     seeds are run at once if there is such a value. `UserError` for an entry that verification refuses, before anything runs.
@@ -49,7 +49,7 @@ def rerun(names: Sequence[str], seeds: Seeds, public: str, place: Place, bench: 
 
 
 def _once(each: Verified, seeds: Seeds, public: str, number: int, bench: Bench) -> tuple[Rerun, list[Run]]:
-    """One re-run of an entry and its record. number: of the draw of fresh seeds."""
+    """One rerun of an entry and its record. number: of the draw of fresh seeds."""
     submission, suite = each.submission, each.suite
     assert submission is not None
     assert suite is not None
@@ -59,7 +59,8 @@ def _once(each: Verified, seeds: Seeds, public: str, number: int, bench: Bench) 
         again = run_again(each.folder, submission, suite, own, drawn.items if drawn else 0, bench)
     except FailedRunsError as error:
         return _failed(own, drawn, public, bench, str(error)), []
-    return judge.compared(each.runs, again, submission.board.targets, public=public if drawn else "", sandbox=bench.kind), again
+    kind = "none: a method of this package" if submission.method.from_package else bench.kind
+    return judge.compared(each.runs, again, submission.board.targets, public=public if drawn else "", sandbox=kind), again
 
 
 def _failed(seeds: Sequence[int], drawn: Draw | None, public: str, bench: Bench, error: str) -> Rerun:
@@ -75,7 +76,7 @@ def _failed(seeds: Sequence[int], drawn: Draw | None, public: str, bench: Bench,
 
 
 def _written(each: Verified, record: Rerun, again: Sequence[Run], place: Place) -> Verdict:
-    """The verdict with one more re-run, and its scores, written to the folder of verdicts."""
+    """The verdict with one more rerun, and its scores, written to the folder of verdicts."""
     name = each.folder.name
     before = verdict_on(each.folder, place.verdicts)
     reruns = (*(before.reruns if before else ()), record)

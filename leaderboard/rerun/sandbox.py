@@ -1,8 +1,8 @@
 """Where a submitted method runs: apart from the network, from every file that it does not need, and from the processes that score it.
 
 Its worker sees Python, the packages bench, tasks and baselines, its own file, and one folder that it can write to, which holds a cache with
-the checkpoints of its baseline run. It does not see test answers, other submissions, or which items will be scored. It speaks to the pool
-through its standard input and output only, and what it says is checked (`bench.runs.pool.Pool`, `leaderboard.rerun.admission`).
+the checkpoints of its baseline run. It is given no test answers, no other submissions, and not the draw of fresh items. It speaks to the
+pool through its standard input and output only, and what it says is checked (`bench.runs.pool.Pool`, `leaderboard.rerun.admission`).
 
 A watcher in this process ends a worker that takes more memory, disk, files or time than `Limits` allows. RULES.md says what none of this
 stops.
@@ -19,6 +19,7 @@ import sys
 import sysconfig
 import threading
 import time
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -81,9 +82,19 @@ class Confined(ABC):
     def _hand_over(self, folder: Path) -> None:
         """Let the method's user write to a folder, and to all below it, that the method cannot reach yet."""
 
+    def _stop(self, process: subprocess.Popen) -> None:
+        """End a worker and all that it started."""
+        process.kill()
+
+    def close(self) -> None:
+        """End what still runs. The folder can then be removed."""
+        for watched in self._watched.values():
+            self._stop(watched.process)
+        os.close(self._checkpoints)
+
     @abstractmethod
     def command(self, inner: Sequence[str]) -> list[str]:
-        """The command line that runs another one inside."""
+        """The command that runs `inner` in the sandbox."""
 
     def start(self, lane: str, errors: IO[bytes]) -> subprocess.Popen:
         """A worker of a lane. What it may take is watched from now on."""
@@ -127,7 +138,7 @@ class Confined(ABC):
             why = self._over(watched)
             if why:
                 watched.why = why
-                watched.process.kill()
+                self._stop(watched.process)
                 return
             time.sleep(_POLL)
 
@@ -170,7 +181,7 @@ def _taken(folder: Path, most: int) -> tuple[int, int]:
 
 
 def _environment() -> dict[str, str]:
-    """Of a worker: nothing of ours but what torch needs."""
+    """Of a worker: only what torch needs."""
     return {
         **MEMORY,
         **THREADS,
@@ -209,7 +220,8 @@ class Bubblewrap(Confined):
                 os.lchown(path, NOBODY, NOBODY)
 
     def command(self, inner: Sequence[str]) -> list[str]:
-        """bwrap as root needs no user namespace, so that the limit on processes is that of an own user. It drops to that user inside."""
+        """bwrap as root needs no user namespace, so that the limit on processes counts those of a separate user
+        alone. It drops to that user inside."""
         root = os.geteuid() == 0
         words = ["bwrap", "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
         words += ["--unshare-cgroup-try", "--hostname", "sandbox"]
@@ -276,16 +288,28 @@ class Docker(Confined):
         done = subprocess.run(asked, capture_output=True, text=True, check=False) if shutil.which("docker") else None
         if done is None or done.returncode:
             raise UserError("--sandbox docker: no docker daemon answers; start it, or use --sandbox bubblewrap")
-        self._runtimes = done.stdout
+        self._runtimes, self._name, self._names = done.stdout, "", dict[int, str]()
         super().__init__(*args, **kwargs)
 
     def _hand_over(self, folder: Path) -> None:
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o777 if path.is_dir() else 0o666)
 
+    def start(self, lane: str, errors: IO[bytes]) -> subprocess.Popen:
+        """As `Confined.start`; the container has a name of its own, because it outlives a client that is killed."""
+        self._name = f"rerun-{uuid.uuid4().hex}"
+        process = super().start(lane, errors)
+        self._names[process.pid] = self._name
+        return process
+
+    def _stop(self, process: subprocess.Popen) -> None:
+        subprocess.run(["docker", "kill", self._names[process.pid]], capture_output=True, check=False)
+        process.kill()
+
     def command(self, inner: Sequence[str]) -> list[str]:
-        """The container ends with the client that started it (`--init`, standard input)."""
-        words = ["docker", "run", "--rm", "--interactive", "--init", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+        """A container with the name that `start` chose."""
+        words = ["docker", "run", "--rm", "--interactive", "--init", "--name", self._name, "--network", "none", "--read-only"]
+        words += ["--cap-drop", "ALL"]
         words += ["--security-opt", "no-new-privileges", "--pids-limit", str(self.limits.processes)]
         words += ["--memory", f"{int(self.limits.memory * 1e9)}", "--user", f"{NOBODY}:{NOBODY}", "--tmpfs", "/tmp:size=256m,mode=1777"]
         words += ["--runtime", "runsc"] if re.search(r'"runsc"', self._runtimes) else []

@@ -22,7 +22,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def commands() -> list[list[str]]:
-    """compare, pack, verify, and two re-runs, as words without `python -m`."""
+    """compare, pack, verify, and two reruns, as words without `python -m`."""
     blocks = re.findall(r"```sh\n(.*?)```", (DOCS / "submitting.md").read_text(encoding="utf-8"), re.DOTALL)
     return [shlex.split(line)[2:] for block in blocks for line in block.splitlines()]
 
@@ -64,7 +64,7 @@ def test_the_pages_re_runs(suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_pa
     for command in commands()[3:]:
         done = CliRunner().invoke(app, command[1:])
         assert done.exit_code == 0, done.output
-    assert asked == [(["nudge"], "same", "", "bubblewrap"), (["nudge"], "fresh", "drand ROUND RANDOMNESS", "bubblewrap")]
+    assert asked == [(["nudge"], "same", "drand ROUND RANDOMNESS", "bubblewrap"), (["nudge"], "fresh", "drand ROUND RANDOMNESS", "bubblewrap")]
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def place_of(folder: Path) -> Place:
 
 
 def numbers(found: Verified) -> Any:
-    """What an entry is ranked by, and whether it can have a place. Its costs have a lower bound only: a re-run measures them."""
+    """What an entry is ranked by, and whether it can have a place. Its costs have a lower bound only: a rerun measures them."""
     assert found.submission is not None
     entry = Entry("", found.runs)
     return [measure(found.runs, decoding) for decoding in DECODINGS], entry.unranked, entry.method.track, found.submission.board

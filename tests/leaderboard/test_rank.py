@@ -65,7 +65,7 @@ def test_a_verdict_that_cannot_be_read(place: Place) -> None:
 
 
 def test_the_re_run_ranks_and_the_claim_stands_beside_it(place: Place, suite: Suite, tmp_path: Path) -> None:
-    """A re-run that recovers nothing puts the entry below one that recovers much; both numbers are in the JSON."""
+    """A rerun that recovers nothing puts the entry below one that recovers much; both numbers are in the JSON."""
     again = write_runs(tmp_path / "again", suite, "refresh", rates={"repaired": (0.5, 0.3, 0.6, 0.8)}, seeds=range(10, 15))
     write_archive(place.verdicts / "refresh-4.zip", again)
     judge(place, "refresh-4", "reproduced on fresh seeds and items")
@@ -79,12 +79,12 @@ def test_the_re_run_ranks_and_the_claim_stands_beside_it(place: Place, suite: Su
 
 
 def test_what_the_maintainers_made_keeps_its_own_runs(place: Place, suite: Suite, tmp_path: Path) -> None:
-    """They are paired with all others; the re-run on fresh seeds stands beside them."""
+    """They are paired with all others; the rerun on fresh seeds stands beside them."""
     again = write_runs(tmp_path / "again", suite, "none", seeds=range(10, 15))
     write_archive(place.verdicts / "reference.zip", again)
     found = standings(place)["reference"]
     assert found.entry.seeds == tuple(range(10))
-    assert (found.other[0], found.other[1].seeds) == ("re-run", (10, 11, 12, 13, 14))
+    assert (found.other[0], found.other[1].seeds) == ("rerun", (10, 11, 12, 13, 14))
 
 
 def test_equal_entries_share_their_places(place: Place) -> None:
@@ -160,7 +160,7 @@ def test_a_re_run_of_something_else_is_not_taken(place: Place, suite: Suite, tmp
     )  # fmt: skip
     write_archive(place.verdicts / "refresh-4.zip", runs)
     judge(place, "refresh-4", "reproduced")
-    with pytest.raises(UserError, match="the re-run of refresh-4 has a run of another method or board"):
+    with pytest.raises(UserError, match="the rerun of refresh-4 has a run of another method or board"):
         leaderboard(place)
 
 
@@ -172,7 +172,7 @@ def test_a_verdict_on_another_name(place: Place) -> None:
 
 
 def test_the_reason_of_a_verdict_is_shown(place: Place) -> None:
-    judge(place, "mine", "disputed", "the re-run recovers half as much")
+    judge(place, "mine", "disputed", "the rerun recovers half as much")
     found = leaderboard(place)
     for text in (as_text(found), as_json(found), as_csv(found)):
-        assert "the re-run recovers half as much" in text
+        assert "the rerun recovers half as much" in text

@@ -120,7 +120,7 @@ def _shape(own: Checkpoint) -> None:
         (_linked_store, "not an ordinary file"),
         (_pipe, "not an ordinary file"),
         (_huge, "too large"),
-        (_other, "another content than its name says"),
+        (_other, "does not match its content hash"),
         (_infinite, "not finite, in a"),
         (_shape, r"a has shape \(3, 2\), not \(2, 3\)"),
     ],

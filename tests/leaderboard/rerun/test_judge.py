@@ -40,7 +40,7 @@ def test_a_claim_above_its_re_run_is_not(claim: list[Run], suite: Suite, tmp_pat
     found = record(claim, write_runs(tmp_path / "again", suite, "refresh", rates=NOTHING))
     assert found.p < REPRODUCED_LEVEL
     assert reproduced(found) is False
-    assert "is significantly above its re-run on the same seeds (0 to 4)" in words(found)
+    assert "is significantly above its rerun on the same seeds (0 to 4)" in words(found)
 
 
 def test_a_claim_below_its_re_run_is_reproduced(claim: list[Run], suite: Suite, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def made(p: float | None, *, items: int = 0, first: int = 0, error: str = "") ->
     ],
 )
 def test_levels(before: str, reruns: list[Rerun], level: str) -> None:
-    """A claim is disputed after two re-runs on different seeds that did not reproduce it, and only then."""
+    """A claim is disputed after two reruns on different seeds that did not reproduce it, and only then."""
     assert level_of(before, reruns) == level
 
 

@@ -1,4 +1,4 @@
-"""The whole re-run, but for the training: what is run, what is written, what is refused. `test_hostile.py` runs methods for real."""
+"""The whole rerun, but for the training: what is run, what is written, what is refused. `test_hostile.py` runs methods for real."""
 
 from __future__ import annotations
 
