@@ -133,6 +133,9 @@ def cost_of(baseline_flops: float, stages: Iterable[Spent], repair: Spent | None
     verbs = list(stages)
     trained = sum(spent.training for spent in verbs) / baseline_flops if own_stages else 1.0
     verbs += [repair] if repair is not None else []
-    charged = {key: flops for spent in verbs for key, flops in spent.charged.items()}
+    charged: dict[str, float] = {}
+    for spent in verbs:
+        for key, flops in spent.charged.items():
+            charged[key] = max(flops, charged.get(key, 0.0))
     access = AccessRecord.union(spent.access for spent in verbs)
     return Cost(stages=trained, repair=sum(charged.values()) / baseline_flops, access=access)

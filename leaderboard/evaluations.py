@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from bench.suite import Sha256
-from leaderboard.problems import Problem
-from leaderboard.submission import Filled, Line, Name, Note, Seed, Strict, Url, Word
+from leaderboard.problems import Problem, RefusedError
+from leaderboard.submission import Line, Name, Note, Seed, Strict, Url
 from leaderboard.verdicts import digest
 from leaderboard.verify.contents import read_model
 
@@ -19,12 +19,15 @@ FOLDER = "evaluations"
 """Beside the folder of submissions."""
 
 
+Number = Annotated[float, Field(ge=-1_000, le=1_000)]
+
+
 class Evaluation(Strict):
     """evaluations/NAME.json.
 
-    entry, submission: the entry's name and the sha256 of its submission.json, since an entry may change; kind: in what the evaluation is
-    stronger; method: what was measured, and how it can be repeated; metric, estimate, low, high: the result with its 95 % interval, as a
-    share of 1; seeds: those that were run; code, evidence: addresses of the code and of the answers; evidence_sha256: of the latter.
+    entry, submission: the entry's name and the sha256 of its submission.json, since an entry may change; kind: how the evaluation is
+    stronger; method: what was measured, and how it can be repeated; metric, estimate, low, high: the result with its 95 % interval, shares
+    as fractions of 1; seeds: those that were run; code, evidence: addresses of the code and of the answers; evidence_sha256: of the latter.
     """
 
     schema_id: Literal["interference-bench evaluation 1"] = Field(alias="schema")
@@ -34,10 +37,10 @@ class Evaluation(Strict):
     authors: tuple[Line, ...] = Field(min_length=1, max_length=50)
     kind: Literal["fresh seeds", "another decoding", "harder items", "another model"]
     method: Note
-    metric: Annotated[Word, Filled]
-    estimate: float
-    low: float
-    high: float
+    metric: Line
+    estimate: Number
+    low: Number
+    high: Number
     seeds: tuple[Seed, ...] = Field(min_length=1, max_length=1000)
     code: Url
     evidence: Url
@@ -62,9 +65,16 @@ def read_evaluation(file: Path, submissions: Path) -> tuple[Evaluation | None, l
     entry = submissions / found.entry
     if not (entry / "submission.json").is_file():
         problems.append(Problem(file.name, "entry", f"there is no entry {found.entry}"))
-    elif digest(entry) != found.submission:
+    elif _digest(entry) != found.submission:
         problems.append(Problem(file.name, "submission", f"{found.entry} has another submission.json now: evaluate it again"))
     return found, problems
+
+
+def _digest(entry: Path) -> str:
+    try:
+        return digest(entry)
+    except RefusedError:
+        return ""
 
 
 def evaluations(submissions: Path) -> tuple[Mapping[str, list[Evaluation]], dict[str, str]]:

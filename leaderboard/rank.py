@@ -11,6 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from bench.costs import AccessRecord, Cost, over_limit
 from bench.errors import UserError
 from bench.report.words import TITLES, access_words, percent, seeds_words, shown
 from bench.results.boards import Board, Places
@@ -32,13 +33,15 @@ OTHER = {"single": "collateral damage, worst", "all": "retention, worst"}
 class Standing:
     """A submission on its board.
 
-    entry: the runs that rank it, those of the rerun where there is one and the maintainers did not make the entry themselves; other: what
-    is shown beside it, in words, and those runs; places: None where it has no place, for the reason `unranked`; evaluations: of others.
+    entry: the runs that rank it, those of the rerun where there is one and the maintainers did not make the entry themselves; cost: the
+    higher one of claim and rerun; other: what is shown beside it, in words, and those runs; places: None where it has no place, for the
+    reason `unranked`; evaluations: of others.
     """
 
     submission: Submission
     verdict: Verdict | None
     entry: Entry
+    cost: Cost
     other: tuple[str, Entry] | None
     places: Places | None
     unranked: str
@@ -101,7 +104,7 @@ def _unplaced(submission: Submission, runs: Sequence[Run], suite: Suite, place: 
     """A submission without its place. unranked: why it can have none, empty where it can."""
     name = submission.name
     verdict = verdict_on(place.submissions / name, place.verdicts)
-    again = rerun_of(name, place.verdicts) if verdict is not None else []
+    again = rerun_of(verdict, place.verdicts) if verdict is not None else []
     if again:
         _check_rerun(submission, again, suite)
     claim, entry, other = Entry(name, tuple(runs)), Entry(name, tuple(again or runs)), None
@@ -110,7 +113,16 @@ def _unplaced(submission: Submission, runs: Sequence[Run], suite: Suite, place: 
         entry, other = claim, ("rerun", entry)
     elif again:
         other = ("claim", claim)
-    return Standing(submission, verdict, entry, other, None, entry.unranked or ("" if level in RANKED else level))
+    cost = _cost(claim, entry)
+    unranked = entry.unranked or over_limit(submission.method.track, cost.total) or ("" if level in RANKED else level)
+    return Standing(submission, verdict, entry, cost, other, None, unranked)
+
+
+def _cost(claim: Entry, entry: Entry) -> Cost:
+    """The higher cost of claim and rerun, and the access of both: a rerun's own report of its costs is not checked by logs."""
+    costs = [claim.cost, entry.cost]
+    stages, repair = (max(values) for values in ([cost.stages for cost in costs], [cost.repair for cost in costs]))
+    return Cost(stages=stages, repair=repair, access=AccessRecord.union(cost.access for cost in costs))
 
 
 def _check_rerun(submission: Submission, runs: Sequence[Run], suite: Suite) -> None:
@@ -168,8 +180,8 @@ def records(found: Leaderboard) -> list[dict[str, Any]]:
                     "unranked": standing.unranked,
                     "note": standing.verdict.note if standing.verdict is not None else "",
                     "track": submission.method.track,
-                    "added cost": entry.cost.total - 1,
-                    "access": access_words(entry.access),
+                    "added cost": standing.cost.total - 1,
+                    "access": access_words(standing.cost.access),
                     "seeds": list(entry.seeds),
                     "evaluations by others": [_evaluated(each) for each in standing.evaluations],
                     **values,
@@ -242,8 +254,8 @@ def table(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
                 *(shown(board.ranked_by, entry.metrics[d].get(board.ranked_by)) for d in DECODINGS),
                 shown(other, entry.metrics["greedy"].get(other)),
                 standing.submission.method.track,
-                percent(entry.cost.total - 1, 1),
-                access_words(entry.access),
+                percent(standing.cost.total - 1, 1),
+                access_words(standing.cost.access),
                 seeds_words(entry.seeds).partition(" ")[2],
                 "; ".join(filter(None, [standing.level, why, printable(note), *map(_evaluated, standing.evaluations)])),
             ]

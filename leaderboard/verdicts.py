@@ -1,4 +1,4 @@
-"""Verdicts on entries, written only by maintainers: `verified/NAME.json`, and `verified/NAME.zip` with the scores of the latest rerun."""
+"""Verdicts on entries, written only by maintainers: `verified/NAME.json`, and `verified/NAME-rerun-N.zip` with the scores of each rerun."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class Rerun(BaseModel):
     suite's own); public: the value that fresh seeds and items were drawn with (`leaderboard.rerun.draw`), and where it was published;
     sandbox: where the method ran; numerics, versions: of the machine; excess: by how much the claim is above it, on the board's metric,
     with its interval; p: one-sided, of that; adjusted: by Holm across the entries that were rerun together; same: checkpoints with the
-    claim's content, of how many; unmetered: work that the method was not charged for; error: why there is no result."""
+    claim's content, of how many that the method made; unmetered: work that the method was not charged for; error: why there is no result;
+    by_method: it was the method that failed; scores: file of the rerun's scores, beside the verdict."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,6 +53,8 @@ class Rerun(BaseModel):
     same: tuple[int, int] = (0, 0)
     unmetered: tuple[str, ...] = ()
     error: str = ""
+    by_method: bool = False
+    scores: str = ""
 
     @property
     def fresh(self) -> bool:
@@ -97,7 +100,8 @@ def verdict_on(folder: Path, verdicts: Path = FOLDER) -> Verdict | None:
         return None
 
 
-def rerun_of(name: str, verdicts: Path = FOLDER) -> list[Run]:
-    """The runs of an entry's rerun; none where there was no rerun."""
-    file = verdicts / f"{name}.zip"
-    return read_archive(file) if file.exists() else []
+def rerun_of(verdict: Verdict, verdicts: Path = FOLDER) -> list[Run]:
+    """The runs of an entry's latest rerun on fresh seeds, or else of its latest; none where there was no rerun."""
+    scored = [rerun for rerun in verdict.reruns if rerun.scores]
+    scored.sort(key=lambda rerun: rerun.fresh)
+    return read_archive(verdicts / scored[-1].scores) if scored else []

@@ -34,24 +34,29 @@ RECORDED = {"title", "base", "tasks", "rl", "test_items", "validation_items", "s
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that could not be finished. reason: what failed and why, in a line; retry: a rerun of the same command may help."""
+    """A run that could not be finished. reason: what failed and why, in a line; retry: a rerun of the same command may help; plain: the
+    reason without a stranger's words; by_method: it was a user's method that failed."""
 
     plan: Plan
     reason: str
     retry: bool
+    plain: str = ""
+    by_method: bool = False
 
     @classmethod
     def of(cls, planned: Plan, failure: Failure) -> FailedRun:
         """A run one of whose jobs failed."""
         hint = "" if failure.user else f" (log: {failure.log})"
-        return cls(planned, f"{failure.job.kind} failed: {failure.error}{hint}", retry=not failure.user)
+        plain = f"{failure.job.kind} failed: {failure.error}"
+        words = f": {failure.words}" if failure.words else ""
+        return cls(planned, f"{plain}{words}{hint}", not failure.user, plain, bool(failure.job.lane))
 
 
 class FailedRunsError(UserError):
     """Some runs failed; `done` are the others, finished and written."""
 
     def __init__(self, failed: Sequence[FailedRun], done: Sequence[Run]) -> None:
-        self.done = list(done)
+        self.failed, self.done = list(failed), list(done)
         total = len(failed) + len(done)
         if total == 1:
             super().__init__(failed[0].reason + ("; rerun the same command to resume" if failed[0].retry else ""))

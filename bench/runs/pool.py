@@ -26,18 +26,24 @@ RETRIES = 1
 """How often a job is given to another worker after its worker died."""
 MAX_EVENT = 64_000_000
 """Bytes of one event: scores of lm-eval may be long."""
+MAX_STRANGE_EVENT = 1_000_000
+"""Of a worker in a sandbox."""
 MAX_WORDS = 300
 """Characters of an error that a worker in a sandbox reports."""
 
 
 class Sandbox(Protocol):
-    """Where the workers of users' methods run, apart from everything that this process trusts."""
+    """Where the workers of users' methods run, apart from everything that this process trusts. A worker there does one job."""
 
-    def start(self, lane: str, errors: IO[bytes]) -> subprocess.Popen:
-        """A worker of a lane, with pipes for jobs and events; errors: takes its standard error."""
+    def start(self, job: Job, errors: IO[bytes]) -> subprocess.Popen:
+        """A worker for a job, with pipes for jobs and events; errors: takes its standard error."""
 
     def begin(self, process: subprocess.Popen, checkpoints: Iterable[str]) -> None:
-        """A worker gets a job: put the checkpoints that it starts from, by content hash and the base first, where it finds them."""
+        """A worker gets its job: put the checkpoints that it starts from, by content hash and the base first, where it finds them.
+        `UserError` where that cannot be done."""
+
+    def stop(self, process: subprocess.Popen) -> None:
+        """End a worker and all that it started."""
 
     def admit(self, process: subprocess.Popen, job: Job, said: Any) -> outcomes.Made:
         """What a worker says that it made, once it is found to be what that job can make and was taken over. `UserError` otherwise."""
@@ -61,12 +67,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed, and where its worker's log lies. user: it is something that a user can put right."""
+    """Why a job failed, and where its worker's log lies. user: it is something that a user can put right; words: a stranger's own, of which
+    `error` says only that there are some."""
 
     job: Job
     error: str
     log: Path
     user: bool = False
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,8 +92,8 @@ class _Worker:
     lane: str
     slot: int
     job: Job | None = None
-    began: tuple[float, float] = (0.0, 0.0)
-    """When it was given its job, and the CPU seconds that it had taken by then, where a sandbox counts them."""
+    began: float = 0.0
+    """When it was given its job, where it does one only."""
     retired: bool = False
 
     @property
@@ -194,7 +202,7 @@ class Pool:
             idle = [worker for worker in self._workers if worker.idle]
             worker = next((worker for worker in idle if worker.lane == job.lane), None)
             if worker is None and len(self._workers) < self.size:
-                worker = self._start(job.lane)
+                worker = self._start(job)
             if worker is not None:
                 self._give(worker, job)
                 continue
@@ -212,21 +220,28 @@ class Pool:
         worker.job = job
         made = {need.key: self.results[need.key].checkpoint for need in job.needs}
         if self.sandbox is not None and worker.lane:
-            self.sandbox.begin(worker.process, made.values())
-            worker.began = (time.monotonic(), self.sandbox.cpu(worker.process))
+            worker.began = time.monotonic()
+            try:
+                self.sandbox.begin(worker.process, made.values())
+            except UserError as error:
+                self.failures.append(Failure(job, _plain(str(error)), worker.log, user=True))
+                worker.job = None
+                self._retire(worker)
+                return
         line = json.dumps({"job": to_json(job), "made": made}) + "\n"
         with suppress(OSError):  # where it died, its reader reports that
             worker.process.stdin.write(line.encode())
             worker.process.stdin.flush()
 
-    def _start(self, lane: str) -> _Worker:
+    def _start(self, job: Job) -> _Worker:
+        lane = job.lane
         self.logs.mkdir(parents=True, exist_ok=True)
         self._started += 1
         log = self.logs / f"worker-{self._started}.log"
         stream = log.open("wb")
         slot = next(number for number in range(self.size) if number not in [worker.slot for worker in self._workers])
         if self.sandbox is not None and lane:
-            process = self.sandbox.start(lane, stream)
+            process = self.sandbox.start(job, stream)
         else:
             process = subprocess.Popen(
                 worker_command(self.cache, lane),
@@ -243,14 +258,22 @@ class Pool:
     def _retire(self, worker: _Worker) -> None:
         """Let a worker end; it counts until it has."""
         worker.retired = True
+        if self.sandbox is not None and worker.lane:
+            self.sandbox.stop(worker.process)
         with suppress(OSError):
             worker.process.stdin.close()
 
     def _listen_to(self, worker: _Worker) -> None:
-        for line in iter(lambda: worker.process.stdout.readline(MAX_EVENT), b""):
-            with suppress(ValueError, RecursionError):  # half a line, from a process that was killed while writing it
-                self._events.put((worker, json.loads(line)))
-        self._events.put((worker, _Died(worker.process.wait())))
+        strange = self.sandbox is not None and bool(worker.lane)
+        most = MAX_STRANGE_EVENT if strange else MAX_EVENT
+        try:
+            for line in iter(lambda: worker.process.stdout.readline(most), b""):
+                with suppress(ValueError, RecursionError):  # half a line, from a process that was killed while writing it
+                    event = json.loads(line)
+                    if not strange or (isinstance(event, dict) and event.get("event") in ("done", "failed")):
+                        self._events.put((worker, event))
+        finally:
+            self._events.put((worker, _Died(worker.process.wait())))
 
     def _handle(self, worker: _Worker, detail: Any) -> None:
         job = worker.job
@@ -267,30 +290,31 @@ class Pool:
             detail["result"] = self.results[detail["job"]] = outcomes.from_json(detail["result"])
             self._release(detail["job"])
         elif name == "failed":
-            self.failures.append(Failure(job, detail["error"], worker.log, detail["user"]))
+            self.failures.append(Failure(job, detail["error"], worker.log, detail["user"], detail.get("words", "")))
         if name in ("done", "failed"):
             worker.job = None
-            if job.holds_card:
+            if job.holds_card or (self.sandbox is not None and worker.lane):
                 self._retire(worker)
         self.listen(Event(name, job.key if job is not None else "", detail))
 
     @staticmethod
     def _checked(sandbox: Sandbox, worker: _Worker, detail: Any) -> dict[str, Any] | None:
-        """An event of a worker in the sandbox: only the end of its own job counts. None for all others."""
+        """An event of a worker in the sandbox: only the end of its own job counts, None for all others. Its words are apart and plain."""
         job = worker.job
         if job is None or not isinstance(detail, dict) or detail.get("job") != job.key:
             return None
+        failed = {"event": "failed", "job": job.key, "user": True}
+        if detail.get("event") != "done":
+            words = detail.get("error")
+            return failed | {"error": "the method raised an error", "words": _plain(words) if isinstance(words, str) else ""}
         try:
-            if detail.get("event") == "done":
-                made = sandbox.admit(worker.process, job, detail.get("result"))
-                seconds, cpu = time.monotonic() - worker.began[0], sandbox.cpu(worker.process) - worker.began[1]
-                took = {"seconds": seconds, "cpu": cpu, "fresh": True, "flops": made.accounted}
-                return {"event": "done", "job": job.key, "result": outcomes.to_json(made), **took}
-            if detail.get("event") == "failed":
-                raise UserError(str(detail.get("error")))
+            made = sandbox.admit(worker.process, job, detail.get("result"))
         except UserError as error:
-            return {"event": "failed", "job": job.key, "error": _plain(str(error)), "user": True}
-        return None
+            return failed | {"error": _plain(str(error))}
+        except Exception as error:  # a stranger's bytes found a way that nobody thought of: it is the job's end, not ours
+            return failed | {"error": f"what its worker made could not be read ({type(error).__name__})"}
+        took = {"seconds": time.monotonic() - worker.began, "cpu": sandbox.cpu(worker.process), "fresh": True, "flops": made.accounted}
+        return {"event": "done", "job": job.key, "result": outcomes.to_json(made), **took}
 
     def _release(self, done: str) -> None:
         for follower in self._followers.get(done, ()):
@@ -319,6 +343,8 @@ class Pool:
     def close(self) -> None:
         """End the workers; whatever they were doing can be done again."""
         for worker in self._workers:
+            if self.sandbox is not None and worker.lane:
+                self.sandbox.stop(worker.process)
             worker.process.kill()
             worker.process.wait()
             worker.stream.close()

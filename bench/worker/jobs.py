@@ -61,6 +61,11 @@ class Job:
         return "" if method is None or method.from_package else f"{method.name}-{method.source}"
 
     @property
+    def run(self) -> str:
+        """Of a job that runs a method: the run that it belongs to, by its domains and seed."""
+        return ""
+
+    @property
     def like(self) -> str:
         """What jobs that take about as long have in common."""
         return self.kind
@@ -123,6 +128,10 @@ class Stage(Job):
         return self.runs
 
     @property
+    def run(self) -> str:
+        return "" if self.runs is None else f"{'-'.join(self.sequence)} {self.seed}"
+
+    @property
     def like(self) -> str:
         return self.kind if self.runs is None else f"{self.kind} {self.runs.name}"
 
@@ -149,6 +158,10 @@ class Recover(Job):
     @property
     def method(self) -> MethodRecord:
         return self.runs
+
+    @property
+    def run(self) -> str:
+        return f"{'-'.join(self.sequence)} {self.last.seed}"
 
     @property
     def like(self) -> str:

@@ -24,15 +24,17 @@ from safetensors import SafetensorError, safe_open
 
 from bench.checkpoint import Checkpoint, Store
 from bench.errors import UserError
-from bench.files import key_hash
 from bench.worker import outcomes
 from bench.worker.jobs import Job, Recover, Stage
 from bench.worker.outcomes import Log, Made
 
 MAX_LOG = 64_000_000
-"""Bytes of one training log."""
+"""Bytes of the training logs of one job."""
 MAX_LOGS = 1_000
+MAX_PROMPTS = 10_000_000
 MAX_SHARDS = 1_000
+_KINDS = ("F32", "I64", "I32", "U8", "BOOL")
+"""Of tensors: fp32, as every checkpoint is stored, and counters."""
 _HEX = re.compile("[0-9a-f]{64}")
 _HEADER = 1_000_000
 """Bytes of a weight file beside its tensors."""
@@ -48,9 +50,18 @@ def checked(job: Job, said: Any) -> Made:
         raise UserError("what its worker answered is not an outcome") from error
     if not isinstance(made, Made) or not _HEX.fullmatch(made.checkpoint):
         raise UserError("what its worker answered does not name a checkpoint")
+    suite = job.setup.load_suite()
     costs = [made.flops, made.free, *made.charged.values()]
-    if not all(math.isfinite(cost) and cost >= 0 for cost in costs) or len(made.logs) > MAX_LOGS:
+    impossible = not all(math.isfinite(cost) and cost >= 0 for cost in costs) or not math.isfinite(sum(costs)) or len(made.logs) > MAX_LOGS
+    impossible |= isinstance(job, Recover) and made.flops > 0
+    # Free is what the baseline run has already: the expert of the first domain.
+    impossible |= suite.base is not None and made.free > 2 * suite.stage_flops[job.sequence[0]]
+    if impossible:
         raise UserError("what its worker answered has impossible costs")
+    access, known = made.access, {"base", *job.sequence}
+    named = {*access.checkpoints, *access.experts, *access.prompts}
+    if not named <= known or not all(0 <= count <= MAX_PROMPTS for count in access.prompts.values()):
+        raise UserError("what its worker answered has impossible access")
     return made
 
 
@@ -78,16 +89,19 @@ def take_over(content: str, folder: Path, base: Checkpoint, store: Store) -> Non
 
 
 def with_logs(made: Made, folder: Path, logs: Path) -> Made:
-    """The same outcome, its logs copied to the folder `logs`. `UserError` where one is no ordinary file of the sandbox's folder."""
-    copies = []
+    """The same outcome, its logs copied to the folder `logs`. `UserError` where one is no ordinary file of the sandbox's folder, and where
+    they are too long together."""
+    copies, left = [], MAX_LOG
+    logs.mkdir(parents=True, exist_ok=True)
     for log in made.logs:
+        if not log.file.isprintable():
+            raise UserError("a log that it names has a name that cannot be shown")
         try:
             parts = Path(log.file).relative_to(folder).parts
         except ValueError:
             raise UserError("a log that it names lies outside its folder") from None
-        logs.mkdir(parents=True, exist_ok=True)
-        copy = logs / f"{key_hash({'parts': parts, 'folder': str(folder)})}.jsonl"
-        _copied(folder, parts, copy, MAX_LOG)
+        copy = logs / f"{len(list(logs.iterdir()))}.jsonl"
+        left -= _copied(folder, parts, copy, left)
         copies.append(Log(log.what, str(copy)))
     return replace(made, logs=tuple(copies))
 
@@ -110,9 +124,13 @@ def _places(files: list[Path]) -> dict[str, Path]:
 def _tensors(where: dict[str, Path], shapes: dict[str, tuple[int, ...]]) -> Iterator[tuple[str, torch.Tensor]]:
     for name in sorted(where):
         with safe_open(where[name], "pt") as file:
+            found = file.get_slice(name)
+            shape, kind = tuple(found.get_shape()), found.get_dtype()
+            if shape != shapes[name]:
+                raise UserError(f"the checkpoint that it made is of another model: {name} has shape {shape}, not {shapes[name]}")
+            if kind not in _KINDS:
+                raise UserError(f"the checkpoint that it made has numbers of another kind than a model's, in {name}")
             tensor = file.get_tensor(name)
-        if tuple(tensor.shape) != shapes[name]:
-            raise UserError(f"the checkpoint that it made is of another model: {name} has shape {tuple(tensor.shape)}, not {shapes[name]}")
         if not tensor.isfinite().all():
             raise UserError(f"the checkpoint that it made has numbers that are not finite, in {name}")
         yield name, tensor

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench.checkpoint import Store
 from bench.results.run import Run
@@ -46,13 +48,11 @@ def run_again(folder: Path, submission: Submission, suite: Suite, seeds: Sequenc
     reference = method.reference if method.from_package else f"{file.resolve()}:{method.name}"
     record, orders = record_of(submission, reference), suite.orders(submission.board.sequence)
     plans = [plan(spec_of(submission, reference, order, seed, draw), method=record) for order in orders for seed in seeds]
-    box = work / "sandbox"
-    shutil.rmtree(box, ignore_errors=True)
     apart = bench.sandbox is not None and not method.from_package
-    sandbox = bench.sandbox(box, Store(bench.cache / "checkpoints"), [file], bench.limits) if apart else None
-    try:
+    with ExitStack() as held:
+        sandbox = None
+        if apart:
+            place = Path(held.enter_context(TemporaryDirectory(prefix="sandbox-", dir=work, ignore_cleanup_errors=True)))
+            sandbox = bench.sandbox(place / "box", Store(bench.cache / "checkpoints"), [file], bench.limits)
+            held.callback(sandbox.close)
         return execute(plans, out=work / "runs", cache=bench.cache, jobs=bench.jobs, sandbox=sandbox)
-    finally:
-        if sandbox is not None:
-            sandbox.close()
-        shutil.rmtree(box, ignore_errors=True)

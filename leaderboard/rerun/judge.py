@@ -23,7 +23,8 @@ def compared(claim: Sequence[Run], again: Sequence[Run], targets: str, *, public
     same: list[bool] = []
     for run in again:
         other = theirs.get((run.manifest.spec.sequence, run.seed), {})
-        same += [content == other[row] for row, content in run.manifest.checkpoints.items() if row in other]
+        made = [row.name for row in run.rows.distinct() if row.part != "baseline"]
+        same += [run.manifest.checkpoints[row] == other[row] for row in made if row in other]
     return Rerun(
         seeds=tuple(sorted({run.seed for run in again})),
         items=first.spec.draw,
@@ -45,23 +46,28 @@ def adjusted(reruns: Sequence[Rerun]) -> list[Rerun]:
 
 
 def reproduced(rerun: Rerun) -> bool | None:
-    """Whether a claim is not significantly above its rerun; None where the rerun gave no result."""
-    return None if rerun.error or rerun.adjusted is None else rerun.adjusted >= REPRODUCED_LEVEL
+    """Whether a claim is not significantly above its rerun. A method that fails in its rerun did not reproduce its claim; None where the
+    rerun has no result for another reason."""
+    if rerun.error:
+        return False if rerun.by_method else None
+    return None if rerun.adjusted is None else rerun.adjusted >= REPRODUCED_LEVEL
 
 
 def level_of(before: Level, reruns: Sequence[Rerun]) -> Level:
-    """The level of an entry after all its reruns. A claim is disputed once two reruns in a row, on different seeds, did not reproduce it;
-    what maintainers ran themselves stays at its level until then."""
+    """The level of an entry after all its reruns. Fresh seeds and items decide where there are any, since a method that saw the test items
+    reproduces its claim on them. A claim is disputed after two failures on different seeds, and only success on fresh ones ends that. What
+    maintainers ran themselves keeps its level unless it is disputed; what its authors withdrew stays so."""
     found = [(rerun, ok) for rerun in reruns if (ok := reproduced(rerun)) is not None]
-    if not found:
+    if before == "withdrawn" or not found:
         return before
-    last, ok = found[-1]
-    if not ok:
-        twice = len(found) > 1 and not found[-2][1] and set(found[-2][0].seeds) != set(last.seeds)
-        return "disputed" if twice else ("claimed" if before != OWN else before)
+    fresh = [ok for rerun, ok in found if rerun.fresh]
+    if fresh and fresh[-1]:
+        return OWN if before == OWN else FRESH
+    if len({rerun.seeds for rerun, ok in found if not ok}) > 1:
+        return "disputed"
     if before == OWN:
-        return before
-    return FRESH if any(rerun.fresh and fine for rerun, fine in found) else "reproduced"
+        return OWN
+    return "reproduced" if not fresh and found[-1][1] else "claimed"
 
 
 def words(rerun: Rerun) -> str:
@@ -73,4 +79,5 @@ def words(rerun: Rerun) -> str:
         return f"rerun on {seeds}gave no result: {(rerun.excess or {}).get('why', '')}"
     verb = "is not significantly above" if rerun.adjusted >= REPRODUCED_LEVEL else "is significantly above"
     bits = f"; {rerun.same[0]} of {rerun.same[1]} checkpoints are bit-exact" if rerun.same[1] else ""
+    bits += "; not all of its work was charged" if rerun.unmetered else ""
     return f"the claim {verb} its rerun on {seeds}by {rerun.excess['estimate']:.2f} (p = {rerun.adjusted:.2g}){bits}"

@@ -10,7 +10,7 @@ from bench.errors import UserError
 from bench.files import write_bytes
 from bench.results.archive import write_archive
 from bench.results.run import Run
-from bench.runs.execute import FailedRunsError
+from bench.runs.execute import FailedRun, FailedRunsError
 from bench.worker.keys import Numerics
 from leaderboard.rerun import judge
 from leaderboard.rerun.again import Bench, run_again
@@ -58,12 +58,14 @@ def _once(each: Verified, seeds: Seeds, public: str, number: int, bench: Bench) 
     try:
         again = run_again(each.folder, submission, suite, own, drawn.items if drawn else 0, bench)
     except FailedRunsError as error:
-        return _failed(own, drawn, public, bench, str(error)), []
+        first = next((failed for failed in error.failed if failed.by_method), error.failed[0])
+        return _failed(own, drawn, public, bench, first), []
     kind = "none: a method of this package" if submission.method.from_package else bench.kind
     return judge.compared(each.runs, again, submission.board.targets, public=public if drawn else "", sandbox=kind), again
 
 
-def _failed(seeds: Sequence[int], drawn: Draw | None, public: str, bench: Bench, error: str) -> Rerun:
+def _failed(seeds: Sequence[int], drawn: Draw | None, public: str, bench: Bench, failed: FailedRun) -> Rerun:
+    """The record of a rerun without a result. It repeats no word of the method's: those are in the logs."""
     return Rerun(
         seeds=tuple(seeds),
         items=drawn.items if drawn else 0,
@@ -71,7 +73,8 @@ def _failed(seeds: Sequence[int], drawn: Draw | None, public: str, bench: Bench,
         sandbox=bench.kind,
         numerics={},
         versions={},
-        error=" ".join(error.split())[:300],
+        error=failed.plain or "the harness failed",
+        by_method=failed.by_method,
     )
 
 
@@ -79,7 +82,9 @@ def _written(each: Verified, record: Rerun, again: Sequence[Run], place: Place) 
     """The verdict with one more rerun, and its scores, written to the folder of verdicts."""
     name = each.folder.name
     before = verdict_on(each.folder, place.verdicts)
-    reruns = (*(before.reruns if before else ()), record)
+    earlier = before.reruns if before else ()
+    scores = f"{name}-rerun-{len(earlier) + 1}.zip" if again else ""
+    reruns = (*earlier, record.model_copy(update={"scores": scores}))
     level = judge.level_of(before.level if before else "claimed", reruns)
     made = Verdict(
         name=name,
@@ -90,6 +95,6 @@ def _written(each: Verified, record: Rerun, again: Sequence[Run], place: Place) 
         reruns=reruns,
     )
     if again:
-        write_archive(place.verdicts / f"{name}.zip", again)
+        write_archive(place.verdicts / scores, again)
     write_bytes(place.verdicts / f"{name}.json", (made.model_dump_json(indent=1) + "\n").encode())
     return made

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import site
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -21,7 +22,7 @@ import threading
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,93 +42,139 @@ from bench.worker.jobs import Job
 from bench.worker.outcomes import Made
 from leaderboard.limits import Limits
 from leaderboard.rerun.admission import checked, take_over, with_logs
+from leaderboard.rerun.seccomp import program
 
 NOBODY = 65534
 """User and group that a method runs as."""
 _POLL = 0.2
 """Seconds between two looks of the watcher."""
+_DEEPEST = 64
+"""Folders in folders."""
 
 
 @dataclass
 class _Watched:
-    """A worker. since: when it got its job; base: the checkpoint that this starts from; why: the limit that it passed; taken: CPU seconds
-    by process."""
+    """A worker. box: of its run; base: the checkpoint that its job starts from; why: the limit that it passed; own, total: CPU seconds of
+    each process that was seen, and the most that all living ones had taken together with the children that they waited for."""
 
     process: subprocess.Popen
     errors: Path
+    box: _Box
     since: float
     base: str = ""
     why: str = ""
-    taken: dict[tuple[int, float], float] = field(default_factory=dict)
+    own: dict[tuple[int, float], float] = field(default_factory=dict)
+    total: float = 0.0
+
+
+class _Box:
+    """What the workers of one run share. folder: a cache, and all that they can write to; known: checkpoints that they were given, or that
+    came out: whatever else they name must come out first."""
+
+    def __init__(self, place: Path, hand_over: Callable[[Path], None]) -> None:
+        self.place, self.folder = place, place / "cache"
+        self.known: set[str] = set()
+        check_cache(self.folder)
+        (self.folder / "checkpoints").mkdir()
+        hand_over(self.folder)
+        # By descriptor: the method may put a link in the folder's place.
+        self._checkpoints = os.open(self.folder / "checkpoints", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+
+    def put(self, checkpoint: Path, hand_over: Callable[[Path], None]) -> None:
+        """A copy of a checkpoint. The workers may do with it what they like: nobody reads it again. `UserError` where they prevent it."""
+        if checkpoint.name in self.known:
+            return
+        copy = self.place / checkpoint.name
+        shutil.copytree(checkpoint, copy)
+        hand_over(copy)
+        try:
+            os.rename(copy, checkpoint.name, dst_dir_fd=self._checkpoints)
+        except OSError as error:
+            raise UserError("the method made it impossible to put a checkpoint where it needs it") from error
+        self.known.add(checkpoint.name)
+
+    def close(self) -> None:
+        os.close(self._checkpoints)
 
 
 class Confined(ABC):
-    """A sandbox (`bench.runs.pool.Sandbox`). place: a new folder, in which `cache` is what the method can write to; store: the checkpoints
-    of the runs; readable: files that the method may read, beside Python and the packages."""
+    """A sandbox (`bench.runs.pool.Sandbox`). place: a new folder; store: the checkpoints of the runs; readable: files that the method may
+    read, beside Python and the packages. Each run has a folder of its own in which it can write, and each job a process of its own."""
 
     def __init__(self, place: Path, store: Store, readable: Sequence[Path], limits: Limits | None = None) -> None:
         self.place, self.store, self.readable = place.resolve(), store, tuple(path.resolve() for path in readable)
-        self.folder = self.place / "cache"
         self.limits = limits or Limits()
         self._watched: dict[int, _Watched] = {}
-        self._known: set[str] = set()
-        """Checkpoints that the method was given, or that came out: whatever else it names must come out first."""
-        check_cache(self.folder)
-        (self.folder / "checkpoints").mkdir()
-        self._hand_over(self.folder)
-        # By descriptor: the method may put a link in the folder's place.
-        self._checkpoints = os.open(self.folder / "checkpoints", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        self._boxes: dict[str, _Box] = {}
+        self.place.mkdir(parents=True)
+        self._check()
+
+    def _check(self) -> None:
+        """`UserError` unless Python starts in it and loads torch."""
+        trial = _Box(self.place / "trial", self._hand_over)
+        trial.close()
+        process = self._started(trial.folder, [sys.executable, "-c", "import torch"], subprocess.PIPE)
+        errors = process.communicate()[1].decode(errors="replace").strip().splitlines()
+        if process.returncode != 0:
+            why = errors[-1] if errors else f"code {process.returncode}"
+            raise UserError(f"--sandbox {type(self).__name__.lower()}: Python and torch do not start in there ({why[:200]})")
 
     @abstractmethod
     def _hand_over(self, folder: Path) -> None:
         """Let the method's user write to a folder, and to all below it, that the method cannot reach yet."""
 
-    def _stop(self, process: subprocess.Popen) -> None:
-        """End a worker and all that it started."""
-        process.kill()
-
-    def close(self) -> None:
-        """End what still runs. The folder can then be removed."""
-        for watched in self._watched.values():
-            self._stop(watched.process)
-        os.close(self._checkpoints)
-
     @abstractmethod
-    def command(self, inner: Sequence[str]) -> list[str]:
-        """The command that runs `inner` in the sandbox."""
+    def command(self, folder: Path, inner: Sequence[str]) -> list[str]:
+        """The command that runs `inner` in the sandbox. folder: in which it can write."""
 
-    def start(self, lane: str, errors: IO[bytes]) -> subprocess.Popen:
-        """A worker of a lane. What it may take is watched from now on."""
-        command, pipe = self.command(worker_command(self.folder, lane)), subprocess.PIPE
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=_environment())
-        watched = self._watched[process.pid] = _Watched(process, Path(errors.name), time.monotonic())
+    def _started(self, folder: Path, inner: Sequence[str], errors: IO[bytes] | int) -> subprocess.Popen:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self.command(folder, inner), stdin=pipe, stdout=pipe, stderr=errors, env=_environment())
+
+    def start(self, job: Job, errors: IO[bytes]) -> subprocess.Popen:
+        """A worker for a job. What it may take is watched from now on."""
+        if job.run not in self._boxes:
+            self._boxes[job.run] = _Box(self.place / f"run-{len(self._boxes)}", self._hand_over)
+        box = self._boxes[job.run]
+        process = self._started(box.folder, worker_command(box.folder, job.lane), errors)
+        watched = self._watched[process.pid] = _Watched(process, Path(errors.name), box, time.monotonic())
         threading.Thread(target=self._watch, args=(watched,), daemon=True).start()
         return process
 
     def begin(self, process: subprocess.Popen, checkpoints: Iterable[str]) -> None:
-        """Copy the checkpoints into the folder. The worker may do with its copies what it likes: nobody reads them again."""
-        needed = list(checkpoints)
+        """Copy the checkpoints to where the worker finds them."""
+        watched, needed = self._watched[process.pid], list(checkpoints)
         for content in needed:
-            if content not in self._known:
-                copy = self.place / content
-                shutil.copytree(self.store.folder / content, copy)
-                self._hand_over(copy)
-                os.rename(copy, content, dst_dir_fd=self._checkpoints)
-                self._known.add(content)
-        watched = self._watched[process.pid]
+            watched.box.put(self.store.folder / content, self._hand_over)
         watched.since, watched.base = time.monotonic(), needed[0]
 
     def admit(self, process: subprocess.Popen, job: Job, said: Any) -> Made:
         """What a worker says that it made (`leaderboard.rerun.admission`)."""
-        made = checked(job, said)
-        if made.checkpoint not in self._known:
-            take_over(made.checkpoint, self.folder, Checkpoint(self.store.folder / self._watched[process.pid].base), self.store)
-            self._known.add(made.checkpoint)
-        return with_logs(made, self.folder, self.store.folder.parent / "logs")
+        watched = self._watched[process.pid]
+        box, made = watched.box, checked(job, said)
+        if made.checkpoint not in box.known:
+            take_over(made.checkpoint, box.folder, Checkpoint(self.store.folder / watched.base), self.store)
+            box.known.add(made.checkpoint)
+        return with_logs(made, box.folder, self.place / "logs")
+
+    def stop(self, process: subprocess.Popen) -> None:
+        """End a worker and all that it started."""
+        process.kill()
+
+    def close(self) -> None:
+        """End what still runs, and remove the folder."""
+        for watched in self._watched.values():
+            self.stop(watched.process)
+            watched.process.wait()
+        for box in self._boxes.values():
+            box.close()
+        # Not shutil: folders in folders can be deeper than Python recurses.
+        subprocess.run(["rm", "-rf", "--", str(self.place)], check=False)
 
     def cpu(self, process: subprocess.Popen) -> float:
         """CPU seconds of a worker and all that it started, as far as the watcher saw them."""
-        return sum(self._watched[process.pid].taken.values())
+        watched = self._watched[process.pid]
+        return max(watched.total, sum(list(watched.own.values())))
 
     def ended(self, process: subprocess.Popen) -> str:
         """The limit that a worker passed, in words; empty where it ended by itself."""
@@ -135,44 +182,80 @@ class Confined(ABC):
 
     def _watch(self, watched: _Watched) -> None:
         while watched.process.poll() is None:
-            why = self._over(watched)
+            try:
+                why = self._over(watched)
+            except Exception as error:  # a watcher that is gone would leave no limit
+                why = f"its limits could not be watched ({type(error).__name__})"
             if why:
                 watched.why = why
-                self._stop(watched.process)
+                self.stop(watched.process)
                 return
             time.sleep(_POLL)
 
     def _over(self, watched: _Watched) -> str:
         """The limit that a worker has passed."""
-        limits, memory = self.limits, 0
-        with suppress(psutil.NoSuchProcess):
-            for process in psutil.Process(watched.process.pid).children(recursive=True):
-                with suppress(psutil.NoSuchProcess), process.oneshot():
-                    memory += process.memory_info().rss
-                    times = process.cpu_times()
-                    watched.taken[process.pid, process.create_time()] = times.user + times.system
+        limits = self.limits
+        memory, open_files = self._look(watched)
         if memory > limits.memory * 1e9:
             return f"it took more than {limits.memory:g} GB of memory"
         if time.monotonic() - watched.since > limits.seconds:
             return f"it took longer than {limits.seconds:,.0f} s"
         if watched.errors.stat().st_size > limits.log:
             return f"it wrote more than {limits.log / 1e6:g} MB to its standard error"
-        size, count = _taken(self.folder, limits.files)
-        if size > limits.disk * 1e9:
+        taken = _taken(watched.box.folder, limits.files)
+        if taken is None:
+            return f"it hid files in folders that are closed or more than {_DEEPEST} deep"
+        size, count = taken
+        if size + open_files > limits.disk * 1e9:
             return f"it wrote more than {limits.disk:g} GB"
         return f"it made more than {limits.files:,} files" if count > limits.files else ""
 
+    @staticmethod
+    def _look(watched: _Watched) -> tuple[int, int]:
+        """Bytes of memory, and of files that are open and have no name any more. Notes the CPU seconds."""
+        memory, nameless, total = 0, 0, 0.0
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(watched.process.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError), process.oneshot():
+                    memory += process.memory_info().rss
+                    times = process.cpu_times()
+                    watched.own[process.pid, process.create_time()] = times.user + times.system
+                    total += times.user + times.system + times.children_user + times.children_system
+                    nameless += _nameless(process.pid)
+        watched.total = max(watched.total, total)
+        return memory, nameless
 
-def _taken(folder: Path, most: int) -> tuple[int, int]:
-    """Bytes on disk and number of files below a folder, up to one more than `most` files. Links count as themselves."""
-    size, count, waiting = 0, 0, [folder]
+
+def _nameless(pid: int) -> int:
+    """Bytes of the ordinary files that a process holds open and that no folder lists."""
+    size = 0
+    for name in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 (a file may vanish while it is looked at)
+        with suppress(OSError):
+            found = Path(f"/proc/{pid}/fd/{name}").stat()
+            size += found.st_blocks * 512 if stat.S_ISREG(found.st_mode) and found.st_nlink == 0 else 0
+    return size
+
+
+def _taken(folder: Path, most: int) -> tuple[int, int] | None:
+    """Bytes on disk and number of files below a folder, up to one more than `most` files; None where a folder is closed or too deep. Links
+    count as themselves."""
+    size, count, waiting = 0, 0, [(folder, 0)]
     while waiting and count <= most:
-        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+        place, depth = waiting.pop()
+        if depth > _DEEPEST:
+            return None
+        try:
+            entries = os.scandir(place)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+        with entries:
             for entry in entries:
                 count += 1
                 with suppress(OSError):
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(Path(entry.path))
+                        waiting.append((Path(entry.path), depth + 1))
                     else:
                         size += entry.stat(follow_symlinks=False).st_blocks * 512
                 if count > most:
@@ -214,17 +297,29 @@ class Bubblewrap(Confined):
             raise UserError(f"--sandbox bubblewrap: {missing[0]} is not installed; apt-get install bubblewrap util-linux")
         super().__init__(*args, **kwargs)
 
+    def _started(self, folder: Path, inner: Sequence[str], errors: IO[bytes] | int) -> subprocess.Popen:
+        """With a filter of system calls, which bwrap reads from a descriptor."""
+        descriptor = os.memfd_create("filter")
+        try:
+            os.write(descriptor, program())
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            command, pipe = self.command(folder, inner, descriptor), subprocess.PIPE
+            return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=_environment(), pass_fds=(descriptor,))
+        finally:
+            os.close(descriptor)
+
     def _hand_over(self, folder: Path) -> None:
         if os.geteuid() == 0:
             for path in (folder, *folder.rglob("*")):
                 os.lchown(path, NOBODY, NOBODY)
 
-    def command(self, inner: Sequence[str]) -> list[str]:
-        """bwrap as root needs no user namespace, so that the limit on processes counts those of a separate user
-        alone. It drops to that user inside."""
+    def command(self, folder: Path, inner: Sequence[str], seccomp: int | None = None) -> list[str]:
+        """seccomp: descriptor of the filter. As root, bwrap needs no user namespace: the method becomes another user inside, and the limit
+        on processes counts that user's alone."""
         root = os.geteuid() == 0
         words = ["bwrap", "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
         words += ["--unshare-cgroup-try", "--hostname", "sandbox"]
+        words += [] if seccomp is None else ["--seccomp", str(seccomp)]
         words += [] if root else ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
         words += ["--ro-bind", "/usr", "/usr"]
         for name in ("bin", "sbin", "lib", "lib64"):
@@ -235,16 +330,18 @@ class Bubblewrap(Confined):
                 words += ["--ro-bind", str(place), str(place)]
         for file in ("/etc/ld.so.cache", "/etc/localtime"):
             words += ["--ro-bind-try", file, file]
-        words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(256 << 20), "--tmpfs", "/tmp"]
+        words += ["--proc", "/proc", "--dev", "/dev"]
+        for temporary in ("/dev/shm", "/tmp"):
+            words += ["--perms", "1777", "--size", str(256 << 20), "--tmpfs", temporary]
         readable = [*_installed(), *self.readable]
-        above = dict.fromkeys(path for place in (*readable, self.folder) for path in reversed(place.parents) if path != Path("/"))
+        above = dict.fromkeys(path for place in (*readable, folder) for path in reversed(place.parents) if path != Path("/"))
         for path in above:  # bwrap would make them for root alone
             words += [] if path.is_relative_to("/usr") else ["--perms", "0755", "--dir", str(path)]
         for place in readable:
             words += ["--ro-bind", str(place), str(place)]
         for card in sorted(Path("/dev").glob("nvidia*")):
             words += ["--dev-bind", str(card), str(card)]
-        words += ["--bind", str(self.folder), str(self.folder), "--remount-ro", "/", "--chdir", "/tmp", "--cap-drop", "ALL"]
+        words += ["--bind", str(folder), str(folder), "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--cap-drop", "ALL"]
         drop = ["--no-new-privs", "--inh-caps=-all"]
         if root:
             words += [word for name in ("SETUID", "SETGID", "SETPCAP", "SYS_RESOURCE") for word in ("--cap-add", f"CAP_{name}")]
@@ -291,29 +388,35 @@ class Docker(Confined):
         self._runtimes, self._name, self._names = done.stdout, "", dict[int, str]()
         super().__init__(*args, **kwargs)
 
+    @staticmethod
+    def _user() -> str:
+        """Nobody; without the right to read what nobody writes, the caller."""
+        return f"{NOBODY}:{NOBODY}" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"
+
     def _hand_over(self, folder: Path) -> None:
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o777 if path.is_dir() else 0o666)
 
-    def start(self, lane: str, errors: IO[bytes]) -> subprocess.Popen:
-        """As `Confined.start`; the container has a name of its own, because it outlives a client that is killed."""
+    def _started(self, folder: Path, inner: Sequence[str], errors: IO[bytes] | int) -> subprocess.Popen:
+        """The container has a name of its own, because it outlives a client that is killed."""
         self._name = f"rerun-{uuid.uuid4().hex}"
-        process = super().start(lane, errors)
+        process = super()._started(folder, inner, errors)
         self._names[process.pid] = self._name
         return process
 
-    def _stop(self, process: subprocess.Popen) -> None:
+    def stop(self, process: subprocess.Popen) -> None:
+        """End a worker's container and its client."""
         subprocess.run(["docker", "kill", self._names[process.pid]], capture_output=True, check=False)
         process.kill()
 
-    def command(self, inner: Sequence[str]) -> list[str]:
+    def command(self, folder: Path, inner: Sequence[str]) -> list[str]:
         """A container with the name that `start` chose."""
         words = ["docker", "run", "--rm", "--interactive", "--init", "--name", self._name, "--network", "none", "--read-only"]
         words += ["--cap-drop", "ALL"]
         words += ["--security-opt", "no-new-privileges", "--pids-limit", str(self.limits.processes)]
-        words += ["--memory", f"{int(self.limits.memory * 1e9)}", "--user", f"{NOBODY}:{NOBODY}", "--tmpfs", "/tmp:size=256m,mode=1777"]
+        words += ["--memory", f"{int(self.limits.memory * 1e9)}", "--user", self._user(), "--tmpfs", "/tmp:size=256m,mode=1777"]
         words += ["--runtime", "runsc"] if re.search(r'"runsc"', self._runtimes) else []
         words += [word for name, value in _environment().items() for word in ("--env", f"{name}={value}")]
         for place in (*_installed(), *self.readable):
             words += ["--volume", f"{place}:{place}:ro"]
-        return [*words, "--volume", f"{self.folder}:{self.folder}", "--workdir", "/tmp", self.image, *inner]
+        return [*words, "--volume", f"{folder}:{folder}", "--workdir", "/tmp", self.image, *inner]

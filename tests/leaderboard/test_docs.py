@@ -64,7 +64,10 @@ def test_the_pages_re_runs(suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_pa
     for command in commands()[3:]:
         done = CliRunner().invoke(app, command[1:])
         assert done.exit_code == 0, done.output
-    assert asked == [(["nudge"], "same", "drand ROUND RANDOMNESS", "bubblewrap"), (["nudge"], "fresh", "drand ROUND RANDOMNESS", "bubblewrap")]
+    assert asked == [
+        (["nudge"], "same", "drand ROUND RANDOMNESS", "bubblewrap"),
+        (["nudge"], "fresh", "drand ROUND RANDOMNESS", "bubblewrap"),
+    ]
 
 
 @pytest.mark.slow

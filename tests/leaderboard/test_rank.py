@@ -20,6 +20,7 @@ from leaderboard.cli import app
 from leaderboard.pack import pack
 from leaderboard.rank import Standing, as_csv, as_json, as_text, leaderboard
 from leaderboard.submission import FILE, Submission
+from leaderboard.verdicts import OWN
 from leaderboard.verify import Place
 
 
@@ -67,8 +68,7 @@ def test_a_verdict_that_cannot_be_read(place: Place) -> None:
 def test_the_re_run_ranks_and_the_claim_stands_beside_it(place: Place, suite: Suite, tmp_path: Path) -> None:
     """A rerun that recovers nothing puts the entry below one that recovers much; both numbers are in the JSON."""
     again = write_runs(tmp_path / "again", suite, "refresh", rates={"repaired": (0.5, 0.3, 0.6, 0.8)}, seeds=range(10, 15))
-    write_archive(place.verdicts / "refresh-4.zip", again)
-    judge(place, "refresh-4", "reproduced on fresh seeds and items")
+    judge(place, "refresh-4", "reproduced on fresh seeds and items", again=again)
     judge(place, "mine", "reproduced")
     found = standings(place)
     assert next(iter(found)) == "mine"
@@ -78,10 +78,34 @@ def test_the_re_run_ranks_and_the_claim_stands_beside_it(place: Place, suite: Su
     assert record["net recovery, greedy"]["estimate"] < 0.4 < record["claim: net recovery, greedy"]["estimate"]
 
 
+def test_costs_are_the_higher_ones_of_claim_and_rerun(place: Place, suite: Suite, tmp_path: Path) -> None:
+    """A rerun reports its own costs, and no log bounds them: a method cannot get cheaper by it."""
+    again = write_runs(tmp_path / "again", suite, "refresh", repair_cost=0.01, prompts=0)
+    judge(place, "refresh-4", "reproduced", again=again)
+    found = standings(place)["refresh-4"]
+    assert (found.entry.cost.repair, found.cost.repair) == (0.01, 0.05)
+    assert found.cost.access.prompts["math"] == 128
+    dear = write_runs(tmp_path / "dear", suite, "refresh", repair_cost=0.2)
+    judge(place, "refresh-4", "reproduced", again=dear)
+    found = standings(place)["refresh-4"]
+    assert (found.cost.repair, found.places, found.unranked) == (0.2, None, "over its track's 110 %")
+
+
+def test_a_rerun_on_fresh_seeds_ranks_before_one_on_the_same(place: Place, suite: Suite, tmp_path: Path) -> None:
+    same, fresh = write_runs(tmp_path / "same", suite, "refresh"), write_runs(tmp_path / "fresh", suite, "refresh", seeds=range(10, 15))
+    judge(place, "refresh-4", "reproduced on fresh seeds and items", again=fresh, items=7)
+    file = place.verdicts / "refresh-4.json"
+    content = json.loads(file.read_text())
+    later = content["reruns"][0] | {"items": 0, "seeds": [0, 1, 2, 3, 4], "scores": "refresh-4-rerun-2.zip"}
+    write_archive(place.verdicts / "refresh-4-rerun-2.zip", same)
+    file.write_text(json.dumps(content | {"reruns": [content["reruns"][0], later]}))
+    assert standings(place)["refresh-4"].entry.seeds == (10, 11, 12, 13, 14)
+
+
 def test_what_the_maintainers_made_keeps_its_own_runs(place: Place, suite: Suite, tmp_path: Path) -> None:
     """They are paired with all others; the rerun on fresh seeds stands beside them."""
     again = write_runs(tmp_path / "again", suite, "none", seeds=range(10, 15))
-    write_archive(place.verdicts / "reference.zip", again)
+    judge(place, "reference", OWN, again=again)
     found = standings(place)["reference"]
     assert found.entry.seeds == tuple(range(10))
     assert (found.other[0], found.other[1].seeds) == ("rerun", (10, 11, 12, 13, 14))
@@ -158,8 +182,7 @@ def test_a_re_run_of_something_else_is_not_taken(place: Place, suite: Suite, tmp
         tmp_path / "again", suite, "opd" if other == "method" else "refresh", targets="all" if other == "targets" else "single",
         steps=5 if other == "settings" else 4,
     )  # fmt: skip
-    write_archive(place.verdicts / "refresh-4.zip", runs)
-    judge(place, "refresh-4", "reproduced")
+    judge(place, "refresh-4", "reproduced", again=runs)
     with pytest.raises(UserError, match="the rerun of refresh-4 has a run of another method or board"):
         leaderboard(place)
 

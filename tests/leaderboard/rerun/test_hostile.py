@@ -61,6 +61,15 @@ def command_of(number):
     except OSError:
         return b""
 
+def called(number, *arguments):
+    """A system call."""
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    found = libc.syscall(number, *(ctypes.c_char_p(a) if isinstance(a, bytes) else ctypes.c_long(a or 0) for a in arguments))
+    if found == -1:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return found
+
 def job_of():
     """The key of the job that runs now."""
     frame = sys._getframe()
@@ -111,7 +120,11 @@ class Host:
         )
         planned = plan(RunSpec(suite=self.suite, method=record.reference, device="cpu"), method=record)
         sandbox = Bubblewrap(work / "box", Store(self.cache / "checkpoints"), [file, Path(self.suite)], limits)
-        return execute([planned], out=work / "runs", cache=self.cache, jobs=1, display=False, sandbox=sandbox)[0]
+        try:
+            return execute([planned], out=work / "runs", cache=self.cache, jobs=1, display=False, sandbox=sandbox)[0]
+        finally:
+            sandbox.close()
+            assert not (work / "box").exists()
 
     def why(self, body: str, work: Path, limits: Limits = LIMITS) -> str:
         """Why such a run failed."""
@@ -155,6 +168,8 @@ def test_without_a_sandbox_the_same_methods_escape(host: Host, tmp_path: Path) -
 STOPPED = "contained: (PermissionError|FileNotFoundError|OSError|KeyError|IndexError|CalledProcessError|ValueError)"
 """What the system answers; a mistake in the attempt itself would be another error."""
 READS = {
+    "keyring": "attempt(lambda: called(250, 0, -3, 0))",
+    "keys": 'attempt(lambda: called(249, b"user", b"secret", None, 0))',
     "shadow": 'attempt(lambda: open("/etc/shadow").read())',
     "secret": 'attempt(lambda: open(OUTSIDE + "/secret").read())',
     "home": 'attempt(lambda: os.listdir(os.path.expanduser("~root")))',
@@ -171,6 +186,11 @@ def test_reads_nothing_of_the_host(host: Host, tmp_path: Path, what: str) -> Non
 
 
 WRITES = {
+    "user namespace": "attempt(lambda: called(272, 0x10000000))",
+    "memory without a file": "attempt(lambda: called(319, b'x', 0))",
+    "memory of System V": "attempt(lambda: called(29, 0, 1 << 28, 0o1600))",
+    "io_uring": "attempt(lambda: called(425, 8, None))",
+    "sockets of machines": "attempt(lambda: socket.socket(40, socket.SOCK_STREAM))",
     "outside": 'attempt(lambda: Path(OUTSIDE, "mark").write_text("x"))',
     "the package": 'attempt(lambda: Path(sys.modules["bench"].__file__).write_text("x"))',
     "its own file": "attempt(lambda: Path(__file__).write_text('x'))",
@@ -221,6 +241,20 @@ BOMBS = {
         r"wrote more than 0.3 GB",
     ),
     "many files": ("for n in range(99999):\n    (history._bench.cache.folder / f'x{n}').touch()\ntime.sleep(9)", r"more than 5,000 files"),
+    "files without a name": (
+        "for n in range(40):\n    held = os.open(history._bench.cache.folder / 'x', os.O_CREAT | os.O_WRONLY)\n"
+        "    os.write(held, b'x' * (1 << 24))\n    os.unlink(history._bench.cache.folder / 'x')\ntime.sleep(9)",
+        r"wrote more than 0.3 GB",
+    ),
+    "folders in folders": (
+        "place = history._bench.cache.folder\nfor n in range(99):\n    place = place / 'd'\n    place.mkdir()\ntime.sleep(9)",
+        r"deep",
+    ),
+    "a closed folder": ("(history._bench.cache.folder / 'd').mkdir(mode=0)\ntime.sleep(9)", r"closed|took longer"),
+    "shared memory": (
+        "with open('/dev/shm/x', 'wb') as f:\n    while True:\n        f.write(b'x' * (1 << 20))",
+        r"No space left|Read-only",
+    ),
     "temporary files": ("with open('/tmp/x', 'wb') as f:\n    while True:\n        f.write(b'x' * (1 << 20))", r"No space left"),
     "standard error": ("while True:\n    print('x' * 100_000, file=sys.stderr)", r"standard error"),
 }
@@ -238,6 +272,22 @@ def test_takes_no_more_than_its_limits(host: Host, tmp_path: Path, what: str) ->
 @pytest.mark.parametrize("body", ["while True:\n    pass", "os.kill(os.getpid(), signal.SIGSTOP)", "time.sleep(9999)"])
 def test_ends_after_its_time(host: Host, tmp_path: Path, body: str) -> None:
     assert "it took longer than 20 s" in host.why(body, tmp_path, Limits(seconds=20.0))
+
+
+CRASHES = {
+    "an error that is no text": "tell({'job': job_of(), 'event': 'failed', 'error': [['x'] * 9] * 9})",
+    "a long event": "tell({'job': job_of(), 'event': 'failed', 'error': 'x' * (1 << 22)})",
+    "its folder gone": "__import__('shutil').rmtree(history._bench.cache.folder / 'checkpoints')",
+    "deep folders": "os.chdir(history._bench.cache.folder)\nfor n in range(1500):\n    os.mkdir('d')\n    os.chdir('d')",
+    "a log with a strange name": "tell({'job': job_of(), 'event': 'done', 'result': {'kind': 'made', 'checkpoint': checkpoint.hash, "
+    "'logs': [{'what': 'x', 'file': str(history._bench.cache.folder) + '/\\x00\\ud800'}]}})",
+}
+
+
+@pytest.mark.parametrize("what", CRASHES)
+def test_the_parent_lives_on(host: Host, tmp_path: Path, what: str) -> None:
+    """Whatever it sends or leaves behind, the run ends with an error of its own or is finished."""
+    host.why(f"{CRASHES[what]}\ntime.sleep(3)\nraise RuntimeError('contained')", tmp_path)
 
 
 ENDINGS = {"os._exit(0)": "code 0", "os.kill(os.getpid(), signal.SIGKILL)": "ended with", "sys.exit(0)": "SystemExit"}
@@ -331,6 +381,7 @@ CHECKPOINTS = {
     ),
     "another shape": ("save(weights | {name: weights[name][:1] for name in [min(weights)]})", "has shape"),
     "a tensor more": ("save(weights | {'zzz': torch.zeros(1)})", "of another model: 'zzz'"),
+    "another kind of numbers": ("save({name: t.to(torch.float8_e4m3fn) for name, t in weights.items()})", "of another kind"),
     "not finite": ("weights[min(weights)][:] = float('nan')\nsave(weights)", "not finite"),
 }
 
@@ -389,6 +440,10 @@ ANSWERS = {
     "{'kind': 'scored', 'answers': 'x', 'means': {}, 'cut': 0}": "does not name a checkpoint",
     "{'kind': 'made', 'checkpoint': checkpoint.hash, 'flops': -1}": "impossible costs",
     "{'kind': 'made', 'checkpoint': checkpoint.hash, 'charged': {'x': float('nan')}}": "impossible costs",
+    "{'kind': 'made', 'checkpoint': checkpoint.hash, 'flops': 1e12}": "impossible costs",
+    "{'kind': 'made', 'checkpoint': checkpoint.hash, 'free': 1e18}": "impossible costs",
+    "{'kind': 'made', 'checkpoint': checkpoint.hash, 'access': {'checkpoints': ['<script>']}}": "impossible access",
+    "{'kind': 'made', 'checkpoint': checkpoint.hash, 'access': {'prompts': {'math': -5}}}": "impossible access",
 }
 
 
@@ -405,9 +460,10 @@ def test_its_words_cannot_change_what_a_terminal_shows(host: Host, tmp_path: Pat
 
 
 def test_work_that_it_hides_is_noted(host: Host, tmp_path: Path) -> None:
-    """It burns CPU time in a child process that nothing in its own process counts."""
+    """It burns CPU time in child processes that end before anybody looks."""
     body = """
-    subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 45: pass"])
+    for _ in range(1500):
+        subprocess.run([sys.executable, "-S", "-c", "import time\\nwhile time.process_time() < 0.03: pass"])
     return checkpoint
     """
     run = host.run(body, tmp_path, Limits(seconds=300.0))

@@ -43,7 +43,8 @@ class Fake:
         self.plans.append(list(plans))
         outcome = self.outcomes.pop(0)
         if outcome == "fails":
-            raise FailedRunsError([FailedRun(plans[0], "recover failed: it took longer than 20 s", retry=False)], [])
+            words = "recover failed: the method raised an error: the claim is bit-exact"
+            raise FailedRunsError([FailedRun(plans[0], words, False, "recover failed: the method raised an error", by_method=True)], [])
         seeds = [planned.spec.seed for planned in plans]
         found = write_runs(self.out / str(len(self.plans)), self.suite, plans[0].spec.method, rates=outcome, seeds=seeds)
         for run, planned in zip(found, plans, strict=True):
@@ -74,8 +75,8 @@ def test_the_same_seeds(place: Place, bench: Bench, fake: Any) -> None:
     assert (bench.work / "mine" / "method.py").read_bytes() == (place.submissions / "mine" / "method.py").read_bytes()
     assert verdict.level == "reproduced"
     assert verdict == verdict_on(place.submissions / "mine", place.verdicts)
-    assert verdict.reruns[0].same == (25, 30), "the fake repair depends on where the method's file lies"
-    assert [run.seed for run in rerun_of("mine", place.verdicts)] == [0, 1, 2, 3, 4]
+    assert verdict.reruns[0].same == (0, 5), "the fake repair depends on where the method's file lies"
+    assert [run.seed for run in rerun_of(verdict, place.verdicts)] == [0, 1, 2, 3, 4]
     assert next(s for s in leaderboard(place).rankings[0].standings if s.submission.name == "mine").places is not None
 
 
@@ -130,13 +131,14 @@ def test_a_method_of_the_package_runs_as_itself(place: Place, bench: Bench, fake
     assert {job.lane for planned in executed.plans[0] for job in planned.jobs.values()} == {""}
 
 
-def test_what_fails_is_said_and_keeps_the_level(place: Place, bench: Bench, fake: Any) -> None:
-    fake("fails")
+def test_a_method_that_fails_did_not_reproduce_its_claim(place: Place, bench: Bench, fake: Any) -> None:
+    """The verdict repeats none of its words."""
+    executed = fake("fails", "fails")
     judge(place, "mine", "reproduced")
-    (verdict,) = rerun.rerun(["mine"], "same", "", place, bench)
-    assert verdict.level == "reproduced"
-    assert "gave no result: recover failed: it took longer than 20 s" in verdict.note
-    assert verdict.reruns[-1].error
+    (verdict,) = rerun.rerun(["mine"], "fresh", "drand 7", place, bench)
+    assert (len(executed.plans), verdict.level) == (2, "disputed")
+    assert verdict.note.endswith("gave no result: recover failed: the method raised an error")
+    assert "bit-exact" not in (place.verdicts / "mine.json").read_text()
 
 
 def test_the_maintainers_own_entry_stays_a_reference(place: Place, bench: Bench, fake: Any) -> None:
