@@ -50,6 +50,8 @@ _POLL = 0.2
 """Seconds between two looks of the watcher."""
 _DEEPEST = 64
 """Folders in folders."""
+_WORKING: set[type] = set()
+"""Kinds of sandboxes in which Python was found to start."""
 
 
 @dataclass
@@ -110,7 +112,9 @@ class Confined(ABC):
         self._check()
 
     def _check(self) -> None:
-        """`UserError` unless Python starts in it and loads torch."""
+        """`UserError` unless Python starts in it and loads torch. Tried once a process."""
+        if type(self) in _WORKING:
+            return
         trial = _Box(self.place / "trial", self._hand_over)
         trial.close()
         process = self._started(trial.folder, [sys.executable, "-c", "import torch"], subprocess.PIPE)
@@ -118,6 +122,7 @@ class Confined(ABC):
         if process.returncode != 0:
             why = errors[-1] if errors else f"code {process.returncode}"
             raise UserError(f"--sandbox {type(self).__name__.lower()}: Python and torch do not start in there ({why[:200]})")
+        _WORKING.add(type(self))
 
     @abstractmethod
     def _hand_over(self, folder: Path) -> None:
