@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from chromium import faults, render, width_on_a_phone
 from typer.testing import CliRunner
 from verdict_files import judge
 
@@ -133,3 +134,26 @@ def test_the_command(board: Place, tmp_path: Path) -> None:
 
 def test_no_submissions(tmp_path: Path) -> None:
     assert "No submissions yet." in page(leaderboard(Place(tmp_path, tmp_path)))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_no_fault(place: Place, tmp_path: Path, dark: bool) -> None:
+    judge(place, "mine", "disputed", note="the claim is above its rerun")
+    found, passes = faults(page(leaderboard(place)), tmp_path, dark=dark)
+    assert not found
+    assert passes > 10
+
+
+@pytest.mark.browser
+def test_axe_would_find_one(place: Place, tmp_path: Path) -> None:
+    found, _ = faults(page(leaderboard(place)).replace("<h1>", '<img src="x"><h1>'), tmp_path)
+    assert [each["id"] for each in found] == ["image-alt"]
+
+
+@pytest.mark.browser
+def test_it_fits_a_phone_and_logs_nothing(place: Place, tmp_path: Path) -> None:
+    text = page(leaderboard(place))
+    assert width_on_a_phone(text, tmp_path) <= 400
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    assert "CONSOLE" not in render(tmp_path / "page.html", "--dump-dom").stderr

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import render, width_on_a_phone
 
 from bench.errors import UserError
 from bench.report import tables
@@ -125,16 +125,6 @@ def test_a_disk_that_fills_while_a_report_is_written_is_one_line(report, tmp_pat
         write_report(report, tmp_path)
 
 
-def render(page: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Chromium, headless, without a network."""
-    from bench.report.doctor import find_browser
-
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--proxy-server=127.0.0.1:9", "--enable-logging=stderr", "--no-first-run"]
-    profile = f"--user-data-dir={page.parent / 'profile'}"
-    command = [find_browser() or "", *flags, profile, *words, page.resolve().as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
-
-
 @pytest.mark.browser
 def test_the_page_renders_in_a_browser_and_fits_a_phone(html, tmp_path):
     (tmp_path / "report.html").write_text(html, encoding="utf-8")
@@ -144,11 +134,4 @@ def test_the_page_renders_in_a_browser_and_fits_a_phone(html, tmp_path):
 
     pixels = matplotlib.image.imread(tmp_path / "shot.png")
     assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 50  # text, three palettes, and no blank page
-    # A frame of 400 pixels in a page with a script, since the report itself allows none.
-    frame = f'<iframe width="400" height="800" srcdoc="{html.replace("&", "&amp;").replace(chr(34), "&quot;")}"></iframe>'
-    measured = "d.documentElement.scrollWidth+' '+d.querySelectorAll('svg').length"
-    script = f"<script>onload=()=>{{const d=frames[0].document;document.title={measured}}}</script>"
-    (tmp_path / "phone.html").write_text(f"<meta charset=utf-8>{frame}{script}", encoding="utf-8")
-    width, drawings = re.search(r"<title>(\d+) (\d+)</title>", render(tmp_path / "phone.html", "--dump-dom").stdout).groups()
-    assert int(drawings) >= 10
-    assert int(width) <= 400
+    assert width_on_a_phone(html, tmp_path) <= 400
