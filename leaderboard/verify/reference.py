@@ -123,20 +123,35 @@ def check_seeds(runs: Runs) -> Iterator[Problem]:
                 yield Problem(file_of(sequence, other.seed), f"rows.{row.name}", reason)
 
 
-def check_same_models(submission: Submission, entries: Mapping[RunKey, RunEntry], others: Path, reference: str) -> Iterator[Problem]:
+class Models:
+    """Which submissions have which model, and with which answers; every run's file is read once."""
+
+    def __init__(self, submissions: Path) -> None:
+        self._rows: dict[tuple[str, str], dict[str, str]] = {}
+        for file in sorted(submissions.glob("*/runs/*.json")):
+            entry, _ = read_model(file.parents[1], f"runs/{file.name}", RunEntry)
+            for name, content in entry.checkpoints.items() if entry is not None else ():
+                if name != BASE:
+                    self._rows.setdefault((content, _machine(entry)), {})[file.parents[1].name] = entry.rows.get(name, "")
+
+    def rows(self, content: str, entry: RunEntry) -> Mapping[str, str]:
+        """Submission -> digest of the model's row of answers, on the type of machine of a run."""
+        return self._rows.get((content, _machine(entry)), {})
+
+
+def _machine(entry: RunEntry) -> str:
+    return canonical(entry.numerics.model_dump())
+
+
+def check_same_models(submission: Submission, entries: Mapping[RunKey, RunEntry], models: Models, reference: str) -> Iterator[Problem]:
     """A model that another submission has too, scored on the same type of machine, answers there as it does here. A warning, because the
     other submission may be the forged one, unless that is the reference. The base, which everybody scores, is compared by its scores."""
-    names = {Path(file_of(*key)).name for key in entries}
-    theirs: dict[tuple[str, str], tuple[str, str]] = {}
-    for file in sorted(others.glob("*/runs/*.json"), key=lambda file: (file.parents[1].name == reference, file)):
-        if file.parents[1].name != submission.name and file.name in names:
-            other, _ = read_model(file.parents[1], f"runs/{file.name}", RunEntry)
-            for name, content in other.checkpoints.items() if other is not None else ():
-                theirs[content, canonical(other.numerics.model_dump())] = (file.parents[1].name, other.rows.get(name, ""))
     for key, entry in entries.items():
         for name, content in entry.checkpoints.items():
-            where, row = theirs.get((content, canonical(entry.numerics.model_dump())), ("", entry.rows[name]))
-            if row != entry.rows[name] and name != BASE:
+            found = models.rows(content, entry) if name != BASE else {}
+            others = [where for where, row in found.items() if where != submission.name and row != entry.rows[name]]
+            if others:
+                where = reference if reference in others else others[-1]
                 reason = f"the same checkpoint as in {where}, but different answers"
                 yield Problem(file_of(*key), f"rows.{name}", reason, warning=where != reference)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from bench.results.archive import Table
@@ -19,7 +20,7 @@ from leaderboard.verify.board import RunKey, check_board, check_runs, expected_r
 from leaderboard.verify.claims import check_claim, check_scores
 from leaderboard.verify.contents import check_files, check_size, expected_files, read_model
 from leaderboard.verify.costs import check_costs
-from leaderboard.verify.reference import check_against_reference, check_likeness, check_same_models, check_seeds
+from leaderboard.verify.reference import Models, check_against_reference, check_likeness, check_same_models, check_seeds
 
 SUBMISSIONS = Path(__file__).parents[1] / "submissions"
 
@@ -71,25 +72,41 @@ def verify(folder: Path, place: Place | None = None) -> Verified:
 
 def verify_each(folders: Iterable[Path], place: Place | None = None) -> Iterator[Verified]:
     """`verify` of several folders in turn; the maintainers' entries that they are compared with are verified once."""
-    place, known = place or Place(), {}
+    known = _Known(place or Place())
     for folder in folders:
-        yield _Verification(Path(folder), place, known).run()
+        yield _Verification(Path(folder), known).run()
 
 
 def verify_all(names: Iterable[str], place: Place | None = None) -> dict[str, Verified]:
     """Several submissions of a place, by name; what several of them use is verified once."""
-    place, known = place or Place(), {}
-    for name in names:
-        if name not in known:
-            known[name] = _Verification(place.submissions / name, place, known).run()
-    return known
+    known = _Known(place or Place())
+    return {name: known.verified(name) for name in names}
+
+
+class _Known:
+    """What several verifications share, each part made once."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._verified: dict[str, Verified] = {}
+
+    def verified(self, name: str) -> Verified:
+        """A submission of the place. This ends: a maintainers' entry that others need stores its own rows and is compared with nothing."""
+        if name not in self._verified:
+            self._verified[name] = _Verification(self.place.submissions / name, self).run()
+        return self._verified[name]
+
+    @cached_property
+    def models(self) -> Models:
+        """The models of all its submissions."""
+        return Models(self.place.submissions)
 
 
 class _Verification:
-    """One submission. known: those that were verified on the way, so that each is only once."""
+    """One submission. known: shared with others."""
 
-    def __init__(self, folder: Path, place: Place, known: dict[str, Verified]) -> None:
-        self.folder, self.place, self.known = folder, place, known
+    def __init__(self, folder: Path, known: _Known) -> None:
+        self.folder, self.place, self.known = folder, known.place, known
         self.problems: list[Problem] = []
 
     @property
@@ -174,7 +191,7 @@ class _Verification:
         else:
             self.problems += check_against_reference(runs, reference.runs)
         name = reference.folder.name if reference is not None else ""
-        self.problems += check_same_models(submission, entries, self.place.submissions, name)
+        self.problems += check_same_models(submission, entries, self.known.models, name)
         self.problems += check_likeness(self.folder, submission, self.place.submissions)
 
     def _borrowed(self, submission: Submission) -> Mapping[str, Table]:
@@ -188,12 +205,12 @@ class _Verification:
                 reason = "takes rows from another entry itself: name one that stores its own"
             elif parsed.board.fingerprint != submission.board.fingerprint:
                 reason = "uses another suite or another version of it"
-            elif self._other(name).refusals:
-                reason = f"is refused itself ({self._other(name).refusals[0]})"
+            elif self.known.verified(name).refusals:
+                reason = f"is refused itself ({self.known.verified(name).refusals[0]})"
         if reason:
             self.problems.append(Problem(FILE, "rows_from", f"{name}: {reason}"))
             return {}
-        return self._other(name).tables
+        return self.known.verified(name).tables
 
     def _is_reference(self, submission: Submission) -> bool:
         """Whether this is the maintainers' baseline run, with rows of its own."""
@@ -209,12 +226,6 @@ class _Verification:
             if other is None or other.method.reference != "none" or other.rows_from or other.name == submission.name:
                 continue
             same = (other.board.fingerprint, other.board.sequence, other.board.device) == (board.fingerprint, board.sequence, board.device)
-            if same and self.place.is_ours(name) and not self._other(name).refusals:
-                return self._other(name)
+            if same and self.place.is_ours(name) and not self.known.verified(name).refusals:
+                return self.known.verified(name)
         return None
-
-    def _other(self, name: str) -> Verified:
-        """A maintainers' entry, verified once. It stores its own rows and is compared with nothing, so this ends."""
-        if name not in self.known:
-            self.known[name] = _Verification(self.place.submissions / name, self.place, self.known).run()
-        return self.known[name]
