@@ -28,7 +28,6 @@ from bench.training.dequantize import dequantized
 from bench.training.grpo import with_adapters
 from bench.training.models import load_checkpoint, load_tokenizer
 from bench.training.prompting import Dialogue
-from tasks.levels import Levelled
 from tasks.task import Task, rng
 
 TEMPLATE = (
@@ -41,15 +40,13 @@ TEMPLATE = (
 @dataclass(frozen=True)
 class Recipe:
     """Every number that decides the base. seed: none of those that are scored or developed on, whose stages draw other items; rows:
-    demonstrations of a domain in a step, `other_rows` for domains that it does not name; levels: of a domain's demonstrations, where they
-    are not those of the suite; high_quality: share of them that are right, and in math show the working; rate: learning rate, which falls
-    linearly to 0 and is multiplied by a ramp over the first `warmup` steps."""
+    demonstrations of a domain in a step, `other_rows` for domains that it does not name; high_quality: share of them that are right, and in
+    math show the working; rate: learning rate, which falls linearly to 0 and is multiplied by a ramp over the first `warmup` steps."""
 
     seed: int = 1000
     steps: int = 300
     rows: Mapping[str, int] = field(default_factory=lambda: {"code": 12})
     other_rows: int = 6
-    levels: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: {"cw": (2, 3)})
     high_quality: float = 0.8
     rate: float = 1e-3
     warmup: int = 20
@@ -66,12 +63,6 @@ def batch(task: Task, dialogue: Dialogue, recipe: Recipe, step: int) -> tuple[to
     prompts = dialogue.encode([item.prompt for item in items])
     written = dialogue.tokenizer(answers, add_special_tokens=False)["input_ids"]
     return answered(prompts, written, end=dialogue.ends[0], pad=dialogue.pad)
-
-
-def taught(task: Task, recipe: Recipe) -> Task:
-    """The task whose demonstrations are shown: the suite's, or the same on other levels."""
-    levels = recipe.levels.get(task.domain, ())
-    return type(task)(levels) if levels and isinstance(task, Levelled) else task
 
 
 def rate_at(recipe: Recipe, step: int) -> float:
@@ -97,7 +88,6 @@ def build(pretrained: Checkpoint, suite: Suite, out: Path, recipe: Recipe, progr
     dialogue = Dialogue.of(pretrained.folder, suite.prompting)
     model = with_adapters(load_checkpoint(pretrained), LoRA(recipe.rank, recipe.alpha), recipe.seed)
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    shown = {domain: taught(task, recipe) for domain, task in suite.loaded_tasks.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0)
     tasks = {domain: suite.task_hash(domain) for domain in suite.tasks} | {"prompting": suite.prompting.model_dump()}
     unfinished = Unfinished(out, canonical({"recipe": asdict(recipe), "model": pretrained.hash, "tasks": tasks}))
@@ -109,7 +99,7 @@ def build(pretrained: Checkpoint, suite: Suite, out: Path, recipe: Recipe, progr
     for step in range(saved["step"] if saved else 0, recipe.steps):
         optimizer.param_groups[0]["lr"] = rate_at(recipe, step)
         losses = {}
-        for domain, task in shown.items():
+        for domain, task in suite.loaded_tasks.items():
             ids, labels = batch(task, dialogue, recipe, step)
             loss = model(input_ids=ids, labels=labels, use_cache=False).loss
             (loss / len(suite.tasks)).backward()

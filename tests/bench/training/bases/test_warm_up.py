@@ -71,19 +71,6 @@ def test_demonstrations_are_of_training_latents_and_the_loss_is_on_answers(suite
             assert task.score(each, dialogue.tokenizer.decode(answer[:-1])) is not None
 
 
-def test_demonstrations_may_be_of_other_levels(suite: Suite, pretrained: Checkpoint, tmp_path: Path, monkeypatch) -> None:
-    shown: dict[str, tuple[int, ...]] = {}
-
-    def seen(task, *rest):
-        shown[task.domain] = task.levels
-        return batch(task, *rest)
-
-    monkeypatch.setattr(warm_up, "batch", seen)
-    losses_of(pretrained, suite, tmp_path / "out", replace(SMALL, steps=1, levels={"qa": (2, 3)}))
-    assert shown == {"math": suite.loaded_tasks["math"].levels, "qa": (2, 3)}
-    assert suite.loaded_tasks["qa"].levels == (1, 2, 3, 4), "the suite's own task is as it was"
-
-
 def test_the_loss_falls(suite: Suite, pretrained: Checkpoint, tmp_path: Path, monkeypatch) -> None:
     """On one batch; a random model with hardly any width cannot learn much."""
     monkeypatch.setattr(warm_up, "batch", lambda task, dialogue, recipe, step: batch(task, dialogue, recipe, 0))
