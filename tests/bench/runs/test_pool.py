@@ -207,7 +207,7 @@ def test_handing_out_a_job_costs_no_more_in_a_large_graph(monkeypatch: pytest.Mo
         for job in jobs:
             assert job.key
         pool = Pool(4, tmp_path, tmp_path, lambda event: None)
-        monkeypatch.setattr(Pool, "_start", lambda self, lane: _pretend(self, lane))
+        monkeypatch.setattr(Pool, "_start", lambda self, job: _pretend(self, job.lane))
         monkeypatch.setattr(Pool, "_give", lambda self, worker, job: _answer(self, worker, job))
         monkeypatch.setattr(Pool, "_retire", lambda self, worker: _leave(self, worker))
         began = time.process_time()
