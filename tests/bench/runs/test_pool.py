@@ -240,4 +240,4 @@ def _answer(pool: Pool, worker: module._Worker, job: Job) -> None:
 
 def _leave(pool: Pool, worker: module._Worker) -> None:
     worker.retired = True
-    pool._events.put((worker, {"event": "died", "code": 0}))
+    pool._events.put((worker, module._Died(0)))
