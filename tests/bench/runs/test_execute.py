@@ -29,7 +29,7 @@ class MadeUp:
     broken = ""
     last: Callable[[], None] = staticmethod(lambda: None)
 
-    def __init__(self, size: int, cache: Path, logs: Path, listen: Callable[[Event], None], device: str) -> None:
+    def __init__(self, size: int, cache: Path, logs: Path, listen: Callable[[Event], None], device: str, sandbox: None) -> None:
         self.folder, self.logs, self.listen = cache / "made up", logs, listen
         self.folder.mkdir(exist_ok=True)
         self.failures: list[Failure] = []
