@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from leaderboard.problems import Problem
-    from leaderboard.verify import Verified
 
 app = typer.Typer(
     name="leaderboard",
@@ -75,7 +74,7 @@ def pack(
     found = verified(folder, Place(submissions, verdicts))
     count = len(found.refusals)
     typer.echo(f"{folder}: packed" + (f"; {count} problem{'s' * (count > 1)} to fix before you submit:" if count else ""))
-    _list(found)
+    _list(found.folder, found.problems)
     if count:
         typer.echo(f"then run: python -m leaderboard verify {folder}")
 
@@ -105,16 +104,15 @@ def verify(
 def _concluded(what: Path, folder: Path, problems: Iterable[Problem]) -> bool:
     """List the problems; whether any of them refuses."""
     listed = list(problems)
-    for problem in listed:
-        typer.echo(f"{folder}/{problem}")
+    _list(folder, listed)
     count = sum(not problem.warning for problem in listed)
     typer.echo(f"{what}: {'accepted' if not count else f'refused ({count} problems)'}")
     return bool(count)
 
 
-def _list(found: Verified) -> None:
-    for problem in found.problems:
-        typer.echo(f"{found.folder}/{problem}")
+def _list(folder: Path, problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        typer.echo(f"{folder}/{problem}")
 
 
 @app.command()

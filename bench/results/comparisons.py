@@ -211,7 +211,7 @@ def places(ranked: Sequence[Entry], targets: str) -> dict[str, Places]:
     significantly below it; all pairs are one family for Holm. Provisional entries have no verdicts and share the places behind all others.
     """
     full = [entry for entry in ranked if not entry.provisional]
-    pairs = [(one, other) for one, other in combinations(full, 2)]
+    pairs = list(combinations(full, 2))
     tests = [_test(one, other, targets, "greedy") for one, other in pairs]
     above, below = dict.fromkeys((entry.label for entry in full), 0), dict.fromkeys((entry.label for entry in full), 0)
     for (one, other), tested, p in zip(pairs, tests, _adjusted([tested.p for tested in tests]), strict=True):

@@ -29,7 +29,7 @@ def rerun(names: Sequence[str], seeds: Seeds, public: str, place: Place, bench: 
     """
     if seeds == "fresh" and not public.strip():
         raise UserError("--seeds fresh: add --public, a random value published after the submission, such as 'drand 4512345 8f3a...'")
-    found = {name: verify_all([name], place)[name] for name in dict.fromkeys(names)}
+    found = verify_all(dict.fromkeys(names), place)
     for name, each in found.items():
         if each.submission is None or each.refusals:
             raise UserError(f"{place.submissions / name}: {each.refusals[0]}; a submission must be accepted before it is rerun")
