@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.files import disk_error, write_bytes
+from bench.files import check_folder, disk_error, write_bytes
 from bench.report import tables, text
 from bench.report.data import Report, place_words
 from bench.report.drawings import drawings
@@ -20,9 +20,10 @@ from bench.suite import DECODINGS
 
 def write_report(report: Report, folder: Path) -> list[Path]:
     """report.html, report.md, report.json, entries.csv and cells.csv in a folder, each whole or not at all. `UserError` where it cannot be
-    written."""
+    written, before anything is drawn where that can be seen."""
     import pandas as pd
 
+    check_folder(folder, "--out")
     files = {
         "report.html": page(report),
         "report.md": text.markdown(report),

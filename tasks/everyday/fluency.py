@@ -63,6 +63,7 @@ class Bigrams:
         ranked = sorted(self.before, key=lambda word: (-self.before[word], word))
         self.common = frozenset(ranked[: COMMONEST + 1])
         """The commonest words, and the edge."""
+        self.surprisal = functools.lru_cache(maxsize=1 << 16)(self._surprisal)
 
     def probability(self, word: str, previous: str) -> float:
         """p(word | previous), above 0."""
@@ -73,10 +74,13 @@ class Bigrams:
         kept = max(self.pairs[previous, word] - DISCOUNT, 0) / count
         return kept + DISCOUNT * self.followers[previous] / count * alone
 
+    def _surprisal(self, previous: str, word: str) -> float:
+        """In bits, above 0. `surprisal` keeps what was asked for lately: other orders of the same words ask again."""
+        return -math.log2(self.probability(word, previous))
+
     def bits(self, words: Sequence[str]) -> float:
         """Mean number of bits of a word, the end counted as one, to six decimals."""
-        steps = zip((EDGE, *words), (*words, EDGE), strict=True)
-        return round(math.fsum(-math.log2(self.probability(word, previous)) for previous, word in steps) / (len(words) + 1), 6)
+        return round(math.fsum(map(self.surprisal, (EDGE, *words), (*words, EDGE))) / (len(words) + 1), 6)
 
     def plain(self, words: Sequence[str]) -> bool:
         """Whether no word stands next to itself or comes three times, and any two of the commonest words that meet also meet in the corpus,

@@ -27,7 +27,7 @@ def test_the_method_of_the_docs_runs_and_is_twenty_lines(tmp_path, tiny_suite):
     assert len(source.splitlines()) <= 20
     file = tmp_path / "nudge.py"
     file.write_text(source, encoding="utf-8")
-    options = {"suite": str(tiny_suite), "sequence": "math-qa", "device": "cpu", "display": False}
+    options = {"suite": str(tiny_suite), "sequence": "math-qa", "device": "cpu", "jobs": 1, "display": False}
     options |= {"out": tmp_path / "runs", "cache": tmp_path / "cache"}
     done = run(f"{file}:Nudge", settings={"steps": "2"}, **options)
     again = load_run(done.folder)
@@ -47,7 +47,7 @@ def test_the_task_of_the_docs_runs_on_any_model_and_is_thirty_lines(tmp_path, ch
     small = yaml.safe_load(suite) | {"test_items": 8, "validation_items": 4, "rl": {"steps": 1, "prompts": 2, "group": 2}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
     done = run(
-        "refresh", suite=str(tmp_path / "mine.yaml"), model=str(chat_model), sequence="both", settings={"steps": 1}, device="cpu",
+        "refresh", suite=str(tmp_path / "mine.yaml"), model=str(chat_model), sequence="both", settings={"steps": 1}, device="cpu", jobs=1,
         out=tmp_path / "runs", cache=tmp_path / "cache", display=False,
     )  # fmt: skip
     assert done.sequence == ("math", "backwards")

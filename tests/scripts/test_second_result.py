@@ -1,4 +1,4 @@
-"""scripts/second_result.py on made-up runs: what it answers, what it refuses, and that its parts name what exists."""
+"""scripts/second_result.py and scripts/declared.py on made-up runs: what they answer and refuse, and that the parts name what exists."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import declared
 import numpy as np
 import pytest
+import result_tables as tables
 import second_result as script
-import second_result_tables as tables
+from declared import Declaration, Part, Result
 
 from bench.errors import UserError
 from bench.options import Options
@@ -34,10 +36,9 @@ NULL = np.array([[20, 40, 50, 50], [70, 41, 55, 50], [70, 90, 60, 49], [70, 89, 
 RECOVERED = {"refresh": 1.0, "mode_imm": 1.0, "shrink": 0.5, "rollback": 0.8, "random": 0.0, "relearn": 0.0, "opd": 0.6, "projection": 0.9}
 """The share of what was lost that each method brings back, on every seed within 0.01."""
 TRAINING_FREE = ("mode_imm", "rollback")
-DECLARED = dict(script.PARTS)
-FEW: dict[str, script.Part] = {
+FEW: dict[str, Part] = {
     name: replace(part, seeds=5, methods={"balanced": "none", "shares": "none,shrink[alphas=0.25:,0.5:,0.75:]"}.get(name, part.methods))
-    for name, part in DECLARED.items()
+    for name, part in script.PARTS.items()
 }
 FEW |= {name: replace(FEW[name], methods=",".join(["none", *RECOVERED])) for name in ("single", "all")}
 FEW["curve"] = replace(FEW["curve"], methods="none,refresh[steps=2,5,10],relearn[steps=2,5,10]")
@@ -47,9 +48,8 @@ FEW["curve"] = replace(FEW["curve"], methods="none,refresh[steps=2,5,10],relearn
 @pytest.fixture(scope="module")
 def few() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(script, "PARTS", FEW)
-        patch.setattr(tables, "TRAINING_FREE", TRAINING_FREE)
-        patch.setattr(tables, "STEPS", (2, 5, 10))
+        patch.setattr(script, "TRAINING_FREE", TRAINING_FREE)
+        patch.setattr(script, "STEPS", (2, 5, 10))
         yield
 
 
@@ -92,8 +92,8 @@ def archives(folders: tuple[Path, dict[str, list[Run]]], tmp_path_factory: pytes
 
 
 @pytest.fixture(scope="module")
-def result(archives: Path) -> script.Result:
-    return script.Result.read(archives)
+def result(archives: Path) -> Result:
+    return Result.read(FEW, archives)
 
 
 @pytest.fixture
@@ -112,37 +112,37 @@ def cells(table: str, *starts: str) -> list[str]:
 # --- the answers
 
 
-def test_refresh_recovers(result: script.Result) -> None:
-    table = tables.does_refresh_recover(result)
+def test_refresh_recovers(result: Result) -> None:
+    table = script.does_refresh_recover(result)
     assert cells(table, "`single`", "refresh", "none")[3].startswith("1.0")
     assert [cells(table, f"`{board}`", "refresh", "none")[-1] for board in ("single", "all")] == ["better", "better"]
 
 
-def test_the_curve_is_tested_step_by_step(result: script.Result) -> None:
+def test_the_curve_is_tested_step_by_step(result: Result) -> None:
     """Of 30 points of math that were lost, refresh brings back 3 a step until all are there; relearn brings back none."""
-    tests, curve = tables.is_refreshing_faster(result).split("Points of math")
-    for steps in tables.STEPS:
+    tests, curve = script.is_refreshing_faster(result).split("Points of math")
+    for steps in script.STEPS:
         line = cells(tests, str(steps))
         assert float(line[1].split()[0]) == pytest.approx(30 * min(1, steps / 10), abs=2.5), line
         assert line[-1] == "above 0", line
     assert float(cells(curve, "10")[1].split()[0]) == pytest.approx(90, abs=2)
 
 
-def test_rollback_is_compared_with_random_and_shrink_on_both_boards(result: script.Result) -> None:
-    table = tables.do_coordinates_matter(result)
+def test_rollback_is_compared_with_random_and_shrink_on_both_boards(result: Result) -> None:
+    table = script.do_coordinates_matter(result)
     for board in ("single", "all"):
         assert [cells(table, f"`{board}`", "rollback", other)[-1] for other in ("random", "shrink")] == ["better", "better"]
 
 
-def test_what_is_equal_to_refresh(result: script.Result) -> None:
-    table = tables.is_anything_equal_to_refresh(result)
+def test_what_is_equal_to_refresh(result: Result) -> None:
+    table = script.is_anything_equal_to_refresh(result)
     assert cells(table, "`single`", "mode_imm")[-1] == "equal"
     assert cells(table, "`single`", "rollback")[-1] == "no", "0.2 below it"
     assert len(table.splitlines()) == 2 + 2 * len(TRAINING_FREE)
 
 
-def test_interference_is_what_null_stages_do_not_take(result: script.Result) -> None:
-    tests, _, shares = tables.how_much_is_interference(result).split("\n\n")
+def test_interference_is_what_null_stages_do_not_take(result: Result) -> None:
+    tests, _, shares = script.how_much_is_interference(result).split("\n\n")
     assert float(cells(tests, "math")[1].split()[0]) == pytest.approx(29, abs=2)
     assert [cells(tests, domain)[-1] for domain in ("math", "code", "qa")] == ["above 0", "above 0", "no"]
     line = cells(shares, "math")
@@ -151,26 +151,26 @@ def test_interference_is_what_null_stages_do_not_take(result: script.Result) -> 
     assert line[-2:] == ["6.00", "4.00"], "two stages, of 3 and of 2 each"
 
 
-def test_shares_are_sorted_by_how_much_was_reverted(result: script.Result) -> None:
+def test_shares_are_sorted_by_how_much_was_reverted(result: Result) -> None:
     """`build_run` puts a repaired model 5 from the target's checkpoint and the end of the baseline run 6: 1 - 25 / 36 is reverted."""
-    lines = tables.does_the_share_reverted_matter(result).splitlines()[2:]
+    lines = script.does_the_share_reverted_matter(result).splitlines()[2:]
     assert [line.split("|")[1].split()[0] for line in lines] == ["none", "shrink", "shrink", "shrink"]
     assert "31\N{NO-BREAK SPACE}%" in lines[1]
 
 
-def test_the_repair_must_be_above_all_four(result: script.Result) -> None:
+def test_the_repair_must_be_above_all_four(result: Result) -> None:
     """It brings back 0.9: more than shrink (0.5) and opd (0.6), less than refresh and mode_imm."""
-    text = tables.does_our_repair_win(result)
+    text = script.does_our_repair_win(result)
     verdicts = {other: cells(text, "`all`", "projection", other)[-1] for other in ("shrink", "mode_imm", "opd", "refresh")}
     assert verdicts == {"shrink": "better", "opd": "better", "mode_imm": "worse", "refresh": "worse"}
     assert text.endswith("**no**.")
 
 
-def test_a_repair_above_all_four_wins(result: script.Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "REPAIR", "refresh")
+def test_a_repair_above_all_four_wins(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "REPAIR", "refresh")
     real, beaten = result.pairs, ["shrink", "rollback", "opd", "random"]
-    monkeypatch.setattr(script.Result, "pairs", lambda self, parts, ones, others: real(parts, ones, beaten))
-    assert tables.does_our_repair_win(result).endswith("**yes**.")
+    monkeypatch.setattr(Result, "pairs", lambda self, parts, ones, others: real(parts, ones, beaten))
+    assert script.does_our_repair_win(result).endswith("**yes**.")
 
 
 def test_what_holds_has_one_verdict_under_both_decodings() -> None:
@@ -199,13 +199,13 @@ def test_intervals_of_points_fit_their_p() -> None:
     assert 20 < excluded < 140
 
 
-def test_the_page_of_tables_has_every_question_and_board(result: script.Result) -> None:
-    text = tables.answers(result)
-    assert [line for line in text.splitlines() if line.startswith("## ")][:7] == [f"## {question}" for question in tables.QUESTIONS]
+def test_the_page_of_tables_has_every_question_and_board(result: Result) -> None:
+    text = script.answers(result)
+    assert [line for line in text.splitlines() if line.startswith("## ")][:7] == [f"## {question}" for question in script.QUESTIONS]
     page = " ".join((FILE.parents[1] / "docs" / "second-result.md").read_text(encoding="utf-8").split())
-    for question in tables.QUESTIONS:
+    for question in script.QUESTIONS:
         assert question.split("?")[0].split(". ")[1] in page, "the tables ask what the page declares"
-    for name in tables.TRAINING_FREE:
+    for name in script.TRAINING_FREE:
         assert f"`{name}`" in page
     assert text.count("| places ") == 3
     assert text.count(", 5 seeds") == 3
@@ -214,9 +214,9 @@ def test_the_page_of_tables_has_every_question_and_board(result: script.Result) 
 # --- what is refused
 
 
-def test_missing_scores_are_one_line(few: None, tmp_path: Path) -> None:
+def test_missing_scores_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"part single lacks micro-paper-single-.* and 44 more"):
-        script.Result.read(tmp_path)
+        Result.read(FEW, tmp_path)
 
 
 def rewritten(file: Path, change: Callable[[list[Run]], list[Run]], name: str = "") -> None:
@@ -245,7 +245,7 @@ def test_only_the_declared_runs_are_answered_and_all_of_them(
 ) -> None:
     rewritten(copied / f"{part}-s0-4.zip", change, name)
     with pytest.raises(UserError, match=f"part {part} {words}"):
-        script.Result.read(copied)
+        Result.read(FEW, copied)
 
 
 def test_parts_of_a_seed_come_from_one_training(copied: Path) -> None:
@@ -262,54 +262,53 @@ def test_parts_of_a_seed_come_from_one_training(copied: Path) -> None:
         return change
 
     rewritten(copied / "null-s0-4.zip", elsewhere("baseline-4-cw"))
-    script.Result.read(copied)
+    Result.read(FEW, copied)
     rewritten(copied / "null-s0-4.zip", elsewhere("baseline-2-math"))
     with pytest.raises(UserError, match=r"seed 0 come from different trainings .*null-after-math.*baseline-2-math"):
-        script.Result.read(copied)
+        Result.read(FEW, copied)
 
 
 def test_a_method_must_have_been_tuned_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = Options().but(targets="all")
-    script.check_tuned([("none", {}), ("projection", {}), ("relearn", {})], options)
+    declared.check_tuned([("none", {}), ("projection", {}), ("relearn", {})], options)
     content = json.loads((FILE.parents[1] / "baselines" / "tuned" / "projection.json").read_text())
     (board,) = [name for name in content if name.endswith("all") and name.startswith("micro/3")]
     record, file = content[board], tmp_path / "projection.json"
-    monkeypatch.setattr(script, "tuned_file", lambda record: file)
+    monkeypatch.setattr(declared, "tuned_file", lambda record: file)
     for changed in (None, {}, {board: record | {"fingerprint": "0"}}, {board: record | {"method": record["method"] | {"source": "0"}}}):
         if changed is not None:
             file.write_text(json.dumps(changed))
         with pytest.raises(UserError, match="projection was not tuned for micro/3 paper all as it is now: run `python -m bench tune"):
-            script.check_tuned([("projection", {})], options)
+            declared.check_tuned([("projection", {})], options)
     file.write_text(json.dumps({board: record}))
-    script.check_tuned([("projection", {})], options)
+    declared.check_tuned([("projection", {})], options)
 
 
 # --- what is declared and run
 
 
 def test_parts_name_methods_settings_and_seeds_that_exist() -> None:
-    seeds = {name: part.seeds for name, part in DECLARED.items()}
+    seeds = {name: part.seeds for name, part in script.PARTS.items()}
     assert seeds == {"single": 10, "all": 10, "null": 10, "balanced": 5, "curve": 5, "shares": 5}
-    counts = {name: len(part.names()) / part.seeds for name, part in DECLARED.items()}
+    counts = {name: len(part.names()) / part.seeds for name, part in script.PARTS.items()}
     assert counts["single"] == counts["all"] > 20
     assert (counts["null"], counts["balanced"]) == (3, 4 * 13)
     assert (counts["curve"], counts["shares"]) == (1 + 2 * 7, 1 + 2 * 3 + 2 * 4)
 
 
-def test_a_part_is_run_on_the_seeds_that_it_has(
-    few: None, archives: Path, monkeypatch: pytest.MonkeyPatch, build_run: Build, tmp_path: Path
-) -> None:
+def test_a_part_is_run_on_the_seeds_that_it_has(archives: Path, monkeypatch: pytest.MonkeyPatch, build_run: Build, tmp_path: Path) -> None:
     asked = []
 
     def pretend(methods: str, **where: Any) -> list[Run]:
         asked.append((methods, where["seed"], where["seeds"], where["targets"], where["device"], where.get("null", False)))
         return [load_run(build_run(where["out"], seed=seed)) for seed in range(where["seed"], where["seed"] + where["seeds"])]
 
-    monkeypatch.setattr(script, "compare", pretend)
-    monkeypatch.setattr(script, "run", pretend)
+    monkeypatch.setattr(declared, "compare", pretend)
+    monkeypatch.setattr(declared, "run", pretend)
+    whole = Declaration("few", "Few", FEW, tuned=True, answers=script.answers)
     for name in ("null", "balanced"):
-        script.run_part(name, 3, 3, tmp_path / "out", tmp_path / "archives")
-    script.run_part("balanced", 5, 5, tmp_path / "out", tmp_path / "archives")
+        declared.run_part(whole, name, 3, 3, tmp_path / "out", tmp_path / "archives")
+    declared.run_part(whole, "balanced", 5, 5, tmp_path / "out", tmp_path / "archives")
     assert asked == [("none", 3, 2, "all", "cpu", True), ("none", 3, 2, "all", "cpu", False)]
     assert {file.name for file in (tmp_path / "archives").iterdir()} == {"null-s3-4.zip", "balanced-s3-4.zip"}
     assert [run.seed for run in read_archive(tmp_path / "archives" / "null-s3-4.zip")] == [3, 4]
@@ -328,7 +327,7 @@ def test_the_command_says_what_is_wrong(words: list[str], message: str, tmp_path
 
 def test_texts_of_a_seed_are_those_of_all_parts(folders: tuple[Path, dict[str, list[Run]]], tmp_path: Path) -> None:
     out, runs = folders
-    script.keep_texts(3, out, tmp_path)
+    declared.keep_texts(FEW, 3, out, tmp_path)
     (file,) = tmp_path.iterdir()
     assert file.name == "texts-s3.zip"
     own = [run for part in runs.values() for run in part if run.seed == 3]
@@ -337,5 +336,5 @@ def test_texts_of_a_seed_are_those_of_all_parts(folders: tuple[Path, dict[str, l
     shutil.copytree(out, tmp_path / "runs")
     next((tmp_path / "runs" / "curve").glob("*-s3")).rename(tmp_path / "gone")
     with pytest.raises(UserError, match=r"curve: seed 3 lacks micro-paper-single-.*-s3"):
-        script.keep_texts(3, tmp_path / "runs", tmp_path / "archives")
+        declared.keep_texts(FEW, 3, tmp_path / "runs", tmp_path / "archives")
     assert not (tmp_path / "archives").exists()

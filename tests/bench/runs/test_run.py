@@ -26,7 +26,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def words(place: Path, tiny_suite: Path) -> list[object]:
-    where = ["--out", place / "runs", "--cache", place / "cache"]
+    """One worker: what several do is tested in test_comparison.py and test_pool.py, and each takes seconds to start."""
+    where = ["--out", place / "runs", "--cache", place / "cache", "--jobs", 1]
     return ["run", "--suite", tiny_suite, "--sequence", "math-qa", "--device", "cpu", *where]
 
 
@@ -124,7 +125,7 @@ def test_checkpoints_of_ones_own_can_be_repaired(
 ) -> None:
     stored = place / "cache" / "checkpoints"
     hashes = refreshed[0].manifest.checkpoints
-    where = ["--out", place / "imported", "--cache", place / "other-cache", "--device", "cpu"]
+    where = ["--out", place / "imported", "--cache", place / "other-cache", "--device", "cpu", "--jobs", 1]
     stages = [f"{domain}={stored / hashes[row]}" for domain, row in (("math", "baseline-1-math"), ("qa", "baseline-2-qa"))]
     bench("import", "--suite", tiny_suite, "--base", stored / hashes["baseline-0-base"], "--stage", stages[0], "--stage", stages[1], *where)
     imported = run_of(place / "imported", "none")
@@ -213,7 +214,7 @@ def odd(words: list[object], place: Path, bench: Bench) -> tuple[Path, str]:
     """Runs of the method above and the baseline run, then refresh, by one worker and in a cache of their own; what the first printed."""
     (place / "odd.py").write_text(ODD)
     methods = f"{place}/odd.py:Odd[way={','.join(['patch', 'free', *FAILING])}]"
-    where = ["--out", place / "odd", "--cache", place / "odd-cache", "--jobs", 1]
+    where = ["--out", place / "odd", "--cache", place / "odd-cache"]
     done = bench("compare", *words[1:], *where, "--methods", methods, "--seeds", 1, code=2)
     bench(*words, *where, "--method", "refresh", "--set", "steps=3")
     return place / "odd", done.stdout + done.stderr

@@ -73,7 +73,7 @@ def tuned(tiny_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     patch = pytest.MonkeyPatch()
     patch.setattr(tuning, "SEEDS", SEEDS[:1])
     patch.chdir(place)
-    where = {"suite": str(tiny_suite), "sequence": "math-qa", "device": "cpu", "cache": place / "cache"}
+    where = {"suite": str(tiny_suite), "sequence": "math-qa", "device": "cpu", "jobs": 1, "cache": place / "cache"}
     try:
         return tune(f"{place}/mine.py:Mine", **where, display=False), place
     finally:

@@ -1,36 +1,25 @@
-"""The tables of the second result: each question of docs/second-result.md, answered from its boards.
-
-`scripts/second_result.py` declares what is run, reads it and calls `answers`.
-"""
+"""Tables of results that were declared before they were run: tests, intervals and boards, as Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.report.evidence import moved, reverted
+from bench.report.evidence import moved
 from bench.report.words import TITLES, access_words, p_words, percent, shown
 from bench.results import metrics
 from bench.results.boards import Board
 from bench.results.comparisons import LEVEL, Comparison, Equivalence, Pair, equivalences, judge, level_of
 from bench.results.estimates import NO_FORGETTING, Value, domain_strata, ratio
 from bench.results.measured import Measured
+from bench.results.run import Run
 from bench.results.statistics import Strata, crossed, crossed_interval, holm
 from bench.suite import DECODINGS, Decoding
 
-if TYPE_CHECKING:
-    from second_result import Result
-
-STEPS = (1, 2, 5, 10, 15, 20, 30)
-"""Of refresh's curve (question 2)."""
-TRAINING_FREE = ("mean_imm", "mode_imm", "rollback", "stage_ties")
-"""The proposed methods of that track (question 4)."""
 MARGIN = 0.05
-REPAIR = "projection"
-"""The repair that was developed on development seeds (question 7)."""
+"""Largest difference of two entries that are called equal."""
 
 
 def github(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
@@ -133,77 +122,6 @@ def minus(one: Strata, other: Strata) -> Strata:
     return [a - b for a, b in zip(one, other, strict=True)]
 
 
-# --- the questions
-
-
-def does_refresh_recover(result: Result) -> str:
-    return difference_table(difference_lines(result.pairs(("single", "all"), ["refresh"], ["none"])))
-
-
-def is_refreshing_faster(result: Result) -> str:
-    methods = ("refresh", "relearn")
-    differences, curve = {}, []
-    for steps in STEPS:
-        entries = [result.entry("curve", f"{name} steps={steps}") for name in methods]
-        math = {d: [domain_strata(entry.measured(d), lambda o: o.final, "math") for entry in entries] for d in DECODINGS}
-        differences[str(steps)] = {d: minus(*strata) for d, strata in math.items()}
-        curve.append([steps, *(in_points(strata) for d in DECODINGS for strata in math[d])])
-    header = ["steps", *(f"{name}, {TITLES[d]}" for d in DECODINGS for name in methods)]
-    tests = points_table(differences, "steps", "refresh minus relearn, points of math")
-    return f"{tests}\n\nPoints of math, with 95 % intervals:\n\n{github(curve, header)}"
-
-
-def do_coordinates_matter(result: Result) -> str:
-    return difference_table(difference_lines(result.pairs(("single", "all"), ["rollback"], ["random", "shrink"])))
-
-
-def is_anything_equal_to_refresh(result: Result) -> str:
-    return equivalence_table(result.pairs(("single", "all"), TRAINING_FREE, ["refresh"]))
-
-
-def how_much_is_interference(result: Result) -> str:
-    baseline, differences, shares = result.entry("all", "none").runs, {}, []
-    for domain in baseline[0].sequence[:-1]:
-        both = (baseline, [one for one in result.null if one.manifest.spec.null == domain])
-        lost = {d: [domain_strata(Measured.of(runs, d), metrics.forgetting, domain) for runs in both] for d in DECODINGS}
-        differences[domain] = {d: minus(*strata) for d, strata in lost.items()}
-        cells = []
-        for real, null in lost.values():
-            cells += [in_points(real), in_points(null), as_share(ratio(minus(real, null), real, NO_FORGETTING))]
-        shares.append([domain, *cells, *(f"{moved(runs, domain):.2f}" for runs in both)])
-    columns = ("forgetting, real stages", "forgetting, null stages", "interference / forgetting")
-    header = ["domain", *(f"{column}, {TITLES[d]}" for d in DECODINGS for column in columns), "weights moved, real", "weights moved, null"]
-    tests = points_table(differences, "domain", "interference, points")
-    return f"{tests}\n\nWith 95 % intervals:\n\n{github(shares, header)}"
-
-
-def does_the_share_reverted_matter(result: Result) -> str:
-    rows = []
-    for entry in result.boards["shares"].entries:
-        share = reverted(entry.runs)
-        values = [shown("net recovery", entry.metrics[d]["net recovery"]) for d in DECODINGS]
-        rows.append((-1.0 if share is None else share, [entry.label, "–" if share is None else percent(share), *values]))
-    header = ["entry", "update reverted", *(f"net recovery, {TITLES[d]}" for d in DECODINGS)]
-    return github([row for _, row in sorted(rows, key=lambda pair: pair[0])], header)
-
-
-def does_our_repair_win(result: Result) -> str:
-    lines = difference_lines(result.pairs(["all"], [REPAIR], ["shrink", "mode_imm", "opd", "refresh"]))
-    wins = all(line.verdict in ("better", "higher, with more access") for line in lines)
-    return f"{difference_table(lines)}\n\nSignificantly above all four, under both decodings: **{'yes' if wins else 'no'}**."
-
-
-QUESTIONS: Mapping[str, Callable[[Result], str]] = {
-    "1. Does refresh recover what was forgotten?": does_refresh_recover,
-    "2. Is refreshing faster than learning anew?": is_refreshing_faster,
-    "3. Does rollback's choice of coordinates matter?": do_coordinates_matter,
-    "4. Is anything training-free as good as refresh?": is_anything_equal_to_refresh,
-    "5. How much of the forgetting is interference?": how_much_is_interference,
-    "6. Does recovery depend on how much of the update is reverted, or on which part?": does_the_share_reverted_matter,
-    "7. Does the repair that we developed beat shrink, mode-IMM, opd and refresh?": does_our_repair_win,
-}
-
-
 def board_table(board: Board) -> str:
     """Every entry with its metrics, cost and access, in ranking order."""
     places, rows = board.places(), []
@@ -227,15 +145,27 @@ def domain_table(board: Board) -> str:
     return github(rows, header)
 
 
-def answers(result: Result) -> str:
-    """All tables, as Markdown."""
-    parts = [
-        "Each question is one family of tests, for each decoding. Holm's correction multiplies p, and intervals of differences are widened "
-        "by the same factor. *Under both*: what is significant, with one sign, greedily and at temperature 1."
-    ]
-    parts += [f"## {title}\n\n{answer(result)}" for title, answer in QUESTIONS.items()]
-    for name in ("single", "all", "balanced"):
-        board = result.boards[name]
-        title = f"## Board {name}: {board.title}, {len(board.entries[0].seeds)} seeds"
-        parts += [title, board_table(board), "Final scores, points of 100:", domain_table(board)]
-    return "\n\n".join(parts) + "\n"
+def board_section(name: str, board: Board) -> list[str]:
+    """Heading and tables of a board."""
+    title = f"## Board {name}: {board.title}, {len(board.entries[0].seeds)} seeds"
+    return [title, board_table(board), "Final scores, points of 100:", domain_table(board)]
+
+
+def interference_tables(real: Sequence[Run], null: Sequence[Run]) -> str:
+    """What real stages make each domain forget, what null stages do, and the difference: tests, then intervals.
+
+    real: baseline runs; null: those of the same seeds whose stages after some domain are null.
+    """
+    differences, shares = {}, []
+    for domain in (domain for domain in real[0].sequence[:-1] if any(one.manifest.spec.null == domain for one in null)):
+        both = (real, [one for one in null if one.manifest.spec.null == domain])
+        lost = {d: [domain_strata(Measured.of(runs, d), metrics.forgetting, domain) for runs in both] for d in DECODINGS}
+        differences[domain] = {d: minus(*strata) for d, strata in lost.items()}
+        cells = []
+        for before, after in lost.values():
+            cells += [in_points(before), in_points(after), as_share(ratio(minus(before, after), before, NO_FORGETTING))]
+        shares.append([domain, *cells, *(f"{moved(runs, domain):.2f}" for runs in both)])
+    columns = ("forgetting, real stages", "forgetting, null stages", "interference / forgetting")
+    header = ["domain", *(f"{column}, {TITLES[d]}" for d in DECODINGS for column in columns), "weights moved, real", "weights moved, null"]
+    tests = points_table(differences, "domain", "interference, points")
+    return f"{tests}\n\nWith 95 % intervals:\n\n{github(shares, header)}"

@@ -1,0 +1,217 @@
+"""A result that is declared before it is run: its parts, their runs and archives, and the command that runs and answers it.
+
+A script such as scripts/second_result.py declares the parts and the questions, and calls `main`:
+
+    python scripts/second_result.py run --first 0 --seeds 5 --out runs/second    # hours; rerun to resume
+    python scripts/second_result.py texts --seeds 10 --out runs/second           # a minute a seed
+    python scripts/second_result.py answer                                       # seconds, from the archives in docs/
+
+`run` keeps the run folders below --out and the scores, without texts, in docs/NAME/; `texts` adds what the models of a seed wrote.
+All parts of a seed must run on one type of CPU, because on another one the same seed is another draw; different seeds may run on different
+machines. `answer` gives nothing until every declared run is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api import compare, run
+from bench.errors import UserError
+from bench.files import write_bytes
+from bench.options import Options
+from bench.registry import describe, tuned_file
+from bench.results.archive import read_archive, write_archive, write_texts
+from bench.results.boards import Board, Entry, boards
+from bench.results.comparisons import Pair
+from bench.results.run import Run, find_runs
+from bench.runs.compare import board_of, choices_of, plans_of
+from bench.runs.tune import Record
+from bench.suite import load_suite
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Runs that make one board. methods: as `bench compare --methods` takes them, or "" for the baseline run with null stages; seeds: how
+    many of the scored seeds."""
+
+    methods: str
+    targets: str
+    sequence: str = "paper"
+    seeds: int = 10
+    suite: str = "micro"
+
+    def options(self, first: int = 0, count: int | None = None) -> Options:
+        """Those of its runs on some seeds, all of them by default."""
+        seeds = self.seeds if count is None else count
+        where = {"suite": self.suite, "targets": self.targets, "sequence": self.sequence, "device": "cpu"}
+        return Options().but(**where, null=not self.methods, seed=first, seeds=seeds)
+
+    def names(self, seed: int | None = None) -> list[str]:
+        """Of all its run folders, or those of one seed."""
+        options = self.options() if seed is None else self.options(seed, 1)
+        return [plan.spec.folder_name() for plan in plans_of(choices_of(self.methods or "none", options), options)]
+
+
+Parts = Mapping[str, Part]
+"""By name. A part without methods holds null stages."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """name: of the page and of the archives' folder in docs/; title: of the page of tables; tuned: whether every method that declares a
+    search must have been tuned for the boards; answers: all tables, as Markdown."""
+
+    name: str
+    title: str
+    parts: Parts
+    tuned: bool
+    answers: Callable[[Result], str]
+
+    @property
+    def archives(self) -> Path:
+        return DOCS / self.name
+
+    @property
+    def seeds(self) -> int:
+        return max(part.seeds for part in self.parts.values())
+
+
+# --- running
+
+
+def run_part(declared: Declaration, name: str, first: int, count: int, out: Path, archives: Path) -> None:
+    """Run a part on the scored seeds from `first`, as far as it has them, and archive the scores. `UserError` where a method should have
+    been tuned as it is now."""
+    part = declared.parts[name]
+    stop = min(first + count, part.seeds)
+    if first >= stop:
+        return
+    options = part.options(first, stop - first)
+    if declared.tuned:
+        check_tuned(choices_of(part.methods or "none", options), options)
+    where = {key: getattr(options, key) for key in ("suite", "sequence", "targets", "device", "seed", "seeds")} | {"out": out / name}
+    finished = compare(part.methods, **where) if part.methods else run("none", null=True, **where)
+    write_archive(archives / f"{name}-s{first}-{stop - 1}.zip", finished)
+
+
+def check_tuned(choices: Iterable[tuple[str, Mapping[str, object]]], options: Options) -> None:
+    """`UserError` unless every method that declares a search was tuned for the board, on this suite and with its present code."""
+    fingerprint = load_suite(options.suite).fingerprint()
+    for method in dict.fromkeys(method for method, _ in choices):
+        described = describe(method)
+        if not described.search:
+            continue
+        file = tuned_file(described.record)
+        boards = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        record = boards.get(board_of(options))
+        known = Record.model_validate(record) if record else None
+        if known is None or known.fingerprint != fingerprint or known.method.source != described.record.source:
+            command = f"python -m bench tune --method {method} --targets {options.targets}"
+            raise UserError(f"{method} was not tuned for {board_of(options)} as it is now: run `{command}`")
+
+
+def keep_texts(parts: Parts, seed: int, out: Path, archives: Path) -> None:
+    """Archive the answers and training logs of a seed's runs. `UserError` unless every declared run is there."""
+    found = {name: [run for run in find_runs(out / name)[0] if run.seed == seed] for name in parts}
+    for name, part in parts.items():
+        check_complete(f"{out / name}: seed {seed}", part.names(seed) if seed < part.seeds else [], [run.name for run in found[name]])
+    write_texts(archives / f"texts-s{seed}.zip", [run for runs in found.values() for run in runs])
+
+
+# --- the runs, read back
+
+
+@dataclass(frozen=True)
+class Result:
+    """The board of each part, and the baseline runs with null stages."""
+
+    parts: Parts
+    boards: Mapping[str, Board]
+    null: Sequence[Run]
+
+    @classmethod
+    def read(cls, parts: Parts, archives: Path) -> Result:
+        """`UserError` unless every declared run is there, once, and nothing else."""
+        runs = {name: [one for file in sorted(archives.glob(f"{name}-s*.zip")) for one in read_archive(file)] for name in parts}
+        for name, part in parts.items():
+            check_complete(f"{archives}: part {name}", part.names(), [one.name for one in runs[name]])
+        check_one_training(archives, [one for part in runs.values() for one in part])
+        null = [one for name, part in parts.items() if not part.methods for one in runs.pop(name)]
+        by_part = {name: [board for board in boards(part) if board.sequence == parts[name].sequence] for name, part in runs.items()}
+        return cls(parts, {name: board for name, (board,) in by_part.items()}, null)
+
+    def entry(self, part: str, label: str) -> Entry:
+        entries = {entry.label: entry for entry in self.boards[part].entries}
+        if label not in entries:
+            raise UserError(f"board {part} has no entry {label}; it has {', '.join(entries)}")
+        return entries[label]
+
+    def pairs(self, parts: Iterable[str], ones: Iterable[str], others: Iterable[str]) -> list[Pair]:
+        """Each of `ones` against each of `others`, on the boards of the parts."""
+        return [
+            (self.entry(part, one), self.entry(part, other), self.parts[part].targets) for part in parts for one in ones for other in others
+        ]
+
+
+def check_complete(where: str, declared: Sequence[str], there: Sequence[str]) -> None:
+    """`UserError` for a run that is missing, not declared, or there twice."""
+    missing, extra = (sorted(set(a) - set(b)) for a, b in ((declared, there), (there, declared)))
+    twice = sorted(name for name, count in Counter(there).items() if count > 1)
+    for problem, names in (("lacks", missing), ("has, not declared,", extra), ("has twice", twice)):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise UserError(f"{where} {problem} {names[0]}{more}; run what is declared with `run`")
+
+
+def check_one_training(archives: Path, runs: Iterable[Run]) -> None:
+    """`UserError` where runs of one seed and sequence have other checkpoints of a stage that they share: on two types of CPU a seed is two
+    draws, which must not be compared."""
+    known: dict[tuple[tuple[str, ...], int, str], str] = {}
+    for one in runs:
+        null = one.manifest.spec.null
+        shared = one.rows.baseline[: one.sequence.index(null) + 2] if null else one.rows.baseline
+        for row in shared:
+            checkpoint = one.manifest.checkpoints[row.name]
+            if known.setdefault((one.sequence, one.seed, row.name), checkpoint) != checkpoint:
+                raise UserError(f"{archives}: the parts of seed {one.seed} come from different trainings (see {one.name}, {row.name})")
+
+
+def main(declared: Declaration, description: str) -> None:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run", help="train, repair, score and archive")
+    running.add_argument("--parts", nargs="+", default=[*declared.parts], choices=[*declared.parts])
+    keeping = commands.add_parser("texts", help="archive what the models wrote")
+    for command in (running, keeping):
+        seeds, last = declared.seeds, declared.seeds - 1
+        command.add_argument("--first", type=int, default=0, choices=range(seeds), metavar="SEED", help=f"first scored seed, 0 to {last}")
+        command.add_argument("--seeds", type=int, default=seeds, choices=range(1, seeds + 1), metavar="COUNT", help="how many seeds")
+        command.add_argument("--out", type=Path, required=True)
+    answering = commands.add_parser("answer", help="answer the questions from the archives")
+    answering.add_argument("--out", type=Path)
+    for command in (running, keeping, answering):
+        command.add_argument("--archives", type=Path, default=declared.archives)
+    options = parser.parse_args()
+    try:
+        if options.command == "run":
+            for name in options.parts:
+                run_part(declared, name, options.first, options.seeds, options.out, options.archives)
+            return
+        if options.command == "texts":
+            for seed in range(options.first, min(options.first + options.seeds, declared.seeds)):
+                keep_texts(declared.parts, seed, options.out, options.archives)
+            return
+        text = declared.answers(Result.read(declared.parts, options.archives))
+    except UserError as error:
+        sys.exit(str(error))
+    print(text)
+    if options.out:
+        write_bytes(options.out, f"# {declared.title}: tables\n\n{text}".encode())
