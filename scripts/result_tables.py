@@ -145,9 +145,9 @@ def domain_table(board: Board) -> str:
     return github(rows, header)
 
 
-def board_section(name: str, board: Board) -> list[str]:
-    """Heading and tables of a board."""
-    title = f"## Board {name}: {board.title}, {len(board.entries[0].seeds)} seeds"
+def board_section(name: str, board: Board, level: int = 2) -> list[str]:
+    """Heading and tables of a board. level: of the heading."""
+    title = f"{'#' * level} Board {name}: {board.title}, {len(board.entries[0].seeds)} seeds"
     return [title, board_table(board), "Final scores, points of 100:", domain_table(board)]
 
 

@@ -36,9 +36,11 @@ def table(share: float, unparsed: float = 0.0) -> np.ndarray:
 def bed(script: Any) -> Callable[..., Any]:
     """Every stage takes its domain from 0.3 to `own`; what comes later takes `real` of it, or `null` where stages are null."""
 
-    def make(own: float = 0.8, real: float = 0.1, null: float = 0.01, unparsed: float = 0.0, varies: float = 0.0) -> Any:
-        suite = load_suite("micro")
-        orders, seeds = suite.orders("balanced"), (100, 101, 102)
+    def make(
+        own: float = 0.8, real: float = 0.1, null: float = 0.01, unparsed: float = 0.0, varies: float = 0.0, name: str = "micro"
+    ) -> Any:
+        suite = load_suite(name)
+        orders, seeds = suite.orders("balanced" if name == "micro" else "paper"), (100, 101, 102)
         tables = {}
         for order, which in [*((order, "") for order in orders), (orders[0], "math"), (orders[0], "code")]:
             sequence = suite.sequence(order)
@@ -81,6 +83,24 @@ def test_a_valid_bed_meets_every_criterion(script: Any, bed: Callable[..., Any])
 )
 def test_each_fault_is_seen(script: Any, bed: Callable[..., Any], change: dict[str, float], words: str, count: int) -> None:
     assert sum(words in each for each in unmet(script, bed(**change))) == count
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, ""),
+        ({"real": 0.0, "null": 0.0}, "some domain forgets"),
+        ({"own": 0.37, "real": 0.05, "null": 0.0}, "gains at least 8"),
+        ({"own": 0.39, "real": 0.05, "null": 0.0}, ""),
+        ({"null": 0.1}, "interference is significant"),
+        ({"unparsed": 0.75}, "only format"),
+    ],
+)
+def test_everyday_needs_some_forgetting_and_gains_of_eight(
+    script: Any, bed: Callable[..., Any], change: dict[str, float], words: str
+) -> None:
+    found = unmet(script, bed(name="everyday", **change))
+    assert any(words in each for each in found) if words else found == []
 
 
 def test_format_loss_counts_lost_items_only(script: Any, bed: Callable[..., Any]) -> None:

@@ -53,6 +53,7 @@ class FakeRun:
     answer: str = ""
     also: Also = field(default_factory=dict)
     device: Device = "auto"
+    suite: str = "micro"
 
     @property
     def rows(self) -> Rows[Row]:
@@ -61,7 +62,7 @@ class FakeRun:
     @property
     def spec(self) -> RunSpec:
         given = {"method": self.method, "settings": dict(self.settings), "targets": self.targets, "sequence": self.sequence}
-        return RunSpec(**given, null=self.null, quick=self.quick, seed=self.seed, device=self.device)
+        return RunSpec(suite=self.suite, **given, null=self.null, quick=self.quick, seed=self.seed, device=self.device)
 
     def rates(self, row: Row, decoding: str) -> np.ndarray:
         """(4,) rates of a row, columns by `ORDER`."""
@@ -85,7 +86,7 @@ class FakeRun:
         own = [rows.after(self.order.index(target)) for target in targets]
         return Manifest(
             spec=self.spec,
-            suite=SuiteRecord(id="micro/1", fingerprint="f" * 64, comparable=not self.quick, settings={"rl": {"steps": 60}}),
+            suite=SuiteRecord(id=f"{self.suite}/1", fingerprint="f" * 64, comparable=not self.quick, settings={"rl": {"steps": 60}}),
             model=ModelRecord(name="", revision="", content="b" * 64),
             method=method,
             sequence=self.order,
