@@ -55,22 +55,22 @@ def _once(each: Verified, seeds: Seeds, public: str, number: int, bench: Bench) 
     assert suite is not None
     drawn = fresh(digest(each.folder), public, number) if seeds == "fresh" else None
     own = submission.seeds if drawn is None else drawn.seeds
+    kind = "none: a method of this package" if submission.method.from_package else bench.kind
     try:
         again = run_again(each.folder, submission, suite, own, drawn.items if drawn else 0, bench)
     except FailedRunsError as error:
         first = next((failed for failed in error.failed if failed.by_method), error.failed[0])
-        return _failed(own, drawn, public, bench, first), []
-    kind = "none: a method of this package" if submission.method.from_package else bench.kind
+        return _failed(own, drawn, public, kind, first), []
     return judge.compared(each.runs, again, submission.board.targets, public=public if drawn else "", sandbox=kind), again
 
 
-def _failed(seeds: Sequence[int], drawn: Draw | None, public: str, bench: Bench, failed: FailedRun) -> Rerun:
+def _failed(seeds: Sequence[int], drawn: Draw | None, public: str, sandbox: str, failed: FailedRun) -> Rerun:
     """The record of a rerun without a result. It repeats no word of the method's: those are in the logs."""
     return Rerun(
         seeds=tuple(seeds),
         items=drawn.items if drawn else 0,
         public=public if drawn else "",
-        sandbox=bench.kind,
+        sandbox=sandbox,
         numerics={},
         versions={},
         error=failed.plain or "the harness failed",
