@@ -132,6 +132,7 @@ def change() -> None:
 def rerun(
     names: Annotated[list[str], typer.Argument(help="Names of submissions.")],
     seeds: Annotated[Seeds, typer.Option(help="The submission's seeds, or fresh seeds and test items.")] = Seeds.same,
+    first: Annotated[int | None, typer.Option(min=1, help="Only its first seeds: a spot check, which changes no level.")] = None,
     public: Annotated[str, typer.Option(help="For fresh ones: a random value published after the submission, and its source.")] = "",
     sandbox: Annotated[Sandbox, typer.Option(help="Where the method runs.")] = Sandbox.bubblewrap,
     trusted: Annotated[bool, typer.Option("--i-have-read-the-code", help="Allow --sandbox none.")] = False,
@@ -155,7 +156,7 @@ def rerun(
     check_folder(work, "--work")
     kinds = {Sandbox.bubblewrap: Bubblewrap, Sandbox.docker: Docker, Sandbox.none: None}
     bench = Bench(sandbox.value, kinds[sandbox], cache or default_cache(), work, jobs)
-    for verdict in run_again(names, seeds.value, public, Place(submissions, verdicts), bench):
+    for verdict in run_again(names, seeds.value, public, Place(submissions, verdicts), bench, first):
         typer.echo(f"{verdict.name}: {verdict.level}: {verdict.note}")
 
 

@@ -37,7 +37,8 @@ class Rerun(BaseModel):
     sandbox: where the method ran; numerics, versions: of the machine; excess: by how much the claim is above it, on the board's metric,
     with its interval; p: one-sided, of that; adjusted: by Holm across the entries that were rerun together; same: checkpoints with the
     claim's content, of how many that the method made; unmetered: work that the method was not charged for; error: why there is no result;
-    by_method: it was the method that failed; scores: file of the rerun's scores, beside the verdict."""
+    by_method: it was the method that failed; scores: file of the rerun's scores, beside the verdict; spot: only some of the submission's
+    seeds were run, which changes no level and ranks nothing (no p)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,6 +56,7 @@ class Rerun(BaseModel):
     error: str = ""
     by_method: bool = False
     scores: str = ""
+    spot: bool = False
 
     @property
     def fresh(self) -> bool:
@@ -101,7 +103,7 @@ def verdict_on(folder: Path, verdicts: Path = FOLDER) -> Verdict | None:
 
 
 def rerun_of(verdict: Verdict, verdicts: Path = FOLDER) -> list[Run]:
-    """The runs of an entry's latest rerun on fresh seeds, or else of its latest; none where there was no rerun."""
-    scored = [rerun for rerun in verdict.reruns if rerun.scores]
+    """The runs of an entry's latest rerun on fresh seeds, or else of its latest; none where there was no rerun of all its seeds."""
+    scored = [rerun for rerun in verdict.reruns if rerun.scores and not rerun.spot]
     scored.sort(key=lambda rerun: rerun.fresh)
     return read_archive(verdicts / scored[-1].scores) if scored else []

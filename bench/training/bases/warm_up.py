@@ -40,14 +40,15 @@ TEMPLATE = (
 @dataclass(frozen=True)
 class Recipe:
     """Every number that decides the base. seed: none of those that are scored or developed on, whose stages draw other items; rows:
-    demonstrations of a domain in a step, `other_rows` for domains that it does not name; high_quality: share of them that are right, and in
-    math show the working; rate: learning rate, which falls linearly to 0 and is multiplied by a ramp over the first `warmup` steps."""
+    demonstrations of a domain in a step, `other_rows` for domains that it does not name; high_quality, `other_high_quality`: share of them
+    that are right; rate: learning rate, which falls linearly to 0 and is multiplied by a ramp over the first `warmup` steps."""
 
     seed: int = 1000
     steps: int = 300
     rows: Mapping[str, int] = field(default_factory=lambda: {"code": 12})
     other_rows: int = 6
-    high_quality: float = 0.8
+    high_quality: Mapping[str, float] = field(default_factory=lambda: {"math": 0.5, "cw": 0.5})
+    other_high_quality: float = 0.8
     rate: float = 1e-3
     warmup: int = 20
     rank: int = 8
@@ -59,7 +60,8 @@ def batch(task: Task, dialogue: Dialogue, recipe: Recipe, step: int) -> tuple[to
     rows = recipe.rows.get(task.domain, recipe.other_rows)
     items = [task.item("train", recipe.seed, step * rows + row) for row in range(rows)]
     style = rng("warm-up", task.domain, recipe.seed, step)
-    answers = [task.demonstrate(item, style, recipe.high_quality) for item in items]
+    quality = recipe.high_quality.get(task.domain, recipe.other_high_quality)
+    answers = [task.demonstrate(item, style, quality) for item in items]
     prompts = dialogue.encode([item.prompt for item in items])
     written = dialogue.tokenizer(answers, add_special_tokens=False)["input_ids"]
     return answered(prompts, written, end=dialogue.ends[0], pad=dialogue.pad)

@@ -42,6 +42,17 @@ def test_the_same_again_is_reproduced_and_bit_exact(claim: list[Run]) -> None:
     assert level_of("claimed", [found]) == "reproduced"
 
 
+def test_a_spot_check_compares_its_seeds_and_decides_nothing(claim: list[Run], suite: Suite, tmp_path: Path) -> None:
+    found = adjusted([compared(claim, claim[1:2], "single", public="", sandbox="bubblewrap", spot=True)])[0]
+    assert (found.seeds, found.same, found.p, found.excess["estimate"]) == ((1,), (1, 1), None, 0.0)
+    assert words(found) == "the claim differs by +0.00 from a spot check on some of its seeds (1 to 1); 1 of 1 checkpoints are bit-exact"
+    low = write_runs(tmp_path / "again", suite, "refresh", rates=NOTHING, seeds=[1])
+    below = compared(claim, low, "single", public="", sandbox="bubblewrap", spot=True)
+    assert below.excess["estimate"] > 0.3
+    assert level_of("claimed", [found]) == level_of("claimed", [below]) == "claimed"
+    assert level_of("reproduced", [made(0.5), below, made(None, error="code 1", by_method=True, spot=True)]) == "reproduced"
+
+
 def test_a_claim_above_its_re_run_is_not(claim: list[Run], suite: Suite, tmp_path: Path) -> None:
     found = record(claim, write_runs(tmp_path / "again", suite, "refresh", rates=NOTHING))
     assert found.p < REPRODUCED_LEVEL
@@ -71,10 +82,10 @@ def test_holm_across_entries_rerun_together(claim: list[Run], poor: list[Run]) -
     assert [reproduced(rerun) for rerun in adjusted([close] * 3)] == [True] * 3
 
 
-def made(p: float | None, *, items: int = 0, first: int = 0, error: str = "", by_method: bool = False) -> Rerun:
+def made(p: float | None, *, items: int = 0, first: int = 0, error: str = "", by_method: bool = False, spot: bool = False) -> Rerun:
     seeds, excess = tuple(range(first, first + 5)), {"estimate": 0.1, "low": 0.0, "high": 0.2, "seeds": 5}
     given = {"public": "", "sandbox": "none", "numerics": {}, "versions": {}, "excess": excess}
-    return Rerun(seeds=seeds, items=items, p=p, adjusted=p, error=error, by_method=by_method, **given)
+    return Rerun(seeds=seeds, items=items, p=p, adjusted=p, error=error, by_method=by_method, spot=spot, **given)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,25 @@ def test_the_same_seeds(place: Place, bench: Bench, fake: Any) -> None:
     assert next(s for s in leaderboard(place).rankings[0].standings if s.submission.name == "mine").places is not None
 
 
+def test_a_spot_check_runs_the_first_seeds_and_ranks_nothing(place: Place, bench: Bench, fake: Any) -> None:
+    executed = fake(NOTHING, "fails")
+    (verdict,) = rerun.rerun(["mine"], "same", "drand 7", place, bench, first=2)
+    assert [planned.spec.seed for planned in executed.plans[0]] == [0, 1]
+    assert (len(executed.plans), verdict.level, verdict.reruns[0].spot) == (1, "claimed", True)
+    assert not rerun_of(verdict, place.verdicts)
+    (verdict,) = rerun.rerun(["mine"], "same", "drand 7", place, bench, first=1)
+    assert (verdict.level, len(verdict.reruns)) == ("claimed", 2)
+    assert verdict.note.startswith("rerun on some of its seeds (0 to 0) gave no result: recover failed")
+    fake(None)
+    (verdict,) = rerun.rerun(["refresh-4"], "same", "", place, bench, first=5)
+    assert not verdict.reruns[0].spot, "all of its seeds"
+
+
+def test_a_spot_check_is_of_the_same_seeds(place: Place, bench: Bench, fake: Any) -> None:
+    with pytest.raises(UserError, match="--first is for a spot check on the same seeds"):
+        rerun.rerun(["mine"], "fresh", "drand 7", place, bench, first=2)
+
+
 def test_fresh_seeds_and_items(place: Place, bench: Bench, fake: Any) -> None:
     executed = fake(None)
     (verdict,) = rerun.rerun(["mine"], "fresh", "drand 7", place, bench)

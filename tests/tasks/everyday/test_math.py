@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from tasks.everyday.math import Math, steps_of, written
+from tasks.everyday.math import Math, Term, slips_of, steps_of, written
 from tasks.task import Item
 
 TASK = Math()
@@ -18,7 +18,7 @@ THREE = Item(
     "14+23=37-9=28",
     "",
     2,
-    28,
+    {"result": 28, "slips": ["14+23=37+9=46"]},
 )
 
 
@@ -74,7 +74,7 @@ def test_the_tests_own_reading_by_hand() -> None:
 
 def test_stories_ask_what_the_working_answers(drawn: list[Item]) -> None:
     for item in drawn:
-        assert result(item.prompt) == item.facts == int(item.answer.rpartition("=")[2]), item
+        assert result(item.prompt) == item.facts["result"] == int(item.answer.rpartition("=")[2]), item
 
 
 def test_every_step_of_a_working_is_right(drawn: list[Item]) -> None:
@@ -110,7 +110,7 @@ def test_latents_ignore_wording_and_order() -> None:
     generator = random.Random(1)
     for _ in range(20_000):
         item = TASK.draw_level(1, generator)
-        by_latent.setdefault(item.latent, set()).add(item.facts)
+        by_latent.setdefault(item.latent, set()).add(item.facts["result"])
     assert all(len(values) == 1 for values in by_latent.values())
     assert "+14 +23" in by_latent and "+23 +14" not in by_latent
 
@@ -128,9 +128,29 @@ def test_only_the_last_number_is_scored(answer: str, score: float | None) -> Non
     assert TASK.score(THREE, answer) == score
 
 
-def test_low_quality_is_the_result_alone(drawn: list[Item]) -> None:
-    assert TASK.demonstrate(THREE, random.Random(0), 0.0) == "28"
+@pytest.mark.parametrize(
+    ("terms", "slips"),
+    [
+        ([(1, (14,)), (1, (23,)), (-1, (9,))], ["14+23=37+9=46"]),  # 14-23 is below zero
+        ([(1, (30,)), (1, (4,)), (-1, (9,))], ["30-4=26-9=17", "30+4=34+9=43"]),
+        ([(1, (5,)), (1, (60,)), (1, (70,))], ["5+70=75", "5+60=65"]),  # either would
+        ([(1, (5,)), (1, (60,))], ["60-5=55"]),
+        ([(1, (60,)), (-1, (45,))], ["60+45=105"]),
+        ([(1, (3, 4))], ["3+4=7"]),
+        ([(1, (2, 2))], []),
+        ([(1, (3, 5)), (1, (40,))], ["3*5=15 40-15=25"]),
+    ],
+)
+def test_a_story_can_be_misread(terms: list[Term], slips: list[str]) -> None:
+    assert [written(steps) for steps in slips_of(terms)] == slips
+
+
+def test_low_quality_is_a_misread_story(drawn: list[Item]) -> None:
+    assert TASK.demonstrate(THREE, random.Random(0), 0.0) == "14+23=37+9=46"
     assert TASK.demonstrate(THREE, random.Random(0), 1.0) == THREE.answer
+    for item in drawn:
+        assert item.facts["slips"]
+        assert {TASK.score(item, slip) for slip in item.facts["slips"]} == {0.0}, item
 
 
 def test_answers_fit_the_limit(drawn: list[Item]) -> None:
