@@ -2,7 +2,7 @@
 
 Prompt  ``Tom has 14 apples. Tom buys 23 more apples. Tom gives 9 apples to Anna. How many apples does Tom have now?``
 Answer  ``28``, or the working before it, one step after the other: ``14+23=37-9=28``. Only the number after the last ``=`` is scored.
-A misread story takes one event for its opposite: ``14+23=37+9=46``.
+A misread story takes events for their opposites: ``14+23=37+9=46``.
 Latent: the signed terms sorted, the factors of a product sorted; names, things and the kind of event are wording.
 
     level 1   one step: a sum, a difference, or a product of a digit and a number up to 19
@@ -16,6 +16,7 @@ latents; together with level 2 there are more than 8,192.
 
 from __future__ import annotations
 
+import math
 import random
 import re
 
@@ -64,20 +65,20 @@ def written(steps: list[tuple[str, int]]) -> str:
     return text
 
 
-def slips_of(terms: list[Term]) -> list[list[tuple[str, int]]]:
-    """The steps of the story misread, with another result: one event taken for its opposite, where that does not lead below zero. Where it
-    always does, an event is overlooked, or the first of two numbers is taken from the second. Of a lone product the factors are added."""
-    first, *events = terms
-    flipped = [[first, *events[:place], (-sign, factors), *events[place + 1 :]] for place, (sign, factors) in enumerate(events)]
-    flipped = [story for story in flipped if all(value >= 0 for _, value in steps_of(story))]
+def misread(terms: list[Term]) -> list[Term]:
+    """The story with every event taken for its opposite where that does not lead below zero. Where it always does, the last event is
+    overlooked, or the first of two numbers is taken from the second. Of a lone product the factors are added."""
+    (sign, factors), *events = terms
     if not events:
-        misread = [[(1, (factor,)) for factor in first[1]]]
-    elif len(events) == 1:
-        misread = flipped or [[(1, events[0][1]), (-1, first[1])]]
-    else:
-        misread = flipped or [[first, *events[:place], *events[place + 1 :]] for place in range(len(events))]
-    result = steps_of(terms)[-1][1]
-    return [steps for steps in map(steps_of, misread) if steps[-1][1] != result]
+        return [(1, (factor,)) for factor in factors]
+    read, total = [terms[0]], sign * math.prod(factors)
+    for sign, factors in events:
+        size = math.prod(factors)
+        read.append((-sign if total - sign * size >= 0 else sign, factors))
+        total += read[-1][0] * size
+    if read != terms:
+        return read
+    return terms[:-1] if len(events) > 1 else [(1, factors), (-1, terms[0][1])]
 
 
 class Math(Levelled):
@@ -90,11 +91,11 @@ class Math(Levelled):
         shape = rng.choice(_SHAPES[level])
         while True:
             terms = [self._term(rng, place, factors) for place, factors in enumerate(shape)]
-            steps, slips = steps_of(terms), slips_of(terms)
-            if slips and all(0 <= value <= _LARGEST[level] for _, value in steps):
+            steps, slip = steps_of(terms), steps_of(misread(terms))
+            if all(0 <= value <= _LARGEST[level] for _, value in steps) and steps[-1][1] != slip[-1][1]:
                 break
         latent = " ".join(sorted("+-"[sign < 0] + "*".join(map(str, sorted(factors))) for sign, factors in terms))
-        facts = {"result": steps[-1][1], "slips": [written(slip) for slip in slips]}
+        facts = {"result": steps[-1][1], "slip": written(slip)}
         return Item(self.domain, _story(terms, rng), written(steps), latent, level, facts)
 
     @staticmethod
@@ -111,7 +112,7 @@ class Math(Levelled):
 
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
         """Low quality: the working of the story misread."""
-        return item.answer if rng.random() < high_quality else rng.choice(item.facts["slips"])
+        return item.answer if rng.random() < high_quality else item.facts["slip"]
 
 
 def _story(terms: list[Term], rng: random.Random) -> str:
