@@ -29,7 +29,7 @@ def result(build_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("runs")
     archives, suite = out / "archives", load_suite("everyday")
     for name, part in script.PARTS.items():
-        common = {"suite": "everyday", "order": suite.sequence("paper"), "targets": part.targets, "device": "cpu"}
+        common = {"suite": "everyday", "order": suite.sequence("paper"), "targets": part.targets, "device": "cpu", "items": 60}
         runs = []
         for seed in range(part.seeds):
             for method, settings in choices_of(part.methods or "none", part.options()):
@@ -78,7 +78,8 @@ def test_interference_is_what_null_stages_do_not_take(result: Result) -> None:
 def test_the_curve_rises_with_its_steps(result: Result) -> None:
     lines = script.does_a_longer_refresh_recover_more(result).splitlines()[2:]
     recovered = [points(line.split("|")[2].strip()) for line in lines if "refresh" in line]
-    assert recovered == pytest.approx([steps / 30 for steps in script.STEPS], abs=0.07)
+    assert recovered == sorted(recovered)
+    assert recovered == pytest.approx([steps / 30 for steps in script.STEPS], abs=0.1)
 
 
 def test_the_page_of_tables_has_every_question_and_both_boards(result: Result) -> None:

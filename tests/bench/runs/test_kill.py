@@ -125,6 +125,7 @@ def test_killed_twenty_times_it_ends_the_same(tmp_path, tiny_suite, reference, m
     assert fingerprint(tmp_path / "out") == reference(method)
 
 
+@pytest.mark.slow  # test_cache.py has one entry made by two processes
 def test_two_processes_with_one_cache_give_one_result(tmp_path, tiny_suite, reference):
     running = [
         subprocess.Popen(
