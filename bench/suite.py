@@ -59,11 +59,12 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 class Pretrained(_Strict):
     """A GGUF file of pretrained weights. file: its name in `bench.files.default_models`; sha256: of its bytes; fetch: the command that puts
-    it there."""
+    it there; parameters: of the model, for bounds on costs where its weights are not at hand."""
 
     file: str
     sha256: Sha256
     fetch: str
+    parameters: int = Field(gt=0)
 
 
 class BaseModelSource(_Strict):

@@ -17,6 +17,7 @@ from leaderboard.rerun.again import Bench, run_again
 from leaderboard.rerun.draw import Draw, fresh
 from leaderboard.verdicts import Rerun, Verdict, digest, verdict_on
 from leaderboard.verify import Place, Verified, verify_all
+from leaderboard.verify.costs import understated
 
 Seeds = Literal["same", "fresh"]
 
@@ -65,8 +66,9 @@ def _once(each: Verified, seeds: Seeds, public: str, number: int, bench: Bench, 
     except FailedRunsError as error:
         failed = next((failed for failed in error.failed if failed.by_method), error.failed[0])
         return _failed(own, drawn, public, kind, failed, spot), []
-    public = public if drawn else ""
-    return judge.compared(each.runs, again, submission.board.targets, public=public, sandbox=kind, spot=spot), again
+    record = judge.compared(each.runs, again, submission.board.targets, public=public if drawn else "", sandbox=kind, spot=spot)
+    lines = filter(None, (understated(run, suite) for run in again))
+    return record.model_copy(update={"unmetered": (*record.unmetered, *lines)}), again
 
 
 def _failed(seeds: Sequence[int], drawn: Draw | None, public: str, sandbox: str, failed: FailedRun, spot: bool) -> Rerun:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.results.run import Run
 from bench.suite import Suite
 from leaderboard.files import strict_json, unpacked_lines
 from leaderboard.limits import MAX_LOG_LINES
@@ -95,6 +96,15 @@ def check_costs(folder: Path, submission: Submission, suite: Suite, runs: Mappin
                 yield Problem(path, f"cost.access.prompts.{domain}", f"states {had}, but the training logs imply at least {count}")
 
 
+def understated(run: Run, suite: Suite) -> str:
+    """Why a run of a rerun must have cost more than its worker said; empty where it need not."""
+    logs = [run.logs(row) for row in run.rows.distinct() if row.part != "baseline"]
+    least = sum(flops(log, suite, parameters(suite)) for log in logs) / suite.sequence_flops(run.sequence)
+    cost = run.manifest.cost
+    spent = cost.repair + (cost.stages if run.manifest.method.own_stages else 0.0)
+    return f"{run.name}: charged {spent:.3g} of the baseline run, but its training logs imply at least {least:.3g}" if spent < least else ""
+
+
 def flops(log: Log, suite: Suite, size: int) -> float:
     """The least FLOPs behind a log. size: parameters of the model."""
     answers = suite.grpo.prompts * suite.grpo.group
@@ -115,7 +125,10 @@ def _prompts(run: RunEntry, logs: Mapping[str, Log], suite: Suite) -> dict[str, 
 
 
 def parameters(suite: Suite) -> int:
-    """Of the suite's base, from the header of its weights; 0 where they do not ship with it."""
+    """Of the suite's base: what the suite states if it begins with pretrained weights, or else from the header of the weights that ship
+    with it; 0 where none do."""
+    if suite.base is not None and suite.base.pretrained is not None:
+        return suite.base.pretrained.parameters
     file = suite.base_folder / "model.safetensors"
     if not file.exists():
         return 0

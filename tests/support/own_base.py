@@ -30,9 +30,10 @@ def write_suite(folder: Path, gguf: Path, chat_suite: Path) -> Path:
     rows, columns = weights.tensor(WEIGHT).shape
     write_adapters(own / ADAPTER, {WEIGHT: (torch.ones(1, columns), torch.full((rows, 1), 0.5))}, 2.0)
     changed = {name: weights.tensor(name) + (1.0 if name == WEIGHT else 0.0) for name in weights.names()}
+    pretrained = {"file": gguf.name, "sha256": file_hash(gguf), "fetch": "fetch the tiny model"}
+    pretrained["parameters"] = sum(weights.tensor(name).numel() for name in weights.names())
     (own / "model.safetensors").unlink()
     content = Store(folder / "expected").add_in_fp32(changed.items(), own).hash
-    pretrained = {"file": gguf.name, "sha256": file_hash(gguf), "fetch": "fetch the tiny model"}
     settings = yaml.safe_load(chat_suite.read_text()) | {"base": {"folder": "own", "content": content, "pretrained": pretrained}}
     settings["stage_flops"] = dict.fromkeys(settings["tasks"], 1e9)
     file = folder / "own.yaml"

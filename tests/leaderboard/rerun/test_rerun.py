@@ -34,10 +34,11 @@ def bench(tmp_path: Path) -> Bench:
 
 
 class Fake:
-    """In the place of `execute`: writes runs with given rates. outcomes: the rates of each call in turn, or an error."""
+    """In the place of `execute`: writes runs with given rates. outcomes: the rates of each call in turn, or an error; fields: of
+    `write_entry_run`."""
 
-    def __init__(self, suite: Suite, out: Path, outcomes: Sequence[Any]) -> None:
-        self.suite, self.out, self.outcomes, self.plans = suite, out, list(outcomes), []
+    def __init__(self, suite: Suite, out: Path, outcomes: Sequence[Any], fields: dict[str, Any]) -> None:
+        self.suite, self.out, self.outcomes, self.fields, self.plans = suite, out, list(outcomes), fields, []
 
     def __call__(self, plans: Sequence[Plan], **given: Any) -> list[Run]:
         self.plans.append(list(plans))
@@ -46,7 +47,7 @@ class Fake:
             words = "recover failed: the method raised an error: the claim is bit-exact"
             raise FailedRunsError([FailedRun(plans[0], words, False, "recover failed: the method raised an error", by_method=True)], [])
         seeds = [planned.spec.seed for planned in plans]
-        found = write_runs(self.out / str(len(self.plans)), self.suite, plans[0].spec.method, rates=outcome, seeds=seeds)
+        found = write_runs(self.out / str(len(self.plans)), self.suite, plans[0].spec.method, rates=outcome, seeds=seeds, **self.fields)
         for run, planned in zip(found, plans, strict=True):
             run.manifest.__dict__["spec"] = planned.spec
         return found
@@ -54,8 +55,8 @@ class Fake:
 
 @pytest.fixture
 def fake(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def put(*outcomes: Any) -> Fake:
-        made = Fake(suite, tmp_path / "again", outcomes)
+    def put(*outcomes: Any, **fields: Any) -> Fake:
+        made = Fake(suite, tmp_path / "again", outcomes, fields)
         monkeypatch.setattr(again, "execute", made)
         return made
 
@@ -135,6 +136,18 @@ def test_without_a_public_value_it_stays_claimed(place: Place, bench: Bench, fak
     executed = fake(NOTHING)
     (verdict,) = rerun.rerun(["mine"], "same", "", place, bench)
     assert (len(executed.plans), verdict.level) == (1, "claimed")
+
+
+def test_costs_that_the_logs_contradict_are_noted(place: Place, bench: Bench, fake: Any) -> None:
+    fake(None, repair_cost=1e-6)
+    (verdict,) = rerun.rerun(["mine"], "same", "", place, bench)
+    (first, *others) = verdict.reruns[0].unmetered
+    assert len(others) == 4
+    assert "charged 1e-06 of the baseline run, but its training logs imply at least 0.00" in first
+    assert verdict.note.endswith("not all of its work was charged")
+    fake(None)
+    (verdict,) = rerun.rerun(["mine"], "same", "", place, bench)
+    assert verdict.reruns[-1].unmetered == ()
 
 
 def test_several_entries_are_judged_together(place: Place, bench: Bench, fake: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from own_base import WEIGHT, write_suite
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from bench.api import run
 from bench.checkpoint import Checkpoint, Store
@@ -35,6 +36,14 @@ def test_it_is_the_pretrained_weights_with_the_adapter(suite: Suite, tmp_path: P
     plain = Checkpoint(dequantized(tmp_path / "models" / "tiny.gguf", tmp_path / "plain", "tiny"))
     for name in base.names():
         assert torch.equal(base.tensor(name), plain.tensor(name) + (1.0 if name == WEIGHT else 0.0)), name
+
+
+def test_everyday_states_the_size_of_its_model() -> None:
+    """Counted on the architecture that its config describes, without weights."""
+    suite = load_suite("everyday")
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(suite.base_folder))
+    assert model.num_parameters() == suite.base.pretrained.parameters
 
 
 def test_a_run_takes_it_and_needs_the_pretrained_file_only_once(suite_file: Path, tmp_path: Path) -> None:
