@@ -76,7 +76,7 @@ def level_of(before: Level, reruns: Sequence[Rerun]) -> Level:
 def words(rerun: Rerun) -> str:
     """The result of a rerun in a line."""
     kind = "fresh seeds and items" if rerun.fresh else "some of its seeds" if rerun.spot else "the same seeds"
-    seeds = f"{kind} ({rerun.seeds[0]} to {rerun.seeds[-1]}) "
+    seeds = f"{kind} ({' to '.join(dict.fromkeys(map(str, (rerun.seeds[0], rerun.seeds[-1]))))}) "
     bits = f"; {rerun.same[0]} of {rerun.same[1]} checkpoints are bit-exact" if rerun.same[1] else ""
     bits += "; not all of its work was charged" if rerun.unmetered else ""
     if rerun.spot and not rerun.error:

@@ -45,7 +45,7 @@ def test_the_same_again_is_reproduced_and_bit_exact(claim: list[Run]) -> None:
 def test_a_spot_check_compares_its_seeds_and_decides_nothing(claim: list[Run], suite: Suite, tmp_path: Path) -> None:
     found = adjusted([compared(claim, claim[1:2], "single", public="", sandbox="bubblewrap", spot=True)])[0]
     assert (found.seeds, found.same, found.p, found.excess["estimate"]) == ((1,), (1, 1), None, 0.0)
-    assert words(found) == "the claim differs by +0.00 from a spot check on some of its seeds (1 to 1); 1 of 1 checkpoints are bit-exact"
+    assert words(found) == "the claim differs by +0.00 from a spot check on some of its seeds (1); 1 of 1 checkpoints are bit-exact"
     low = write_runs(tmp_path / "again", suite, "refresh", rates=NOTHING, seeds=[1])
     below = compared(claim, low, "single", public="", sandbox="bubblewrap", spot=True)
     assert below.excess["estimate"] > 0.3

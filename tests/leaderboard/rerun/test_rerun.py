@@ -89,7 +89,7 @@ def test_a_spot_check_runs_the_first_seeds_and_ranks_nothing(place: Place, bench
     assert not rerun_of(verdict, place.verdicts)
     (verdict,) = rerun.rerun(["mine"], "same", "drand 7", place, bench, first=1)
     assert (verdict.level, len(verdict.reruns)) == ("claimed", 2)
-    assert verdict.note.startswith("rerun on some of its seeds (0 to 0) gave no result: recover failed")
+    assert verdict.note.startswith("rerun on some of its seeds (0) gave no result: recover failed")
     fake(None)
     (verdict,) = rerun.rerun(["refresh-4"], "same", "", place, bench, first=5)
     assert not verdict.reruns[0].spot, "all of its seeds"
