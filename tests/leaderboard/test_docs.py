@@ -60,7 +60,9 @@ def test_the_pages_re_runs(suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     asked: list[tuple[Any, ...]] = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(rerun, "rerun", lambda names, seeds, public, place, bench: asked.append((names, seeds, public, bench.kind)) or [])
+    monkeypatch.setattr(
+        rerun, "rerun", lambda names, seeds, public, place, bench, first: asked.append((names, seeds, public, bench.kind)) or []
+    )
     for command in commands()[3:]:
         done = CliRunner().invoke(app, command[1:])
         assert done.exit_code == 0, done.output
