@@ -141,9 +141,11 @@ def check_entry(runs: Sequence[Run]) -> Suite:
     needed = {(sequence, seed) for sequence in suite.orders(_sequence(runs, suite)) for seed in seeds}
     missing = sorted(needed - set(found))
     twice = sorted(key for key, count in found.items() if count > 1)
-    for what, keys in (("missing", missing), ("there twice", twice)):
-        if keys:
-            raise UserError(f"{runs[0].folder}: an entry has one run for each order and seed; {what}: {keys[0][0]} seed {keys[0][1]}")
+    if missing:
+        raise UserError(f"{runs[0].folder}: an entry has one run for each order and seed; missing: {missing[0][0]} seed {missing[0][1]}")
+    if twice:
+        one, other, *_ = (run.folder for run in runs if (run.manifest.spec.sequence, run.seed) == twice[0])
+        raise UserError(f"{one} and {other} are both of {twice[0][0]}, seed {twice[0][1]}: name only the folders of one entry")
     return suite
 
 

@@ -75,7 +75,7 @@ def test_a_design_is_one_entry(suite: Suite, tmp_path: Path) -> None:
         pack([run for run in runs if run.manifest.spec.sequence in orders[:2]], "two", tmp_path, WORDS)
     with pytest.raises(UserError, match="an entry has one run for each order and seed; missing: balanced-4 seed 4"):
         pack(runs[:-1], "most", tmp_path, WORDS)
-    with pytest.raises(UserError, match="an entry has one run for each order and seed; there twice: paper seed 0"):
+    with pytest.raises(UserError, match=r"^\S+ and \S+ are both of paper, seed 0: name only the folders of one entry"):
         pack([*runs, next(run for run in runs if run.manifest.spec.sequence == "paper")], "more", tmp_path, WORDS)
 
 
