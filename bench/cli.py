@@ -93,7 +93,7 @@ def _execute(plans: list[Plan], options: Options) -> tuple[list[Run], UserError 
     """Check, print a forecast where that is worth a line, run. The finished runs, and the error that tells of the others."""
     from bench.api import start
     from bench.runs import preflight
-    from bench.runs.execute import FailedRunsError
+    from bench.runs.execute import FailedRunsError, replaced
 
     if not plans:
         typer.echo("no run falls to this shard")
@@ -101,6 +101,10 @@ def _execute(plans: list[Plan], options: Options) -> tuple[list[Run], UserError 
     if options.dry_run or len(plans) > 1:
         preflight.check(plans, options)
         typer.echo(preflight.forecast(plans, options))
+    for folder in replaced(plans, options.out):
+        typer.echo(
+            f"{folder}: this run was made by another version of the method or the suite and will be replaced; to keep it, change --out"
+        )
     if options.dry_run:
         return [], None
     try:

@@ -106,7 +106,7 @@ def _concluded(what: Path, folder: Path, problems: Iterable[Problem]) -> bool:
     listed = list(problems)
     _list(folder, listed)
     count = sum(not problem.warning for problem in listed)
-    typer.echo(f"{what}: {'accepted' if not count else f'refused ({count} problems)'}")
+    typer.echo(f"{what}: {'verified' if not count else f'refused ({count} problems)'}")
     return bool(count)
 
 

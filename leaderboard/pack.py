@@ -26,8 +26,8 @@ from tasks.own_files import OwnFiles
 
 @dataclass(frozen=True)
 class Words:
-    """What only the author knows; placeholders, and None for numbers, where it is not given. configurations_tried: None takes the number of
-    trials from the record of tuning, where there is one."""
+    """What only the author knows; placeholders, and None for numbers, where it is not given. tuning_seeds, configurations_tried: None
+    takes them from the record of tuning, where there is one."""
 
     title: str = f"{PLACEHOLDER}: one line"
     authors: tuple[str, ...] = (f"{PLACEHOLDER}: a name",)
@@ -35,6 +35,7 @@ class Words:
     data_licence: str = f"{PLACEHOLDER}: an identifier of SPDX, such as CC-BY-4.0"
     paper: str = ""
     code: str = ""
+    tuning_seeds: tuple[int, ...] | None = None
     configurations_tried: int | None = None
     scored_runs_seen: int | None = None
     external_data: str = f"{PLACEHOLDER}: data beyond the suite's, or none"
@@ -212,6 +213,8 @@ def _submission(runs: Sequence[Run], name: str, suite: Suite, words: Words, colu
     method, spec = manifest.method, manifest.spec
     tuned = _tuning(runs[0], suite)
     tried = words.configurations_tried if words.configurations_tried is not None else len(tuned.get("trials", [])) or None
+    recorded = tuned.get("seeds", [] if method.from_package else None)  # a method of the package without a record was not tuned
+    seeds = recorded if words.tuning_seeds is None else list(words.tuning_seeds)
     machines = {f"{run.manifest.numerics['device']} {run.manifest.numerics['capability']}".strip() for run in runs}
     claim = {d: {metric: value.model_dump() for metric, value in values.items()} for d, values in claimed(runs, spec.targets).items()}
     return {
@@ -242,7 +245,7 @@ def _submission(runs: Sequence[Run], name: str, suite: Suite, words: Words, colu
         "seeds": sorted({run.seed for run in runs}),
         "hardware": ", ".join(sorted(machines)),
         "declared": {
-            "tuning_seeds": tuned.get("seeds", []),
+            "tuning_seeds": seeds,
             "configurations_tried": tried,
             "scored_runs_seen": words.scored_runs_seen,
             "external_data": words.external_data,

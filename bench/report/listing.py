@@ -9,7 +9,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.errors import UserError, nearest
-from bench.registry import make_method, method_class, method_names
+from bench.registry import make_method, method_class, method_names, tuned_settings
 from bench.report.answers import flip_rows, flipped, greedy_answers
 from bench.report.words import shown
 from bench.results.answers import Answer
@@ -58,15 +58,16 @@ def _tasks(suite: str) -> str:
 
 
 def _methods(suite: str) -> str:
-    rows = []
+    """With the settings that `run` gives them unless told otherwise: those that tuning chose for the suite's `paper`, targets `single`."""
+    rows, board = [], load_suite(suite).board("paper", "single")
     for name in method_names():
         cls = method_class(name)
-        method = make_method(name, {})
+        method = make_method(name, tuned_settings(name, board))
         settings = " ".join(f"{key}={value}" for key, value in method.settings().items())
         module = inspect.getmodule(cls)
         first = (module.__doc__ or "").strip().partition("\n")[0] if module else ""
         rows.append([name, "control" if cls.controls else method.track, settings, first])
-    return tabulate(rows, tablefmt="plain")
+    return tabulate(rows, ["method", "track", f"settings on {board}", "what it does"], tablefmt="plain")
 
 
 def _runs(out: Path) -> str:

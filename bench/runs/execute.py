@@ -174,11 +174,24 @@ def check_folders(plans: Sequence[Plan], out: Path) -> None:
             raise UserError(f"{folder} holds another run ({other.spec.method} on {other.suite.id}): choose another --out")
 
 
+def replaced(plans: Sequence[Plan], out: Path) -> list[Path]:
+    """Folders of finished runs of the same command that another version of the method, or of the suite, made. These plans write over
+    them."""
+    folders = []
+    for planned in plans:
+        folder = out / planned.spec.folder_name()
+        held = _run_in(folder)
+        now = (planned.method, planned.suite.fingerprint())
+        if held is not None and (held.manifest.method, held.manifest.suite.fingerprint) != now:
+            folders.append(folder)
+    return folders
+
+
 def _run_in(folder: Path) -> Run | None:
     """The run that lies in a folder; None where there is none that can be read."""
     try:
         return load_run(folder)
-    except UserError:
+    except (UserError, OSError):
         return None
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 
 
 @cache
@@ -25,6 +26,11 @@ def cards() -> tuple[tuple[str, float], ...]:
         if (allowed is None or index in allowed or uuid in allowed) and free.isdigit():
             found.append((uuid, int(free) * 2**20 / 1e9))
     return tuple(found)
+
+
+def has_cuda() -> bool:
+    """Whether torch may find a CUDA device here, judged without loading it: a build for CUDA, and a card."""
+    return not version("torch").endswith("+cpu") and bool(cards())
 
 
 def default_jobs(device: str, gpu_memory_gb: float) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from bench.files import MARKER, check_cache, check_checkpoints, check_folder, de
 from bench.options import Options
 from bench.runs.execute import check_folders
 from bench.runs.forecast import Ledger
-from bench.runs.machine import cards, default_jobs
+from bench.runs.machine import default_jobs, has_cuda
 from bench.runs.plan import Plan, graph_of
 from bench.storage.gguf import pretrained_file
 from bench.storage.hub import check_model
@@ -39,7 +38,7 @@ def check(plans: Sequence[Plan], options: Options, *, writes_runs: bool = True) 
 
 def check_options(options: Options, *, writes_runs: bool = True) -> None:
     """`UserError` for a device, an engine, tasks of lm-eval, a logger or a folder that cannot be used."""
-    if options.device == "cuda" and (version("torch").endswith("+cpu") or not cards()):
+    if options.device == "cuda" and not has_cuda():
         raise UserError("--device cuda: no CUDA device, or a torch without CUDA; use --device cpu, or run `python -m bench doctor`")
     if options.engine == "vllm" and not find_spec("vllm"):
         raise UserError("--engine vllm: vllm is not installed here; pip install 'interference-bench[vllm]' in a venv of its own")

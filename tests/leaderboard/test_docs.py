@@ -1,4 +1,4 @@
-"""The commands of docs/submitting.md lead from finished runs to an accepted folder."""
+"""The commands of docs/submitting.md lead from finished runs to a verified folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def fill_in(folder: Path) -> None:
     """What the page tells the author to do by hand."""
     content: dict[str, Any] = json.loads((folder / FILE).read_text())
     content |= {"title": "Nudge", "authors": ["Ada Example"], "licences": {"code": "Apache-2.0", "data": "CC-BY-4.0"}}
-    content["declared"] |= {"configurations_tried": 3, "scored_runs_seen": 0, "external_data": "none", "external_compute": "none"}
+    content["declared"] |= {"tuning_seeds": [100], "configurations_tried": 3, "scored_runs_seen": 0}
+    content["declared"] |= {"external_data": "none", "external_compute": "none"}
     (folder / "README.md").write_text("# Nudge\n")
     (folder / FILE).write_text(json.dumps(content))
 
@@ -48,10 +49,10 @@ def test_the_pages_commands_on_finished_runs(suite: Suite, tmp_path: Path, monke
     assert compare[:2] == ["bench", "compare"]
     write_runs(tmp_path / "scored", suite, "nudge.py:Nudge")
     write_runs(tmp_path / "scored", suite, "refresh")
-    assert "packed; 8 problems to fix before you submit" in CliRunner().invoke(app, pack[1:]).output
+    assert "packed; 9 problems to fix before you submit" in CliRunner().invoke(app, pack[1:]).output
     fill_in(tmp_path / "submissions" / "nudge")
     done = CliRunner().invoke(app, verify[1:])
-    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "submissions/nudge: accepted")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "submissions/nudge: verified")
 
 
 def test_the_pages_re_runs(suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -82,4 +83,4 @@ def test_the_whole_page(tmp_path: Path) -> None:
             fill_in(tmp_path / "submissions" / "nudge")
         else:
             assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("submissions/nudge: accepted\n")
+    assert done.stdout.endswith("submissions/nudge: verified\n")

@@ -100,7 +100,7 @@ def test_the_command(place: Place) -> None:
     options = ["--submissions", str(place.submissions), "--verdicts", str(place.verdicts)]
     done = CliRunner().invoke(app, ["verify", str(file), str(place.submissions / "mine"), *options])
     assert done.exit_code == 0, done.output
-    assert f"{file}: accepted" in done.output
+    assert f"{file}: verified" in done.output
     refused = CliRunner().invoke(app, ["verify", str(write(place, low=0.9)), *options])
     assert refused.exit_code == 1
     assert "refused (1 problems)" in refused.output

@@ -35,6 +35,14 @@ def test_without_words_it_says_what_to_fill_in(runs: list[Run], tmp_path: Path) 
     assert (folder / "README.md").read_text().startswith(f"# {PLACEHOLDER}")
 
 
+def test_tuning_of_a_method_of_yours_without_a_record_is_yours_to_fill_in(suite: Suite, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    runs = write_runs(tmp_path / "runs", suite, f"{tmp_path / 'mine.py'}:Mine")
+    folder = pack(runs, "mine", tmp_path, replace(WORDS, tuning_seeds=None))
+    (problem,) = verify(folder, Place(tmp_path, tmp_path)).refusals
+    assert str(problem) == "submission.json: declared.tuning_seeds: fill it in (no FILL IN, no null)"
+
+
 def test_the_same_runs_give_the_same_bytes(runs: list[Run], tmp_path: Path) -> None:
     for out in ("one", "other"):
         pack(runs if out == "one" else runs[::-1], "refresh-4", tmp_path / out, WORDS)
@@ -47,7 +55,7 @@ def test_what_it_knows_it_fills_in(runs: list[Run], tmp_path: Path, monkeypatch:
     record.write_text(json.dumps({"small/3 paper single": {"seeds": [100, 101], "trials": [{}, {}, {}]}}))
     monkeypatch.setattr(packing, "tuned_file", lambda method: record)
     submission = Submission.model_validate_json(
-        (pack(runs, "refresh-4", tmp_path, replace(WORDS, configurations_tried=None)) / FILE).read_bytes()
+        (pack(runs, "refresh-4", tmp_path, replace(WORDS, tuning_seeds=None, configurations_tried=None)) / FILE).read_bytes()
     )
     assert submission.declared.tuning_seeds == (100, 101)
     assert submission.declared.configurations_tried == 3
@@ -146,7 +154,7 @@ def test_the_commands(runs: list[Run], tmp_path: Path) -> None:
     shutil.rmtree(folder)
     pack(runs, "refresh-4", folder.parent, WORDS)
     said = CliRunner().invoke(app, ["verify", str(folder), "--submissions", str(folder.parent)])
-    assert (said.exit_code, said.output.splitlines()[-1]) == (0, f"{folder}: accepted")
+    assert (said.exit_code, said.output.splitlines()[-1]) == (0, f"{folder}: verified")
     said = CliRunner().invoke(app, ["pack", str(tmp_path), "--name", "x"])
     assert (said.exit_code, said.stderr) == (2, f"leaderboard: {tmp_path}: contains no finished runs\n")
 

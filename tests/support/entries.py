@@ -34,8 +34,8 @@ RATES = {
 }
 """Of right answers on code, math, qa and cw."""
 WORDS = Words(
-    title="A method", authors=("Ada Example",), code_licence="Apache-2.0", data_licence="CC-BY-4.0", configurations_tried=1,
-    scored_runs_seen=0, external_data="none", external_compute="none", readme="# A method\n",
+    title="A method", authors=("Ada Example",), code_licence="Apache-2.0", data_licence="CC-BY-4.0", tuning_seeds=(),
+    configurations_tried=1, scored_runs_seen=0, external_data="none", external_compute="none", readme="# A method\n",
 )  # fmt: skip
 MINE = '''"""Refresh, a little."""
 

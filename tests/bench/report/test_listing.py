@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from bench.errors import UserError
+from bench.registry import make_method, tuned_settings
 from bench.report.listing import answers_text, flips_text, listing
 from bench.results.run import load_run
 
@@ -35,6 +36,17 @@ def test_no_runs_is_none_and_unknown_lists_are_refused(tmp_path):
     assert listing("runs", "micro", tmp_path).endswith("none")
     with pytest.raises(UserError, match="did you mean"):
         listing("run", "micro", tmp_path)
+
+
+def test_methods_are_listed_with_the_settings_that_a_run_takes(tmp_path):
+    header, *lines = listing("methods", "micro", tmp_path).splitlines()[1:]
+    assert "settings on micro/3 paper single" in header
+    tuned, plain = tuned_settings("refresh", "micro/3 paper single"), make_method("refresh", {}).settings()
+    assert tuned != plain
+    (refresh,) = (line.split() for line in lines if line.split()[0] == "refresh")
+    assert refresh[1:3] == ["light", f"steps={tuned['steps']}"]
+    (refresh,) = (line.split() for line in listing("methods", "gym", tmp_path).splitlines() if line.split()[0] == "refresh")
+    assert refresh[1:3] == ["light", f"steps={plain['steps']}"]
 
 
 def test_more_answers_than_there_are_items(run):

@@ -13,7 +13,7 @@ from bench.errors import UserError
 from bench.results.answers import Answer, written
 from bench.results.run import Run, find_runs, load_run
 from bench.runs import execute as module
-from bench.runs.execute import FailedRunsError, execute
+from bench.runs.execute import FailedRunsError, execute, replaced
 from bench.runs.plan import Plan, plan
 from bench.runs.pool import Event, Failure
 from bench.spec import ModelRecord, RunSpec
@@ -90,6 +90,22 @@ def test_every_plan_becomes_a_sound_folder(pool: type[MadeUp], run: Callable[...
         assert json.loads((each.folder / "timing.json").read_text())["unmetered"] == []
     assert runs[1].manifest.checkpoints["repaired"]
     assert runs[1].logs(runs[1].rows.after(0)) == [{"step": 1}]
+
+
+def test_the_run_of_an_edited_method_is_named_before_it_is_replaced(
+    pool: type[MadeUp], run: Callable[..., list[Run]], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    source = "from bench.method import Method\nclass Mine(Method):\n    alpha: float = 0.3\n    def recover(self, c, t, h): return c\n"
+    file.write_text(source)
+    before = [planned(f"{file}:Mine"), planned("refresh")]
+    assert replaced(before, tmp_path / "runs") == []
+    folder = run(before)[0].folder
+    assert replaced(before, tmp_path / "runs") == []
+    file.write_text(source.replace("0.3", "0.55"))
+    after = [planned(f"{file}:Mine"), planned("refresh")]
+    assert replaced(after, tmp_path / "runs") == [folder]
+    assert replaced(after, tmp_path / "elsewhere") == []
 
 
 def test_a_rerun_without_general_tasks_leaves_none_of_their_scores(pool: type[MadeUp], run: Callable[..., list[Run]]) -> None:

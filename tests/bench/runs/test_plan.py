@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import UserError
+from bench.runs import machine
 from bench.runs.plan import plan
 from bench.spec import RunSpec
 from bench.worker.jobs import LMEval, Recover, Score, Stage
@@ -40,6 +41,17 @@ def test_distances_are_measured_from_the_end_and_from_each_target() -> None:
     assert [row.name for row in planned.anchors] == ["baseline-4-cw", "baseline-1-code", "baseline-2-math", "baseline-3-qa"]
     distances = planned.distances
     assert [distances.rows[anchor].key for anchor in distances.anchors] == [planned.maker_of[row].key for row in planned.anchors]
+
+
+def test_the_default_device_is_the_same_work_as_cpu_where_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    def keys(device: str) -> set[str]:
+        return set(plan(RunSpec(device=device)).jobs)
+
+    monkeypatch.setattr(machine, "cards", tuple)
+    assert keys("auto") == keys("cpu")
+    monkeypatch.setattr(machine, "cards", lambda: (("GPU-aa", 40.0),))
+    monkeypatch.setattr(machine, "version", lambda package: "2.13.0+cu130")
+    assert not keys("auto") & keys("cpu")
 
 
 def test_null_stages_come_after_their_domain() -> None:

@@ -88,7 +88,7 @@ def test_a_typo_gets_one_line(words: list[str], message: str, refused: Refused) 
     "command", [["run"], ["compare"], ["tune", "--method", "refresh"], ["run", "--dry-run"], ["tune", "--method", "refresh", "--dry-run"]]
 )
 def test_a_device_or_an_engine_that_is_not_there_is_refused(command: list[str], refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "cards", tuple)
+    monkeypatch.setattr(machine, "cards", tuple)
     monkeypatch.setattr(preflight, "find_spec", lambda name: None)
     assert "--device cuda: no CUDA device" in refused(*command, "--device", "cuda")
     assert "--engine vllm: vllm is not installed" in refused(*command, "--engine", "vllm")
