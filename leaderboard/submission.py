@@ -125,10 +125,11 @@ class BoardEntry(Strict):
 
 
 class Declared(Strict):
-    """What nobody can recompute. tuning_seeds: seeds on which settings were chosen (an empty list if none were tried); configurations_tried:
-    how many variants of the method and its settings, the submitted one included; scored_runs_seen: runs of any variant on scored seeds whose
-    results were known before the settings were final (0 if the first such run was the submitted one); external_data, external_compute: what was used that the harness does not count ("none" if nothing was); earlier_entries: names of entries, or of
-    methods of this package, of which this one is a variant."""
+    """What nobody can recompute. tuning_seeds: seeds on which settings were chosen (an empty list if none were tried);
+    configurations_tried: how many variants of the method and its settings, the submitted one included; scored_runs_seen: runs of any
+    variant on scored seeds whose results were known before the settings were final (0 if the first such run was the submitted one);
+    external_data, external_compute: what was used that the harness does not count ("none" if nothing was); earlier_entries: names of
+    entries, or of methods of this package, of which this one is a variant."""
 
     tuning_seeds: Annotated[Annotated[tuple[Seed, ...], Field(max_length=1000)] | None, AfterValidator(_filled)]
     configurations_tried: Count
