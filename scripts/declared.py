@@ -184,6 +184,11 @@ def check_one_training(archives: Path, runs: Iterable[Run]) -> None:
                 raise UserError(f"{archives}: the parts of seed {one.seed} come from different trainings (see {one.name}, {row.name})")
 
 
+def answered(introduction: str, questions: Mapping[str, Callable[[Result], str]], result: Result) -> list[str]:
+    """Paragraphs of a page of tables: the introduction, and each question as a title with the table that answers it."""
+    return [introduction, *(f"## {title}\n\n{answer(result)}" for title, answer in questions.items())]
+
+
 def main(declared: Declaration, description: str) -> None:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from declared import Declaration, Part, Parts, Result, main
+from declared import Declaration, Part, Parts, Result, answered, main
 from result_tables import board_section, github, in_points, interference_tables, minus
 
 from bench.report.words import TITLES, percent, shown
@@ -82,12 +82,11 @@ QUESTIONS: Mapping[str, Callable[[Result], str]] = {
 
 def answers(result: Result) -> str:
     """All tables, as Markdown."""
-    parts = [
+    introduction = (
         "Intervals are 95 %, over seeds and items. Three seeds give no verdicts: with two degrees of freedom the intervals are as wide as "
         "that makes them."
-    ]
-    parts += [f"## {title}\n\n{answer(result)}" for title, answer in QUESTIONS.items()]
-    return "\n\n".join(parts) + "\n"
+    )
+    return "\n\n".join(answered(introduction, QUESTIONS, result)) + "\n"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from declared import Declaration, Part, Parts, Result, main
+from declared import Declaration, Part, Parts, Result, answered, main
 from result_tables import (
     board_section,
     difference_lines,
@@ -111,11 +111,11 @@ QUESTIONS: Mapping[str, Callable[[Result], str]] = {
 
 def answers(result: Result) -> str:
     """All tables, as Markdown."""
-    parts = [
+    introduction = (
         "Each question is one family of tests, for each decoding. Holm's correction multiplies p, and intervals of differences are widened "
         "by the same factor. *Under both*: what is significant, with one sign, greedily and at temperature 1."
-    ]
-    parts += [f"## {title}\n\n{answer(result)}" for title, answer in QUESTIONS.items()]
+    )
+    parts = answered(introduction, QUESTIONS, result)
     for name in ("single", "all", "balanced"):
         parts += board_section(name, result.boards[name])
     return "\n\n".join(parts) + "\n"

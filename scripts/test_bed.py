@@ -5,6 +5,7 @@
 Runs the baseline run in every order of the suite's design, and null stages after each domain of the first order, on development seeds.
 No repair is run: settings are chosen by what this prints, never by what a repair does. To compare candidates, score validation items
 (`--split validation`); the test items are for the table of the suite that was chosen. Everything trained is cached: rerun to resume.
+`--keep FOLDER` stores the scores of each seed, so that more seeds can be run on another day or machine.
 """
 
 from __future__ import annotations
@@ -20,16 +21,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from bed_scores import Key, Table, scores_of
 from tabulate import tabulate
 
-from bench.files import check_cache, default_cache
-from bench.results.answers import table_of
+from bench.errors import UserError
 from bench.results.statistics import Interval, crossed_interval, ratio_set
-from bench.runs.machine import default_jobs
-from bench.runs.plan import Plan, graph_of, plan
-from bench.runs.pool import Pool
-from bench.runs.progress import Display
-from bench.spec import RunSpec
 from bench.suite import DECODINGS, DEVELOPMENT_SEEDS, Decoding, Suite, load_suite
 from tasks.task import Split
 
@@ -59,18 +55,16 @@ BOUNDS = {
 }
 """By suite. Those of other suites are micro's."""
 
-Key = tuple[str, str, int]
-"""Order, domain after which stages are null (or ""), seed."""
-
 
 @dataclass(frozen=True)
 class Bed:
-    """The scores of all runs. tables: run -> for each row of the baseline, (domain, decoding) -> (I, 3): score, parsed, ended."""
+    """The scores of all runs. tables: run -> that of each row of the baseline; flops: run -> of its stages in order."""
 
     suite: Suite
     orders: tuple[str, ...]
     seeds: tuple[int, ...]
-    tables: dict[Key, list[dict[tuple[str, Decoding], np.ndarray]]]
+    tables: Mapping[Key, Sequence[Table]]
+    flops: Mapping[Key, Sequence[float]]
 
     @cached_property
     def decodings(self) -> tuple[Decoding, ...]:
@@ -115,6 +109,11 @@ class Bed:
         usable = np.minimum(*(self.scores(order, -1, domain, decoding, column=column) for column in (1, 2))) > 0
         return (lost & ~usable).astype(float), lost.astype(float)
 
+    def stage_flops(self, domain: str) -> float:
+        """Of the domain's real stages, the mean over orders and seeds."""
+        found = [self.flops[order, "", seed][self.place(order, domain) - 1] for order in self.orders for seed in self.seeds]
+        return float(np.mean(found))
+
     @cached_property
     def nulls(self) -> tuple[str, ...]:
         """The domains after which stages were null."""
@@ -125,29 +124,14 @@ class Bed:
         return self.suite.sequence(order)[:-1]
 
 
-def trained(suite_name: str, orders: Sequence[str], nulls: Sequence[str], seeds: Sequence[int], split: Split, device: str) -> Bed:
-    """Train and score what is not in the cache yet."""
+def bed_of(suite_name: str, sequence: str, nulls: Sequence[str], seeds: Sequence[int], split: Split, device: str, keep: Path | None) -> Bed:
+    """The bed, trained and scored where it was not kept. keep: as for `scores_of`."""
     suite = load_suite(suite_name)
-
-    def planned(order: str, seed: int, null: str) -> Plan:
-        return plan(RunSpec(suite=suite_name, sequence=order, seed=seed, null=null, device=device), split)
-
-    plans = {(order, "", seed): planned(order, seed, "") for seed in seeds for order in orders}
-    plans |= {(orders[0], null, seed): planned(orders[0], seed, null) for seed in seeds for null in nulls}
-    cache = default_cache()
-    check_cache(cache)
-    with Display(list(plans.values()), enabled=sys.stderr.isatty()) as shown:
-        pool = Pool(default_jobs(device, suite.gpu_memory_gb), cache, cache / "logs" / "test-bed", shown.hear, device)
-        pool.run(graph_of(plans.values()))
-    if pool.failures:
-        sys.exit(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")
-
-    def table(run: Plan, row: int) -> dict[tuple[str, Decoding], np.ndarray]:
-        files = [Path(pool.results[run.scoring(run.rows.baseline[row], domain).key].answers) for domain in run.sequence]
-        return {key: value for file in files for key, value in table_of(file.read_bytes(), str(file)).items()}
-
-    tables = {key: [table(run, row) for row in range(len(run.rows.baseline))] for key, run in plans.items()}
-    return Bed(suite, tuple(orders), tuple(seeds), tables)
+    orders = suite.orders(sequence)
+    runs = [(order, "") for order in orders] + [(orders[0], null) for null in nulls]
+    scored = {key: run for seed in seeds for key, run in scores_of(suite_name, runs, seed, split, device, keep).items()}
+    tables, flops = ({key: getattr(run, name) for key, run in scored.items()} for name in ("tables", "flops"))
+    return Bed(suite, tuple(orders), tuple(seeds), tables, flops)
 
 
 # --- words for numbers
@@ -282,6 +266,8 @@ def report(bed: Bed, command: str, split: Split, device: str, found: Sequence[Cr
             sequence = " → ".join(bed.suite.sequence(order))
             parts += [f"## `{order}`, {title}: {sequence}", order_table(bed, order, decoding)]
     by_seed = ", ".join(f"{value:.1f}" for value in bed.forgetting(bed.first, "math", "greedy").mean(1))
+    flops = ", ".join(f"{domain} {bed.stage_flops(domain):.3g}" for domain in bed.suite.domains)
+    parts.append(f"FLOPs of a stage, mean over orders and seeds: {flops}.")
     parts.append(f"Math's forgetting on `{bed.first}` by seed, greedy: {by_seed}.")
     return "\n\n".join([*parts, f"Made by `{command}` on {date.today()}: {machine(device)}."]) + "\n"
 
@@ -302,12 +288,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to store the scores of each seed, and to find them again")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     suite = load_suite(options.suite)
     nulls = [domain for domain in options.null.split(",") if domain]
     seeds = DEVELOPMENT_SEEDS[: options.seeds]
-    bed = trained(options.suite, suite.orders(options.sequence), nulls, seeds, options.split, options.device)
+    try:
+        bed = bed_of(options.suite, options.sequence, nulls, seeds, options.split, options.device, options.keep)
+    except UserError as error:
+        sys.exit(str(error))
     found = [*criteria(bed), *(populations(suite) if options.split == "test" else ())]
     command = "python scripts/test_bed.py" + "".join(f" {word}" for word in sys.argv[1:])
     text = report(bed, command, options.split, options.device, found)

@@ -54,7 +54,8 @@ def bed(script: Any) -> Callable[..., Any]:
                         score = 0.3 if after < 0 else own if after == 0 else own - lost
                         rows[-1][domain, "greedy"] = table(score, unparsed if after > 0 else 0.0)
                 tables[order, which, seed] = rows
-        return script.Bed(suite, orders, seeds, tables)
+        flops = {key: [1e9 * (n + 1) for n in range(len(suite.sequence(key[0])))] for key in tables}
+        return script.Bed(suite, orders, seeds, tables, flops)
 
     return make
 
@@ -119,4 +120,8 @@ def test_the_report_has_every_table(script: Any, bed: Callable[..., Any]) -> Non
         [word for cell in line.split("|")[2:-1] for word in cell.split()[:1]] for line in text.splitlines() if line.startswith("| math ")
     ]
     assert ["+10.0", "+1.0", "+9.0", "10"] in cells
+    places = [[made.suite.sequence(order).index(domain) + 1 for order in made.orders] for domain in ("code", "math", "qa", "cw")]
+    means = [f"{sum(found) / len(found):.3g}" for found in places]
+    assert "FLOPs of a stage, mean over orders and seeds: " in text
+    assert all(mean in text.partition("FLOPs of a stage")[2].partition("\n")[0] for mean in means)
     assert "Made by `the command`" in text

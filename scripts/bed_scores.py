@@ -1,0 +1,111 @@
+"""Baseline runs of a suite for its test bed: trained, scored, and kept by seed."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import UserError
+from bench.files import check_cache, default_cache, key_hash, write_bytes
+from bench.results.answers import table_of
+from bench.runs.machine import default_jobs
+from bench.runs.plan import Plan, graph_of, plan
+from bench.runs.pool import Pool
+from bench.runs.progress import Display
+from bench.spec import RunSpec
+from bench.suite import Decoding, Suite, load_suite
+from tasks.task import Split
+
+Which = tuple[str, str]
+"""Order, and the domain after which stages are null (or "")."""
+Key = tuple[str, str, int]
+"""The same, and the seed."""
+Table = dict[tuple[str, Decoding], np.ndarray]
+"""Of one checkpoint: (domain, decoding) -> (I, 3): score, parsed, ended."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A baseline run. tables: of its rows, the base's first; flops: of its stages in order."""
+
+    tables: Sequence[Table]
+    flops: tuple[float, ...]
+
+
+def scores_of(suite_name: str, runs: Sequence[Which], seed: int, split: Split, device: str, keep: Path | None) -> dict[Key, Scored]:
+    """The runs of one seed. keep: a folder where they are stored, and taken from if all are there."""
+    suite = load_suite(suite_name)
+    file = keep / f"{split}-s{seed}.npz" if keep else None
+    found = read(file, suite) if file and file.is_file() else {}
+    if not set(runs) <= set(found):
+        found = trained(suite, suite_name, runs, seed, split, device)
+        if file:
+            write(file, suite, found)
+    return {(order, null, seed): found[order, null] for order, null in runs}
+
+
+def trained(suite: Suite, name: str, runs: Sequence[Which], seed: int, split: Split, device: str) -> dict[Which, Scored]:
+    """Train and score what is not in the cache yet."""
+    specs = {(order, null): RunSpec(suite=name, sequence=order, seed=seed, null=null, device=device) for order, null in runs}
+    plans = {which: plan(spec, split) for which, spec in specs.items()}
+    cache = default_cache()
+    check_cache(cache)
+    with Display(list(plans.values()), enabled=sys.stderr.isatty()) as shown:
+        pool = Pool(default_jobs(device, suite.gpu_memory_gb), cache, cache / "logs" / "test-bed", shown.hear, device)
+        pool.run(graph_of(plans.values()))
+    if pool.failures:
+        raise UserError(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")
+
+    def table(run: Plan, row: int) -> Table:
+        files = [Path(pool.results[run.scoring(run.rows.baseline[row], domain).key].answers) for domain in run.sequence]
+        return {key: value for file in files for key, value in table_of(file.read_bytes(), str(file)).items()}
+
+    def scored(run: Plan) -> Scored:
+        flops = tuple(pool.results[stage.key].flops for stage in run.makers.baseline[1:])
+        return Scored([table(run, row) for row in range(len(run.rows.baseline))], flops)
+
+    return {which: scored(run) for which, run in plans.items()}
+
+
+# --- kept on disk
+
+
+def decided_by(suite: Suite) -> str:
+    """Hash of all that decides a suite's scores; its version, title and budgets do not."""
+    settings = suite.model_dump(mode="json", include={"base", "levels", "prompting", "rl", "test_items", "validation_items"})
+    return key_hash(settings | {"tasks": {domain: suite.task_hash(domain) for domain in suite.tasks}})
+
+
+def write(file: Path, suite: Suite, runs: Mapping[Which, Scored]) -> None:
+    """The runs of a seed as arrays, "order/null/flops" and "order/null/row/domain/decoding"."""
+    arrays = {"decided_by": np.array(decided_by(suite))}
+    for (order, null), run in runs.items():
+        arrays[f"{order}/{null}/flops"] = np.array(run.flops)
+        for row, table in enumerate(run.tables):
+            arrays |= {f"{order}/{null}/{row}/{domain}/{decoding}": scores for (domain, decoding), scores in table.items()}
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    write_bytes(file, content.getvalue())
+
+
+def read(file: Path, suite: Suite) -> dict[Which, Scored]:
+    """The runs in a file. `UserError` where the suite's settings were others."""
+    with np.load(file, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    if str(arrays.pop("decided_by")) != decided_by(suite):
+        raise UserError(f"{file}: made with other settings of suite {suite.name}: remove it, or choose another --keep")
+    flops: dict[Which, tuple[float, ...]] = {}
+    rows: dict[Which, dict[int, Table]] = {}
+    for name, values in arrays.items():
+        order, null, *cell = name.split("/")
+        if cell == ["flops"]:
+            flops[order, null] = tuple(values.tolist())
+        else:
+            row, domain, decoding = cell
+            rows.setdefault((order, null), {}).setdefault(int(row), {})[domain, decoding] = values  # type: ignore[index]
+    return {which: Scored([table for _, table in sorted(rows[which].items())], flops[which]) for which in rows}

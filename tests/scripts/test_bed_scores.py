@@ -1,0 +1,79 @@
+"""scripts/bed_scores.py: what is kept of a seed comes back, and only where nothing that decides it has changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bed_scores as script
+import numpy as np
+import pytest
+
+from bench.errors import UserError
+from bench.suite import load_suite
+
+RUNS = [("paper", ""), ("paper", "math")]
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Seeds that were trained, with made-up scores."""
+    seeds: list[int] = []
+
+    def trained(suite, name, runs, seed, split, device):
+        seeds.append(seed)
+        draw = np.random.default_rng(seed)
+        cells = [(domain, decoding) for domain in suite.domains for decoding in ("greedy", "sampled")]
+        rows = len(suite.sequence("paper")) + 1
+        return {
+            which: script.Scored([{cell: draw.integers(0, 2, (6, 3)).astype(float) for cell in cells} for _ in range(rows)], (1e9, 2e9))
+            for which in runs
+        }
+
+    monkeypatch.setattr(script, "trained", trained)
+    return seeds
+
+
+def same(one: script.Scored, other: script.Scored) -> bool:
+    pairs = [(a[cell], b[cell]) for a, b in zip(one.tables, other.tables, strict=True) for cell in a.keys() | b.keys()]
+    return one.flops == other.flops and all(np.array_equal(*pair) for pair in pairs)
+
+
+def test_a_kept_seed_is_not_trained_again_and_comes_back_as_it_was(made: list[int], tmp_path: Path) -> None:
+    first = script.scores_of("everyday", RUNS, 100, "validation", "cpu", tmp_path)
+    again = script.scores_of("everyday", RUNS[::-1], 100, "validation", "cpu", tmp_path)
+    assert set(first) == set(again) == {(order, null, 100) for order, null in RUNS}
+    assert all(same(first[key], again[key]) for key in first)
+    assert made == [100]
+    script.scores_of("everyday", RUNS, 101, "validation", "cpu", tmp_path)
+    script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    script.scores_of("everyday", RUNS, 100, "test", "cpu", None)
+    assert made == [100, 101, 100, 100]
+
+
+def test_runs_that_were_not_kept_are_trained(made: list[int], tmp_path: Path) -> None:
+    script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
+    found = script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    assert (len(found), made) == (2, [100, 100])
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        ({"version": 9, "title": "another", "stage_flops": dict.fromkeys(("math", "code", "qa", "cw"), 1.0)}, False),
+        ({"rl": {"learning_rate": 0.5}}, True),
+        ({"test_items": 3}, True),
+        ({"levels": {"math": (1,)}}, True),
+    ],
+)
+def test_scores_of_other_settings_are_refused_but_not_of_another_title(
+    change: dict[str, object], refused: bool, made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    other = load_suite("everyday").model_copy(update=change)
+    monkeypatch.setattr(script, "load_suite", lambda name: other)
+    if refused:
+        with pytest.raises(UserError, match=r"test-s100\.npz: made with other settings of suite everyday"):
+            script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    else:
+        script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    assert made == [100]
