@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -299,7 +300,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(str(error))
     found = [*criteria(bed), *(populations(suite) if options.split == "test" else ())]
-    command = "python scripts/test_bed.py" + "".join(f" {word}" for word in sys.argv[1:])
+    command = shlex.join(["python", "scripts/test_bed.py", *sys.argv[1:]])
     text = report(bed, command, options.split, options.device, found)
     print(text)
     if options.out:
