@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from bench.training.bases import micro, supervised, warm_up
 from bench.training.bases.adapters import adapted
 from bench.training.models import load_checkpoint
 from bench.training.prompting import Dialogue
+
+LINES = 20
 
 
 def build_base(suite: Suite, out: Path) -> None:
@@ -63,11 +66,15 @@ def scores_table(suite: Suite, base: Checkpoint) -> str:
 
 @contextmanager
 def _bar(steps: int) -> Iterator[supervised.Progress]:
-    """A progress bar of that many steps, with the losses."""
+    """A progress bar of that many steps, with the losses; a line every `LINES` steps where nobody watches."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    def words(losses: Mapping[str, float]) -> str:
+        return " ".join(f"{name} {loss:.2f}" for name, loss in losses.items())
+
+    if not sys.stdout.isatty():
+        yield lambda step, losses: print(f"step {step} of {steps}: {words(losses)}", flush=True) if step % LINES == 0 else None
+        return
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task("building the base", total=steps)
-        yield lambda step, losses: bar.update(
-            task, completed=step, description=" ".join(f"{name} {loss:.2f}" for name, loss in losses.items())
-        )
+        yield lambda step, losses: bar.update(task, completed=step, description=words(losses))
