@@ -7,6 +7,7 @@ import os
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,12 +40,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         missing["vllm"] = "needs vllm, which is not installed here: scripts/check_vllm.sh makes a venv for it"
     if shutil.which("bwrap") is None:
         missing["bubblewrap"] = "needs bubblewrap: apt-get install bubblewrap"
+    if "slow" not in missing and any(item.get_closest_marker("docker") for item in items) and not has_docker():
+        missing["docker"] = "needs a docker daemon that has the image of leaderboard.rerun.sandbox.Docker"
     if find_browser() is None:
         missing["browser"] = "needs Chromium or Chrome; none is on the PATH here"
     for item in items:
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def has_docker() -> bool:
+    """Whether a daemon answers and has the image that reruns take."""
+    from leaderboard.rerun.sandbox import Docker
+
+    asked = ["docker", "image", "inspect", Docker.image]
+    return shutil.which("docker") is not None and subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ from bench.worker.jobs import Job
 from bench.worker.outcomes import Made
 from leaderboard.limits import Limits
 from leaderboard.rerun.admission import checked, take_over, with_logs
-from leaderboard.rerun.seccomp import program
+from leaderboard.rerun.seccomp import filtered, program
 
 NOBODY = 65534
 """User and group that a method runs as."""
@@ -215,12 +215,15 @@ class Confined(ABC):
             return f"it wrote more than {limits.disk:g} GB"
         return f"it made more than {limits.files:,} files" if count > limits.files else ""
 
-    @staticmethod
-    def _look(watched: _Watched) -> tuple[int, int]:
+    def _inside(self, process: subprocess.Popen) -> list[psutil.Process]:
+        """The processes in a worker's sandbox. `psutil.NoSuchProcess` where it has ended."""
+        return psutil.Process(process.pid).children(recursive=True)
+
+    def _look(self, watched: _Watched) -> tuple[int, int]:
         """Bytes of memory, and of files that are open and have no name any more. Notes the CPU seconds."""
         memory, nameless, total = 0, 0, 0.0
         with suppress(psutil.NoSuchProcess):
-            for process in psutil.Process(watched.process.pid).children(recursive=True):
+            for process in self._inside(watched.process):
                 with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError), process.oneshot():
                     memory += process.memory_info().rss
                     times = process.cpu_times()
@@ -380,8 +383,11 @@ def _user_of(process: psutil.Process) -> int:
 
 
 class Docker(Confined):
-    """docker without network, with gVisor (`runsc`) where it is installed. image: a system without Python, into which this Python and these
-    packages are mounted, so its C library must be no older than this machine's."""
+    """docker without network, with gVisor (`runsc`) where it is installed, and our filter of system calls on top of docker's own.
+
+    image: only its folders are used: /usr is this machine's, as are Python and the packages. CPU time is measured where the daemon runs on
+    this machine.
+    """
 
     image = "debian:stable-slim"
 
@@ -391,6 +397,7 @@ class Docker(Confined):
         if done is None or done.returncode:
             raise UserError("--sandbox docker: no docker daemon answers; start it, or use --sandbox bubblewrap")
         self._runtimes, self._name, self._names = done.stdout, "", dict[int, str]()
+        self._first: dict[int, int] = {}
         super().__init__(*args, **kwargs)
 
     @staticmethod
@@ -409,6 +416,32 @@ class Docker(Confined):
         self._names[process.pid] = self._name
         return process
 
+    def _above(self, mounted: Iterable[Path]) -> list[Path]:
+        """Empty folders to mount in place of the image's, above what is mounted: an image's /root is closed to the method."""
+        places = [path for path in mounted if len(path.parts) > 2 and path.parts[1] not in ("usr", "tmp", "etc")]
+        for path in places:
+            point = self.place / "above" / path.relative_to("/")
+            if path.is_dir():
+                point.mkdir(parents=True, exist_ok=True)
+            else:
+                point.parent.mkdir(parents=True, exist_ok=True)
+                point.touch()
+        above = sorted({self.place / "above" / path.parts[1] for path in places})
+        for path in (inner for place in above for inner in (place, *place.rglob("*"))):
+            path.chmod(0o755)
+        return above
+
+    def _inside(self, process: subprocess.Popen) -> list[psutil.Process]:
+        """The container's processes as this machine numbers them; none where it has not started, or runs on another machine."""
+        if process.pid not in self._first:
+            asked = ["docker", "inspect", "--format", "{{.Id}} {{.State.Pid}}", self._names[process.pid]]
+            found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.split()
+            if len(found) != 2 or not _is_in_container(*found):
+                return []
+            self._first[process.pid] = int(found[1])
+        first = psutil.Process(self._first[process.pid])
+        return [first, *first.children(recursive=True)]
+
     def stop(self, process: subprocess.Popen) -> None:
         """End a worker's container and its client."""
         subprocess.run(["docker", "kill", self._names[process.pid]], capture_output=True, check=False)
@@ -416,12 +449,25 @@ class Docker(Confined):
 
     def command(self, folder: Path, inner: Sequence[str]) -> list[str]:
         """A container with the name that `start` chose."""
-        words = ["docker", "run", "--rm", "--interactive", "--init", "--name", self._name, "--network", "none", "--read-only"]
-        words += ["--cap-drop", "ALL"]
-        words += ["--security-opt", "no-new-privileges", "--pids-limit", str(self.limits.processes)]
-        words += ["--memory", f"{int(self.limits.memory * 1e9)}", "--user", self._user(), "--tmpfs", "/tmp:size=256m,mode=1777"]
+        words = ["docker", "run", "--rm", "--interactive", "--name", self._name, "--network", "none", "--read-only"]
+        words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", self._user()]
+        words += ["--pids-limit", str(self.limits.processes), "--ulimit", "core=0", "--ulimit", "nofile=1024"]
+        memory = str(int(self.limits.memory * 1e9))
+        words += ["--memory", memory, "--memory-swap", memory, "--tmpfs", "/tmp:size=256m,mode=1777"]
         words += ["--runtime", "runsc"] if re.search(r'"runsc"', self._runtimes) else []
         words += [word for name, value in _environment().items() for word in ("--env", f"{name}={value}")]
-        for place in (*_installed(), *self.readable):
+        readable = [*dict.fromkeys([Path("/usr"), *_installed(), *self.readable])]
+        readable += [file for file in (Path("/etc/ld.so.cache"), Path("/etc/localtime")) if file.exists()]
+        for place in self._above([*readable, folder]):
+            words += ["--volume", f"{place}:/{place.name}:ro"]
+        for place in readable:
             words += ["--volume", f"{place}:{place}:ro"]
-        return [*words, "--volume", f"{folder}:{folder}", "--workdir", "/tmp", self.image, *inner]
+        return [*words, "--volume", f"{folder}:{folder}", "--workdir", "/tmp", self.image, *filtered(inner)]
+
+
+def _is_in_container(container: str, pid: str) -> bool:
+    """Whether a process of this machine belongs to a container; not, if the number is that of another machine's process."""
+    try:
+        return pid != "0" and container in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+    except OSError:
+        return False

@@ -1,4 +1,4 @@
-"""A filter of system calls, as bytes that `bwrap --seccomp` takes: what no method needs, and what namespaces do not keep apart.
+"""A filter of system calls for both sandboxes: what no method needs, and what namespaces do not keep apart.
 
 Keyrings of the kernel (the sandbox would share its caller's), new namespaces, memory and segments that no limit counts, io_uring, eBPF and
 the like are refused; so are sockets of other families than those that a network namespace covers. The numbers are those of the kernel's
@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import platform
 import struct
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 
 _ARCHITECTURES: Mapping[str, tuple[int, Mapping[str, int]]] = {
     "x86_64": (
@@ -45,7 +46,8 @@ _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
 
 
 def program(machine: str = "") -> bytes:
-    """The filter for a machine (default: this one), 8 bytes an instruction. ValueError for one whose numbers are not known here."""
+    """The filter for a machine (default: this one), 8 bytes an instruction, as `bwrap --seccomp` takes it. ValueError for a machine whose
+    numbers are not known here."""
     name = machine or platform.machine()
     if name not in _ARCHITECTURES:
         raise ValueError(f"no filter of system calls for {name}")
@@ -64,6 +66,33 @@ def program(machine: str = "") -> bytes:
         else:
             lines += [(_EQUAL, 0, 1, number), _refused(errno.EPERM)]
     return b"".join(struct.pack("=HBBI", *line) for line in [*lines, _ALLOWED])
+
+
+_INSTALLER = """
+import ctypes, os, sys
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+code, libc = bytes.fromhex(sys.argv[1]), ctypes.CDLL(None, use_errno=True)
+filter = Program(len(code) // 8, code)
+for call in ((38, 1, 0, 0, 0), (22, 2, ctypes.byref(filter), 0, 0)):
+    if libc.prctl(*call):
+        sys.exit("the filter of system calls was refused: " + os.strerror(ctypes.get_errno()))
+child = os.fork()
+if not child:
+    os.execv(sys.argv[2], sys.argv[2:])
+ended = 0
+while ended != child:
+    ended, status = os.wait()
+code = os.waitstatus_to_exitcode(status)
+sys.exit(code if code >= 0 else 128 - code)
+"""
+"""Sets PR_SET_NO_NEW_PRIVS and PR_SET_SECCOMP, starts another program, and waits for it and for the orphans that it leaves."""
+
+
+def filtered(inner: Sequence[str]) -> list[str]:
+    """The command `inner`, an absolute path and its arguments, behind the filter, on top of any that is there already. Fit to be the first
+    process of a container."""
+    return [sys.executable, "-I", "-S", "-c", _INSTALLER, program().hex(), *inner]
 
 
 _ALLOWED = (_RETURN, 0, 0, _ALLOW)

@@ -25,10 +25,10 @@ from bench.runs.execute import execute
 from bench.runs.plan import plan
 from bench.spec import MethodRecord, RunSpec
 from leaderboard.code import facts_of
-from leaderboard.rerun.sandbox import Bubblewrap, Limits
+from leaderboard.rerun.sandbox import Bubblewrap, Confined, Docker, Limits
 from tasks.source import lone_source_hash
 
-pytestmark = [pytest.mark.slow, pytest.mark.bubblewrap]
+pytestmark = pytest.mark.slow
 
 HEAD = '''
 # A string that names an existing file would be part of the code's hash, so paths are put together here.
@@ -96,11 +96,13 @@ LIMITS = Limits(memory=3.0, disk=0.3, files=5_000, seconds=60.0, log=2_000_000)
 
 @dataclass(frozen=True)
 class Host:
-    """What the methods reach for. outside: a folder of the test with a file `secret`; cache: with the baseline run's stages, made once."""
+    """What the methods reach for. outside: a folder of the test with a file `secret`; cache: with the baseline run's stages, made once;
+    sandbox: where they run."""
 
     outside: Path
     cache: Path
     suite: str
+    sandbox: type[Confined]
 
     def run(self, body: str, work: Path, limits: Limits = LIMITS) -> Run:
         """A run of a method whose `recover` has this body. `UserError` with the reason where it failed."""
@@ -119,7 +121,7 @@ class Host:
             repairs=facts.repairs,
         )
         planned = plan(RunSpec(suite=self.suite, method=record.reference, device="cpu"), method=record)
-        sandbox = Bubblewrap(work / "box", Store(self.cache / "checkpoints"), [file, Path(self.suite)], limits)
+        sandbox = self.sandbox(work / "box", Store(self.cache / "checkpoints"), [file, Path(self.suite)], limits)
         try:
             return execute([planned], out=work / "runs", cache=self.cache, jobs=1, display=False, sandbox=sandbox)[0]
         finally:
@@ -134,13 +136,16 @@ class Host:
         return str(failed.value)
 
 
-@pytest.fixture(scope="module")
-def host(tiny_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+SANDBOXES = [pytest.param(Bubblewrap, marks=pytest.mark.bubblewrap), pytest.param(Docker, marks=pytest.mark.docker)]
+
+
+@pytest.fixture(scope="module", params=SANDBOXES)
+def host(request: pytest.FixtureRequest, tiny_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Unchanged at the end: the secret file, what lies beside it, and every checkpoint of the cache."""
     outside, cache = tmp_path_factory.mktemp("outside"), tmp_path_factory.mktemp("host-cache")
     (outside / "secret").write_text("the secret", encoding="utf-8")
     execute([plan(RunSpec(suite=str(tiny_suite), device="cpu"))], out=tmp_path_factory.mktemp("runs"), cache=cache, jobs=1, display=False)
-    yield Host(outside, cache, str(tiny_suite))
+    yield Host(outside, cache, str(tiny_suite), request.param)
     assert {path.name: path.read_text(encoding="utf-8") for path in outside.iterdir()} == {"secret": "the secret"}
     for stored in (cache / "checkpoints").iterdir():
         Checkpoint(stored).verify()
@@ -170,9 +175,9 @@ STOPPED = "contained: (PermissionError|FileNotFoundError|OSError|KeyError|IndexE
 READS = {
     "keyring": "attempt(lambda: called(250, 0, -3, 0))",
     "keys": 'attempt(lambda: called(249, b"user", b"secret", None, 0))',
-    "shadow": 'attempt(lambda: open("/etc/shadow").read())',
+    "shadow": 'attempt(lambda: open("/etc" + "/shadow").read())',
     "secret": 'attempt(lambda: open(OUTSIDE + "/secret").read())',
-    "home": 'attempt(lambda: os.listdir(os.path.expanduser("~root")))',
+    "home": 'attempt(lambda: [path.read_text() for path in Path(os.path.expanduser("~root")).glob(".*rc")][0])',
     "other processes": 'attempt(lambda: [p for p in range(1, 99_999) if b"--slow" in command_of(p)][0])',
     "environment": 'attempt(lambda: os.environ["PYTEST_CURRENT_TEST"])',
     "memory of process 1": 'attempt(lambda: open("/proc" + "/1/mem", "rb").read(1))',

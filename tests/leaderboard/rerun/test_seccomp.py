@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import struct
+import subprocess
+import sys
 
 import pytest
 
-from leaderboard.rerun.seccomp import program
+from leaderboard.rerun.seccomp import filtered, program
 
 ALLOW, KILL = "allow", "kill"
 
@@ -52,3 +54,12 @@ def test_calls_of_another_architecture_end_the_process() -> None:
 def test_an_unknown_machine_is_no_machine_without_a_filter() -> None:
     with pytest.raises(ValueError, match="no filter of system calls for riscv64"):
         program("riscv64")
+
+
+def test_a_command_behind_the_filter_keeps_its_arguments_and_its_exit_code_and_loses_the_calls() -> None:
+    attempt = "import os, sys; print(sys.argv[1:]); os.memfd_create('x')"
+    plain = [sys.executable, "-c", attempt, "a b", "--c"]
+    free, behind = (subprocess.run(words, capture_output=True, text=True, check=False) for words in (plain, filtered(plain)))
+    assert (free.returncode, behind.returncode) == (0, 1)
+    assert free.stdout == behind.stdout == "['a b', '--c']\n"
+    assert "PermissionError: [Errno 1]" in behind.stderr
