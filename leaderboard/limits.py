@@ -52,7 +52,8 @@ NEAR_DUPLICATE = 0.8
 @dataclass(frozen=True)
 class Limits:
     """What a method may take in a sandbox. memory: GB of all its processes together; disk: GB in its folder; files: in its folder; seconds:
-    of a job, a stage or a repair; processes: and threads, at any time; log: bytes of its standard error."""
+    of a job, a stage or a repair; processes: and threads, at any time; log: bytes of its standard error; free: GB of memory and of disk
+    that must stay free on the machine, the last guard for what a method hides from whoever watches it."""
 
     memory: float = 8.0
     disk: float = 4.0
@@ -60,3 +61,4 @@ class Limits:
     seconds: float = 4 * 3600.0
     processes: int = 64
     log: int = 16_000_000
+    free: float = 1.0

@@ -49,6 +49,7 @@ def _numbers() -> dict[str, Any]:
             "disk": f"{box.disk:g}",
             "files": f"{box.files:,}",
             "processes": box.processes,
+            "free": f"{box.free:g}",
             "hours": f"{box.seconds / 3600:g}",
         },
         "levels": [{"name": level, "meaning": meaning, "ranked": level in RANKED} for level, meaning in MEANINGS.items()],

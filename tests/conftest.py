@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if shutil.which("bwrap") is None:
         missing["bubblewrap"] = "needs bubblewrap: apt-get install bubblewrap"
     if "slow" not in missing and any(item.get_closest_marker("docker") for item in items) and not has_docker():
-        missing["docker"] = "needs a docker daemon that has the image of leaderboard.rerun.sandbox.Docker"
+        missing["docker"] = "needs a docker daemon that has the image of leaderboard.rerun.docker.Docker"
     if find_browser() is None:
         missing["browser"] = "needs Chromium or Chrome; none is on the PATH here"
     for item in items:
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def has_docker() -> bool:
     """Whether a daemon answers and has the image that reruns take."""
-    from leaderboard.rerun.sandbox import Docker
+    from leaderboard.rerun.docker import Docker
 
     asked = ["docker", "image", "inspect", Docker.image]
     return shutil.which("docker") is not None and subprocess.run(asked, capture_output=True, check=False).returncode == 0

@@ -1,8 +1,9 @@
 """A filter of system calls for both sandboxes: what no method needs, and what namespaces do not keep apart.
 
-Keyrings of the kernel (the sandbox would share its caller's), new namespaces, memory and segments that no limit counts, io_uring, eBPF and
-the like are refused; so are sockets of other families than those that a network namespace covers. The numbers are those of the kernel's
-tables (arch/x86/entry/syscalls/syscall_64.tbl; include/uapi/asm-generic/unistd.h for 64-bit ARM).
+Keyrings of the kernel (the sandbox would share its caller's), new namespaces, memory, segments and queues that no limit counts, watches on
+folders (which would show when the disk limit looks at them), io_uring, eBPF and the like are refused; so are sockets of other families than
+those that a network namespace covers. The numbers are those of the kernel's tables (arch/x86/entry/syscalls/syscall_64.tbl;
+include/uapi/asm-generic/unistd.h for 64-bit ARM).
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ _ARCHITECTURES: Mapping[str, tuple[int, Mapping[str, int]]] = {
     "x86_64": (
         0xC000003E,
         {
-            "socket": 41, "clone": 56, "shmget": 29, "ptrace": 101, "pivot_root": 155, "mount": 165, "umount2": 166, "add_key": 248,
-            "request_key": 249, "keyctl": 250, "unshare": 272, "perf_event_open": 298, "setns": 308, "process_vm_readv": 310,
-            "process_vm_writev": 311, "memfd_create": 319, "bpf": 321, "userfaultfd": 323, "io_uring_setup": 425, "io_uring_enter": 426,
-            "io_uring_register": 427, "clone3": 435, "memfd_secret": 447,
+            "socket": 41, "clone": 56, "shmget": 29, "msgget": 68, "ptrace": 101, "pivot_root": 155, "mount": 165, "umount2": 166,
+            "add_key": 248, "request_key": 249, "keyctl": 250, "unshare": 272, "perf_event_open": 298, "setns": 308,
+            "process_vm_readv": 310, "process_vm_writev": 311, "memfd_create": 319, "bpf": 321, "userfaultfd": 323,
+            "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "clone3": 435, "memfd_secret": 447,
+            "inotify_init": 253, "inotify_init1": 294, "fanotify_init": 300,
         },
     ),
     "aarch64": (
         0xC00000B7,
         {
-            "socket": 198, "clone": 220, "shmget": 194, "ptrace": 117, "pivot_root": 41, "mount": 40, "umount2": 39, "add_key": 217,
-            "request_key": 218, "keyctl": 219, "unshare": 97, "perf_event_open": 241, "setns": 268, "process_vm_readv": 270,
-            "process_vm_writev": 271, "memfd_create": 279, "bpf": 280, "userfaultfd": 282, "io_uring_setup": 425, "io_uring_enter": 426,
-            "io_uring_register": 427, "clone3": 435, "memfd_secret": 447,
+            "socket": 198, "clone": 220, "shmget": 194, "msgget": 186, "ptrace": 117, "pivot_root": 41, "mount": 40, "umount2": 39,
+            "add_key": 217, "request_key": 218, "keyctl": 219, "unshare": 97, "perf_event_open": 241, "setns": 268,
+            "process_vm_readv": 270, "process_vm_writev": 271, "memfd_create": 279, "bpf": 280, "userfaultfd": 282,
+            "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "clone3": 435, "memfd_secret": 447,
+            "inotify_init1": 26, "fanotify_init": 262,
         },
     ),
 }  # fmt: skip
@@ -69,30 +72,33 @@ def program(machine: str = "") -> bytes:
 
 
 _INSTALLER = """
-import ctypes, os, sys
+import ctypes, os, signal, sys
 class Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 code, libc = bytes.fromhex(sys.argv[1]), ctypes.CDLL(None, use_errno=True)
 filter = Program(len(code) // 8, code)
-for call in ((38, 1, 0, 0, 0), (22, 2, ctypes.byref(filter), 0, 0)):
+for call in ((4, 0, 0, 0, 0), (38, 1, 0, 0, 0), (22, 2, ctypes.byref(filter), 0, 0)):
     if libc.prctl(*call):
         sys.exit("the filter of system calls was refused: " + os.strerror(ctypes.get_errno()))
 child = os.fork()
 if not child:
-    os.execv(sys.argv[2], sys.argv[2:])
+    os.execv(sys.argv[3], sys.argv[3:])
+signal.signal(signal.SIGALRM, lambda *_: os._exit(124))
+signal.alarm(int(sys.argv[2]))
 ended = 0
 while ended != child:
     ended, status = os.wait()
 code = os.waitstatus_to_exitcode(status)
 sys.exit(code if code >= 0 else 128 - code)
 """
-"""Sets PR_SET_NO_NEW_PRIVS and PR_SET_SECCOMP, starts another program, and waits for it and for the orphans that it leaves."""
+"""Sets PR_SET_DUMPABLE (to 0: nobody else may write to its memory), PR_SET_NO_NEW_PRIVS and PR_SET_SECCOMP, starts another program, and
+waits for it and for the orphans that it leaves, until an alarm."""
 
 
-def filtered(inner: Sequence[str]) -> list[str]:
+def filtered(inner: Sequence[str], seconds: int) -> list[str]:
     """The command `inner`, an absolute path and its arguments, behind the filter, on top of any that is there already. Fit to be the first
-    process of a container."""
-    return [sys.executable, "-I", "-S", "-c", _INSTALLER, program().hex(), *inner]
+    process of a container: it ends after `seconds`, with whatever runs, even where nobody watches any more."""
+    return [sys.executable, "-I", "-S", "-c", _INSTALLER, program().hex(), str(seconds), *inner]
 
 
 _ALLOWED = (_RETURN, 0, 0, _ALLOW)

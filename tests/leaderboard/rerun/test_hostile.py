@@ -25,7 +25,9 @@ from bench.runs.execute import execute
 from bench.runs.plan import plan
 from bench.spec import MethodRecord, RunSpec
 from leaderboard.code import facts_of
-from leaderboard.rerun.sandbox import Bubblewrap, Confined, Docker, Limits
+from leaderboard.rerun.bubblewrap import Bubblewrap
+from leaderboard.rerun.docker import Docker
+from leaderboard.rerun.sandbox import Confined, Limits
 from tasks.source import lone_source_hash
 
 pytestmark = pytest.mark.slow
@@ -180,7 +182,7 @@ READS = {
     "home": 'attempt(lambda: [path.read_text() for path in Path(os.path.expanduser("~root")).glob(".*rc")][0])',
     "other processes": 'attempt(lambda: [p for p in range(1, 99_999) if b"--slow" in command_of(p)][0])',
     "environment": 'attempt(lambda: os.environ["PYTEST_CURRENT_TEST"])',
-    "memory of process 1": 'attempt(lambda: open("/proc" + "/1/mem", "rb").read(1))',
+    "memory of process 1": 'attempt(lambda: open("/proc" + "/1/mem", "r+b"))',
     "a disk": 'attempt(lambda: [open(f"/dev/{name}", "rb").read(1) for name in ("sda", "vda", "mem", "kmsg")])',
 }
 
