@@ -208,7 +208,7 @@ WRITES = {
     "priority": "attempt(lambda: os.setpriority(os.PRIO_PROCESS, 0, -10))",
     "user": "attempt(lambda: os.setuid(0))",
     "mount": 'attempt(lambda: subprocess.run(["mount", "-t", "tmpfs", "x", "/" + "tmp"], check=True))',
-    "limits": "attempt(lambda: __import__('resource').setrlimit(__import__('resource').RLIMIT_NPROC, (9999, 9999)))",
+    "limits": "attempt(lambda: __import__('resource').setrlimit(__import__('resource').RLIMIT_NOFILE, (9999, 9999)))",
 }
 
 
