@@ -2,7 +2,7 @@
 
 Prompt  ``Tom has 14 apples. Tom buys 23 more apples. Tom gives 9 apples to Anna. How many apples does Tom have now?``
 Answer  ``28``, or the working before it, one step after the other: ``14+23=37-9=28``. Only the number after the last ``=`` is scored.
-A misread story takes events for their opposites: ``14+23=37+9=46``.
+Of low quality is a working that overlooks the last event: ``14+23=37``.
 Latent: the signed terms sorted, the factors of a product sorted; names, things and the kind of event are wording.
 
     level 1   one step: a sum, a difference, or a product of a digit and a number up to 19
@@ -16,7 +16,6 @@ latents; together with level 2 there are more than 8,192.
 
 from __future__ import annotations
 
-import math
 import random
 import re
 
@@ -65,20 +64,10 @@ def written(steps: list[tuple[str, int]]) -> str:
     return text
 
 
-def misread(terms: list[Term]) -> list[Term]:
-    """The story with every event taken for its opposite where that does not lead below zero. Where it always does, the last event is
-    overlooked, or the first of two numbers is taken from the second. Of a lone product the factors are added."""
-    (sign, factors), *events = terms
-    if not events:
-        return [(1, (factor,)) for factor in factors]
-    read, total = [terms[0]], sign * math.prod(factors)
-    for sign, factors in events:
-        size = math.prod(factors)
-        read.append((-sign if total - sign * size >= 0 else sign, factors))
-        total += read[-1][0] * size
-    if read != terms:
-        return read
-    return terms[:-1] if len(events) > 1 else [(1, factors), (-1, terms[0][1])]
+def overlooked(terms: list[Term]) -> str:
+    """The working of the story without its last event, or its first number where no step is left."""
+    known = terms[:-1]
+    return written(steps_of(known)) or str((known or terms)[0][1][0])
 
 
 class Math(Levelled):
@@ -91,11 +80,11 @@ class Math(Levelled):
         shape = rng.choice(_SHAPES[level])
         while True:
             terms = [self._term(rng, place, factors) for place, factors in enumerate(shape)]
-            steps, slip = steps_of(terms), steps_of(misread(terms))
-            if all(0 <= value <= _LARGEST[level] for _, value in steps) and steps[-1][1] != slip[-1][1]:
+            steps = steps_of(terms)
+            if all(0 <= value <= _LARGEST[level] for _, value in steps):
                 break
         latent = " ".join(sorted("+-"[sign < 0] + "*".join(map(str, sorted(factors))) for sign, factors in terms))
-        facts = {"result": steps[-1][1], "slip": written(slip)}
+        facts = {"result": steps[-1][1], "slip": overlooked(terms)}
         return Item(self.domain, _story(terms, rng), written(steps), latent, level, facts)
 
     @staticmethod
@@ -111,7 +100,7 @@ class Math(Levelled):
         return float(int(result) == item.facts["result"])
 
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:
-        """Low quality: the working of the story misread."""
+        """Low quality: the last event is overlooked."""
         return item.answer if rng.random() < high_quality else item.facts["slip"]
 
 
