@@ -78,7 +78,7 @@ def test_orders_share_what_they_begin_with() -> None:
     assert len(keys_of(Start, sequence="paper") & keys_of(Start, sequence="math-qa")) == 1
 
 
-@pytest.mark.parametrize("changed", [{"seed": 1}, {"null": "code"}, {"device": "cpu"}, {"quick": True}])
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"null": "code"}, {"device": "cuda"}, {"quick": True}])
 def test_other_work_has_another_key(changed: dict[str, object]) -> None:
     before, after = keys_of(Stage), keys_of(Stage, **changed)
     shared = 1 if "null" in changed else 0  # the stages up to the domain's own are the real ones
