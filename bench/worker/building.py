@@ -22,6 +22,7 @@ from bench.training.models import load_checkpoint
 from bench.training.prompting import Dialogue
 
 LINES = 20
+"""Steps from one line of progress to the next, where nobody watches."""
 
 
 def build_base(suite: Suite, out: Path) -> None:
@@ -67,7 +68,6 @@ def scores_table(suite: Suite, base: Checkpoint) -> str:
 @contextmanager
 def _bar(steps: int) -> Iterator[supervised.Progress]:
     """A progress bar of that many steps, with the losses; a line every `LINES` steps where nobody watches."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     def words(losses: Mapping[str, float]) -> str:
         return " ".join(f"{name} {loss:.2f}" for name, loss in losses.items())
@@ -75,6 +75,8 @@ def _bar(steps: int) -> Iterator[supervised.Progress]:
     if not sys.stdout.isatty():
         yield lambda step, losses: print(f"step {step} of {steps}: {words(losses)}", flush=True) if step % LINES == 0 else None
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task("building the base", total=steps)
         yield lambda step, losses: bar.update(task, completed=step, description=words(losses))
