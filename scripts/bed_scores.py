@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,10 +33,11 @@ Table = dict[tuple[str, Decoding], np.ndarray]
 
 @dataclass(frozen=True)
 class Scored:
-    """A baseline run. tables: of its rows, the base's first; flops: of its stages in order."""
+    """A baseline run. tables: of its rows, the base's first; flops: of its stages in order; machine: where it was trained."""
 
     tables: Sequence[Table]
     flops: tuple[float, ...]
+    machine: str
 
 
 def scores_of(suite_name: str, runs: Sequence[Which], seed: int, split: Split, device: str, keep: Path | None) -> dict[Key, Scored]:
@@ -61,15 +64,25 @@ def trained(suite: Suite, name: str, runs: Sequence[Which], seed: int, split: Sp
     if pool.failures:
         raise UserError(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")
 
+    here = machine(device)
+
     def table(run: Plan, row: int) -> Table:
         files = [Path(pool.results[run.scoring(run.rows.baseline[row], domain).key].answers) for domain in run.sequence]
         return {key: value for file in files for key, value in table_of(file.read_bytes(), str(file)).items()}
 
     def scored(run: Plan) -> Scored:
         flops = tuple(pool.results[stage.key].flops for stage in run.makers.baseline[1:])
-        return Scored([table(run, row) for row in range(len(run.rows.baseline))], flops)
+        return Scored([table(run, row) for row in range(len(run.rows.baseline))], flops, here)
 
     return {which: scored(run) for which, run in plans.items()}
+
+
+def machine(device: str) -> str:
+    """What the numbers depend on besides the code."""
+    import torch
+
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{device}, torch {torch.__version__}, {capability}, {platform.machine()}, {os.cpu_count()} cores"
 
 
 # --- kept on disk
@@ -82,10 +95,10 @@ def decided_by(suite: Suite) -> str:
 
 
 def write(file: Path, suite: Suite, runs: Mapping[Which, Scored]) -> None:
-    """The runs of a seed as arrays, "order/null/flops" and "order/null/row/domain/decoding"."""
+    """The runs of a seed as arrays: of each run "order/null/flops", "order/null/machine" and "order/null/row/domain/decoding"."""
     arrays = {"decided_by": np.array(decided_by(suite))}
     for (order, null), run in runs.items():
-        arrays[f"{order}/{null}/flops"] = np.array(run.flops)
+        arrays |= {f"{order}/{null}/flops": np.array(run.flops), f"{order}/{null}/machine": np.array(run.machine)}
         for row, table in enumerate(run.tables):
             arrays |= {f"{order}/{null}/{row}/{domain}/{decoding}": scores for (domain, decoding), scores in table.items()}
     content = io.BytesIO()
@@ -100,12 +113,15 @@ def read(file: Path, suite: Suite) -> dict[Which, Scored]:
     if str(arrays.pop("decided_by")) != decided_by(suite):
         raise UserError(f"{file}: made with other settings of suite {suite.name}: remove it, or choose another --keep")
     flops: dict[Which, tuple[float, ...]] = {}
+    machines: dict[Which, str] = {}
     rows: dict[Which, dict[int, Table]] = {}
     for name, values in arrays.items():
         order, null, *cell = name.split("/")
         if cell == ["flops"]:
             flops[order, null] = tuple(values.tolist())
+        elif cell == ["machine"]:
+            machines[order, null] = str(values)
         else:
             row, domain, decoding = cell
             rows.setdefault((order, null), {}).setdefault(int(row), {})[domain, decoding] = values  # type: ignore[index]
-    return {which: Scored([table for _, table in sorted(rows[which].items())], flops[which]) for which in rows}
+    return {which: Scored([table for _, table in sorted(rows[which].items())], flops[which], machines[which]) for which in rows}

@@ -11,8 +11,6 @@ No repair is run: settings are chosen by what this prints, never by what a repai
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,13 +57,15 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class Bed:
-    """The scores of all runs. tables: run -> that of each row of the baseline; flops: run -> of its stages in order."""
+    """The scores of all runs. tables: run -> that of each row of the baseline; flops: run -> of its stages in order; machines:
+    where the runs were trained, each once."""
 
     suite: Suite
     orders: tuple[str, ...]
     seeds: tuple[int, ...]
     tables: Mapping[Key, Sequence[Table]]
     flops: Mapping[Key, Sequence[float]]
+    machines: tuple[str, ...]
 
     @cached_property
     def decodings(self) -> tuple[Decoding, ...]:
@@ -132,7 +132,7 @@ def bed_of(suite_name: str, sequence: str, nulls: Sequence[str], seeds: Sequence
     runs = [(order, "") for order in orders] + [(orders[0], null) for null in nulls]
     scored = {key: run for seed in seeds for key, run in scores_of(suite_name, runs, seed, split, device, keep).items()}
     tables, flops = ({key: getattr(run, name) for key, run in scored.items()} for name in ("tables", "flops"))
-    return Bed(suite, tuple(orders), tuple(seeds), tables, flops)
+    return Bed(suite, tuple(orders), tuple(seeds), tables, flops, tuple(dict.fromkeys(run.machine for run in scored.values())))
 
 
 # --- words for numbers
@@ -250,7 +250,7 @@ def populations(suite: Suite) -> Iterable[Criterion]:
         yield Criterion(words, min(counts) == LATENTS, ", ".join(f"{count:,}" for count in counts))
 
 
-def report(bed: Bed, command: str, split: Split, device: str, found: Sequence[Criterion]) -> str:
+def report(bed: Bed, command: str, split: Split, found: Sequence[Criterion]) -> str:
     items = bed.suite.test_items if split == "test" else bed.suite.validation_items
     rows = [[criterion.words, "yes" if criterion.met else "**no**", criterion.measured] for criterion in found]
     parts = [
@@ -270,15 +270,7 @@ def report(bed: Bed, command: str, split: Split, device: str, found: Sequence[Cr
     flops = ", ".join(f"{domain} {bed.stage_flops(domain):.3g}" for domain in bed.suite.domains)
     parts.append(f"FLOPs of a stage, mean over orders and seeds: {flops}.")
     parts.append(f"Math's forgetting on `{bed.first}` by seed, greedy: {by_seed}.")
-    return "\n\n".join([*parts, f"Made by `{command}` on {date.today()}: {machine(device)}."]) + "\n"
-
-
-def machine(device: str) -> str:
-    """What the numbers depend on besides the code."""
-    import torch
-
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"{device}, torch {torch.__version__}, {capability}, {platform.machine()}, {os.cpu_count()} cores"
+    return "\n\n".join([*parts, f"Made by `{command}` on {date.today()}; trained on {'; and on '.join(bed.machines)}."]) + "\n"
 
 
 def main() -> None:
@@ -301,7 +293,7 @@ def main() -> None:
         sys.exit(str(error))
     found = [*criteria(bed), *(populations(suite) if options.split == "test" else ())]
     command = shlex.join(["python", "scripts/test_bed.py", *sys.argv[1:]])
-    text = report(bed, command, options.split, options.device, found)
+    text = report(bed, command, options.split, found)
     print(text)
     if options.out:
         options.out.write_text(f"# Is {suite.id} a valid test bed?\n\n{text}", encoding="utf-8")

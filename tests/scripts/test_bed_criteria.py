@@ -55,7 +55,7 @@ def bed(script: Any) -> Callable[..., Any]:
                         rows[-1][domain, "greedy"] = table(score, unparsed if after > 0 else 0.0)
                 tables[order, which, seed] = rows
         flops = {key: [1e9 * (n + 1) for n in range(len(suite.sequence(key[0])))] for key in tables}
-        return script.Bed(suite, orders, seeds, tables, flops)
+        return script.Bed(suite, orders, seeds, tables, flops, ("one machine", "another"))
 
     return make
 
@@ -113,7 +113,7 @@ def test_format_loss_counts_lost_items_only(script: Any, bed: Callable[..., Any]
 
 def test_the_report_has_every_table(script: Any, bed: Callable[..., Any]) -> None:
     made = bed()
-    text = script.report(made, "the command", "validation", "cpu", list(script.criteria(made)))
+    text = script.report(made, "the command", "validation", list(script.criteria(made)))
     assert text.count("## Real and null stages") == 1
     assert all(f"## `{order}`, greedy" in text for order in made.orders)
     cells = [
@@ -125,3 +125,4 @@ def test_the_report_has_every_table(script: Any, bed: Callable[..., Any]) -> Non
     assert "FLOPs of a stage, mean over orders and seeds: " in text
     assert all(mean in text.partition("FLOPs of a stage")[2].partition("\n")[0] for mean in means)
     assert "Made by `the command`" in text
+    assert "trained on one machine; and on another." in text

@@ -24,10 +24,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         draw = np.random.default_rng(seed)
         cells = [(domain, decoding) for domain in suite.domains for decoding in ("greedy", "sampled")]
         rows = len(suite.sequence("paper")) + 1
-        return {
-            which: script.Scored([{cell: draw.integers(0, 2, (6, 3)).astype(float) for cell in cells} for _ in range(rows)], (1e9, 2e9))
-            for which in runs
-        }
+        tables = [[{cell: draw.integers(0, 2, (6, 3)).astype(float) for cell in cells} for _ in range(rows)] for _ in runs]
+        return {which: script.Scored(table, (1e9, 2e9), f"machine {seed}") for which, table in zip(runs, tables, strict=True)}
 
     monkeypatch.setattr(script, "trained", trained)
     return seeds
@@ -35,7 +33,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def same(one: script.Scored, other: script.Scored) -> bool:
     pairs = [(a[cell], b[cell]) for a, b in zip(one.tables, other.tables, strict=True) for cell in a.keys() | b.keys()]
-    return one.flops == other.flops and all(np.array_equal(*pair) for pair in pairs)
+    return (one.flops, one.machine) == (other.flops, other.machine) and all(np.array_equal(*pair) for pair in pairs)
 
 
 def test_a_kept_seed_is_not_trained_again_and_comes_back_as_it_was(made: list[int], tmp_path: Path) -> None:
