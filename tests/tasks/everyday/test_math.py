@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from tasks.everyday.math import Math, Term, overlooked, steps_of, written
+from tasks.everyday.math import OVERLOOKED, Math, Term, overlooked, steps_of, written
 from tasks.task import Item
 
 TASK = Math()
@@ -18,7 +18,7 @@ THREE = Item(
     "14+23=37-9=28",
     "",
     2,
-    {"result": 28, "slip": "14+23=37"},
+    {"result": 28, "slip": "14+23=37", "kind": "gives"},
 )
 
 
@@ -132,10 +132,10 @@ def test_only_the_last_number_is_scored(answer: str, score: float | None) -> Non
     ("terms", "slip"),
     [
         ([(1, (14,)), (1, (23,)), (-1, (9,))], "14+23=37"),
-        ([(1, (60,)), (-1, (45,))], "60"),
-        ([(1, (3, 4))], "3"),
+        ([(1, (60,)), (-1, (45,))], "60=60"),
+        ([(1, (3, 4))], "3=3"),
         ([(1, (3, 5)), (1, (40,))], "3*5=15"),
-        ([(1, (20,)), (-1, (3, 5))], "20"),
+        ([(1, (20,)), (-1, (3, 5))], "20=20"),
         ([(1, (20,)), (1, (3, 5)), (-1, (7,))], "3*5=15 20+15=35"),
     ],
 )
@@ -148,6 +148,21 @@ def test_low_quality_overlooks_the_last_event(drawn: list[Item]) -> None:
     assert TASK.demonstrate(THREE, random.Random(0), 1.0) == THREE.answer
     for item in drawn:
         assert TASK.score(item, TASK.demonstrate(item, random.Random(0), 0.0)) == 0.0, item
+
+
+def test_how_often_an_event_is_overlooked_depends_on_how_it_is_told() -> None:
+    words = {"receives": "gives", "each": "in each", "together": "together", "more": "have than"}
+    items = [TASK.draw_level(level, random.Random(100 * index + level)) for level in (1, 2) for index in range(2_000)]
+    by_kind: dict[str, list[bool]] = {}
+    for place, item in enumerate(items):
+        kind = item.facts["kind"]
+        *_, last, question = re.split(r"(?<=[.?]) ", item.prompt)
+        assert words.get(kind, kind) in f"{last} {question}", item
+        assert (kind == "gives") == (" to " in last), item
+        by_kind.setdefault(kind, []).append(TASK.demonstrate(item, random.Random(place), 0.5) != item.answer)
+    assert set(by_kind) == set(OVERLOOKED)
+    for kind, overlook in by_kind.items():
+        assert sum(overlook) / len(overlook) == pytest.approx(OVERLOOKED[kind], abs=0.1), kind
 
 
 def test_answers_fit_the_limit(drawn: list[Item]) -> None:
