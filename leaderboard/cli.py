@@ -59,8 +59,9 @@ Verdicts = Annotated[Path, typer.Option("--verdicts", help="Folder of the mainta
 def pack(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that contain them.")],
     name: Annotated[str, typer.Option(help="The entry's name: 3 to 40 lowercase letters, digits and dashes.")],
-    method: Annotated[str, typer.Option(help="Method to pack if the folders hold several (name or class).")] = "",
+    method: Annotated[str, typer.Option(help="Method to pack if the folders hold several: its name, class, or FILE:Class.")] = "",
     out: Annotated[Path, typer.Option(help="Where to create the submission's folder.")] = Path("submissions"),
+    rows_from: Annotated[str, typer.Option(help="A maintainers' entry: rows of answers that it stores are not stored again.")] = "",
     submissions: Submissions = _OWN / "submissions",
     verdicts: Verdicts = _OWN / "verified",
 ) -> None:
@@ -70,10 +71,11 @@ def pack(
     from leaderboard.verify import Place
     from leaderboard.verify import verify as verified
 
-    folder = pack_runs(runs_below(runs, method), name, out)
-    found = verified(folder, Place(submissions, verdicts))
+    place = Place(submissions, verdicts)
+    folder = pack_runs(runs_below(runs, method), name, out, rows_from=place.stored_by(rows_from) if rows_from else None)
+    found = verified(folder, place)
     count = len(found.refusals)
-    typer.echo(f"{folder}: packed" + (f"; {count} problem{'s' * (count > 1)} to fix before you submit:" if count else ""))
+    typer.echo(f"{folder}: packed" + (f"; {_counted(count)} to fix before you submit:" if count else ""))
     _list(found.folder, found.problems)
     if count:
         typer.echo(f"then run: python -m leaderboard verify {folder}")
@@ -87,9 +89,16 @@ def verify(
     verdicts: Verdicts = _OWN / "verified",
 ) -> None:
     """Check submissions without trusting them: score every answer again, and list the problems."""
+    from bench.errors import UserError
     from leaderboard.evaluations import read_evaluation
+    from leaderboard.submission import FILE
     from leaderboard.verify import Place, verify_each
 
+    for path in folders:
+        if path.name == FILE:
+            raise UserError(f"{path}: name its folder, {path.parent}")
+        if not (path / FILE).exists() and any(path.glob(f"*/{FILE}")):
+            raise UserError(f"{path}: holds several submissions: name one of them, or all as {path}/*")
     refused = 0
     for file in (path for path in folders if path.suffix == ".json"):
         problems = read_evaluation(file, submissions)[1]
@@ -106,8 +115,12 @@ def _concluded(what: Path, folder: Path, problems: Iterable[Problem]) -> bool:
     listed = list(problems)
     _list(folder, listed)
     count = sum(not problem.warning for problem in listed)
-    typer.echo(f"{what}: {'verified' if not count else f'refused ({count} problems)'}")
+    typer.echo(f"{what}: {'verified' if not count else f'refused ({_counted(count)})'}")
     return bool(count)
+
+
+def _counted(problems: int) -> str:
+    return f"{problems} problem{'s' * (problems > 1)}"
 
 
 def _list(folder: Path, problems: Iterable[Problem]) -> None:
@@ -118,13 +131,17 @@ def _list(folder: Path, problems: Iterable[Problem]) -> None:
 @app.command()
 @one_line_errors("leaderboard")
 def change() -> None:
-    """Read changed paths from standard input (`git diff --name-only -z`), and print the one submission or evaluation that they are."""
+    """Read changed paths from standard input (`git diff --name-only -z`), and print the one submission or evaluation that they are; on
+    standard error, whether it is there already."""
     import sys
 
     from leaderboard.change import submitted
 
     text = sys.stdin.buffer.read().decode(errors="replace")
-    typer.echo(submitted(filter(None, text.split("\0"))))
+    path = submitted(filter(None, text.split("\0")))
+    if (_OWN.parent / path).exists():
+        typer.echo(f"note: {path} is there already: its authors must agree to this change", err=True)
+    typer.echo(path)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import baselines
@@ -22,7 +22,11 @@ ALLOWED_MODULES = {
 }  # fmt: skip
 """Modules that a method may import, with `bench.method` and `bench.checkpoint`."""
 _INTERFACE = ("bench.method", "bench.checkpoint")
+REQUESTS = {"base", "checkpoint", "expert", "fisher", "gradient", "sample", "score", "train"}
+"""What `bench.method.History` gives for a price."""
 _OUTSIDE = {"__import__", "breakpoint", "compile", "eval", "exec", "getattr", "globals", "input", "locals", "open", "setattr", "vars"}
+_OWN_NAMES = {"__class__", "__init__", "__name__", "__post_init__"}
+"""Attributes with underscores that a plain class has a use for."""
 _COMPUTES = {"backward", "from_pretrained", "generate", "step", "zero_grad", "load", "load_state_dict", "save"}
 _TEST_ITEMS = {"test", "reserve"}
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -34,14 +38,16 @@ _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 class Facts:
     """What a method's class is, as `bench.method.Method` defines it.
 
-    trains: its code calls `train`, so its runs have logs; unsure: something that could not be read from the text, in words.
+    settings: the names of its settings; uses: what its file, and what it builds on, asks of a history, such as `train`, whether or not
+    that is ever called; unsure: something that could not be read from the text, in words.
     """
 
     track: str = "light"
     control: bool = False
     own_stages: bool = False
     repairs: bool = False
-    trains: bool = False
+    settings: frozenset[str] = frozenset()
+    uses: frozenset[str] = frozenset()
     unsure: str = ""
 
 
@@ -115,9 +121,21 @@ class _Reader:
             control,
             own_stages=bool(own & {"stage", "after_stage"}) or any(base.own_stages for base in bases),
             repairs="recover" in own or any(base.repairs for base in bases),
-            trains=any(_calls_train(inner) for inner in ast.walk(node)) or any(base.trains for base in bases),
+            settings=frozenset(_settings(node)).union(*(base.settings for base in bases)),
+            uses=self.uses.union(*(base.uses for base in bases)),
             unsure=unsure,
         )
+
+    @cached_property
+    def uses(self) -> frozenset[str]:
+        """What the file asks of a history: anywhere in it, under any name, and in what it imports from methods of the package."""
+        imported = (
+            used_by(packaged_file(node.module.removeprefix("baselines.")), alias.name)
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("baselines.")
+            for alias in node.names
+        )
+        return _asked(self._tree).union(*imported)
 
     def _of_base(self, base: ast.expr) -> Facts | None:
         word = ast.unparse(base)
@@ -158,8 +176,22 @@ def _assigned(line: ast.stmt) -> Iterator[tuple[str, object]]:
             yield target.id, value.value if isinstance(value, ast.Constant) else _UNKNOWN
 
 
-def _calls_train(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "train"
+def _settings(node: ast.ClassDef) -> Iterator[str]:
+    """The names of the fields that a class adds as a dataclass."""
+    for line in node.body:
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and "ClassVar" not in ast.unparse(line.annotation):
+            yield line.target.id
+
+
+def _asked(node: ast.AST) -> frozenset[str]:
+    return frozenset(inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute) and inner.attr in REQUESTS)
+
+
+@lru_cache
+def used_by(file: Path, name: str) -> frozenset[str]:
+    """What a class or function at the top of a file of the package asks of a history."""
+    tree = ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else ast.Module([], [])
+    return frozenset().union(*(_asked(node) for node in tree.body if getattr(node, "name", "") == name))
 
 
 def check_code(folder: Path, method: MethodEntry) -> tuple[Facts | None, list[Problem]]:
@@ -183,6 +215,9 @@ def check_code(folder: Path, method: MethodEntry) -> tuple[Facts | None, list[Pr
             reason = f"is {said!r}, but the code of {method.name} implies {found!r}"
             unsure = f" ({facts.unsure}: a maintainer must read the code)" if facts.unsure else ": pack again"
             problems.append(Problem(FILE, f"method.{field}", reason + unsure, warning=bool(facts.unsure)))
+    for setting in sorted(facts.settings ^ set(method.settings)):
+        reason = "missing" if setting in facts.settings else f"{method.name} has no such setting"
+        problems.append(Problem(FILE, f"method.settings.{setting}", reason + ": pack again", warning=bool(facts.unsure)))
     if not method.from_package and facts.control:
         problems.append(Problem(METHOD_FILE, "controls", "only methods of the package can be controls"))
     if source != method.source:
@@ -208,32 +243,35 @@ def _source(method: MethodEntry, text: str) -> str:
 
 def _lint(tree: ast.Module) -> Iterator[Problem]:
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    values = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+    letters = sum(len(node.value) for node in values if isinstance(node.value, str | bytes))
+    numbers = sum(isinstance(node.value, int | float | complex) for node in values)
+    for count, what in ((letters, "characters in strings"), (numbers, "numbers")):
+        if count > MAX_LITERAL:
+            yield Problem(METHOD_FILE, "", f"has {count:,} {what} (limit {MAX_LITERAL:,}): precomputed data is not allowed")
     for node in ast.walk(tree):
         line = f"line {getattr(node, 'lineno', 0)}"
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) > MAX_LITERAL:
-            if id(node) not in docstrings:
-                yield Problem(METHOD_FILE, line, f"a string of {len(node.value):,} characters (limit {MAX_LITERAL:,}): {_DATA}")
-        elif isinstance(node, ast.List | ast.Tuple | ast.Set) and len(node.elts) > MAX_LITERAL:
-            yield Problem(METHOD_FILE, line, f"a list of {len(node.elts):,} values (limit {MAX_LITERAL:,}): {_DATA}")
-        elif isinstance(node, ast.Import | ast.ImportFrom):
+        for flaw in _suspect(node):
+            yield Problem(METHOD_FILE, line, flaw, warning=True)
+
+
+def _suspect(node: ast.AST) -> Iterator[str]:
+    """What a maintainer should look at in one part of the code, in words."""
+    check = "a maintainer should check why"
+    match node:
+        case ast.Import() | ast.ImportFrom():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or "a relative module"]
             for name in names:
                 if name.partition(".")[0] not in ALLOWED_MODULES and name not in _INTERFACE:
-                    yield Problem(METHOD_FILE, line, f"imports {name}: a maintainer should check why", warning=True)
-        elif isinstance(node, ast.Call):
-            yield from _lint_call(node, line)
-
-
-_DATA = "precomputed data is not allowed"
-
-
-def _lint_call(node: ast.Call, line: str) -> Iterator[Problem]:
-    if isinstance(node.func, ast.Name) and node.func.id in _OUTSIDE:
-        yield Problem(METHOD_FILE, line, f"calls {node.func.id}(): a maintainer should check why", warning=True)
-    elif isinstance(node.func, ast.Attribute) and node.func.attr in _COMPUTES:
-        yield Problem(METHOD_FILE, line, f"calls .{node.func.attr}(): compute outside `history` is not metered", warning=True)
-    if any(isinstance(argument, ast.Constant) and argument.value in _TEST_ITEMS for argument in node.args):
-        yield Problem(METHOD_FILE, line, "passes 'test' or 'reserve' to a call: a method must not use test items", warning=True)
+                    yield f"imports {name}: {check}"
+        case ast.Name(id=name) if name in _OUTSIDE:
+            yield f"uses {name}: {check}"
+        case ast.Attribute(attr=name) if name in ("os", "sys") or (name.startswith("__") and name not in _OWN_NAMES):
+            yield f"uses .{name}: {check}"
+        case ast.Call(func=ast.Attribute(attr=name)) if name in _COMPUTES:
+            yield f"calls .{name}(): compute outside `history` is not metered"
+        case ast.Constant(value=str() as word) if word in _TEST_ITEMS:
+            yield f"names {word!r}: a method must not use test items"
 
 
 def shingles(source: str) -> frozenset[tuple[str, ...]]:

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bench.suite import Sha256
+from bench.suite import DEVELOPMENT_SEEDS, SCORED_SEEDS, Sha256
 from leaderboard.problems import Problem, RefusedError
-from leaderboard.submission import Line, Name, Note, Seed, Strict, Url
+from leaderboard.submission import Address, Line, Name, Note, Seed, Strict
 from leaderboard.verdicts import digest
 from leaderboard.verify.contents import read_model
 
@@ -42,16 +42,18 @@ class Evaluation(Strict):
     low: Number
     high: Number
     seeds: tuple[Seed, ...] = Field(min_length=1, max_length=1000)
-    code: Url
-    evidence: Url
+    code: Address
+    evidence: Address
     evidence_sha256: Sha256
 
     @model_validator(mode="after")
     def _in_order(self) -> Evaluation:
         if not self.low <= self.estimate <= self.high:
             raise ValueError("low, estimate and high must be in this order")
-        if not self.code or not self.evidence:
-            raise ValueError("code and evidence: give https addresses, so that others can repeat it")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: name each once")
+        if self.kind == "fresh seeds" and (known := sorted(set(self.seeds) & {*SCORED_SEEDS, *DEVELOPMENT_SEEDS})):
+            raise ValueError(f"seeds: {known[0]} is a scored or a development seed, so it is not fresh")
         return self
 
 

@@ -20,6 +20,8 @@ from leaderboard.problems import Problem, RefusedError
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+-]{0,99}")
 _LFS = b"version https://git-lfs"
 _CHUNK = 1 << 16
+_MOST_DIGITS = 30
+"""Of a whole number: more than any field holds, and few enough for any float."""
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -114,9 +116,13 @@ def strict_json(content: bytes, *, deep: bool = True) -> Any:
         text = content.decode("utf-8")
         if deep:
             _check_depth(text)
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON at line {error.lineno}, column {error.colno}") from None
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
 
 
 def _check_depth(text: str) -> None:
@@ -137,15 +143,22 @@ def _check_depth(text: str) -> None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"duplicate key {next(key for key in keys if keys.count(key) > 1)!r}")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"duplicate key {key!r:.60}")
+        found[key] = value
     return found
 
 
 def _constant(name: str) -> float:
     raise ValueError(f"{name} is not a number in JSON")
+
+
+def _int(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"the number {text[:20]}... has more than {_MOST_DIGITS} digits")
+    return int(text)
 
 
 def _float(text: str) -> float:

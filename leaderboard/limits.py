@@ -39,6 +39,9 @@ SAME_BASE = 0.95
 items in a thousand."""
 SAME_SEEDS = 0.99
 """Share of items at temperature 1 from which on two seeds are too much alike."""
+SAME_DECODING = 0.97
+"""Share of items with the same score under both decodings, for a warning. The highest of the reference entries is 0.93, of a sharpened
+model."""
 REFUSED_LEVEL = 0.001
 """One-sided level of Welch's t-test at which a baseline run that forgets more, or gains less, than the reference entry's is refused."""
 WARNING_LEVEL = 0.01

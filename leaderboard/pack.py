@@ -13,6 +13,7 @@ from bench.errors import UserError
 from bench.files import file_hash, remove, write_bytes
 from bench.registry import tuned_file
 from bench.results.run import MANIFEST, Run, find_runs, load_run, means
+from bench.spec import MethodRecord
 from bench.suite import Suite, load_suite
 from leaderboard.files import packed
 from leaderboard.limits import SEEDS
@@ -81,8 +82,8 @@ def pack(runs: Sequence[Run], name: str, out: Path, words: Words | None = None, 
 
 
 def runs_below(places: Sequence[Path], method: str = "") -> list[Run]:
-    """The runs in folders, each a run's folder or one that holds such folders; only those of a method, by its name or class, where one is
-    given. `UserError` where there are none."""
+    """The runs in folders, each a run's folder or one that holds such folders; only those of a method where one is given, by its name, its
+    class, or FILE:Class. `UserError` where there are none."""
     found: list[Run] = []
     for place in places:
         if (place / MANIFEST).exists():
@@ -92,23 +93,30 @@ def runs_below(places: Sequence[Path], method: str = "") -> list[Run]:
             if unreadable:
                 raise UserError(unreadable[0])
             found += inside
-    wanted = method.rpartition(":")[2] or method
-    chosen = [run for run in found if not wanted or run.manifest.method.name == wanted]
+    chosen = [run for run in {run.folder.resolve(): run for run in found}.values() if not method or _is_of(run.manifest.method, method)]
     if not chosen:
-        names = sorted({run.manifest.method.name for run in found})
+        names = sorted({run.manifest.method.reference for run in found})
         raise UserError(
-            f"no runs of {wanted} in these folders; they hold runs of {', '.join(names)}"
+            f"no runs of {method} in these folders; they hold runs of {', '.join(names)}"
             if names
             else f"{places[0]}: contains no finished runs"
         )
     return chosen
 
 
+def _is_of(record: MethodRecord, method: str) -> bool:
+    """Whether a record is of a method as a user names it."""
+    file, colon, name = method.rpartition(":")
+    if not colon:
+        return record.name == method
+    return record.name == name and Path(record.reference.rpartition(":")[0]).resolve() == Path(file).resolve()
+
+
 def check_entry(runs: Sequence[Run]) -> Suite:
     """The suite of runs that make up one entry. `UserError` as for `pack`."""
     if not runs:
         raise UserError("no runs: name the folders of one method's runs, as `python -m bench list runs` shows them")
-    first = runs[0].manifest
+    first, one_entry = runs[0].manifest, "name only the run folders of one entry"
     suite = load_suite(first.spec.suite)
     for run in runs:
         spec, manifest = run.manifest.spec, run.manifest
@@ -125,14 +133,15 @@ def check_entry(runs: Sequence[Run]) -> Suite:
         ):
             if wrong:
                 raise UserError(f"{run.folder}: {what}")
-        for what, one, other in (
-            ("methods or settings", first.method, manifest.method),
-            ("suites", first.suite.fingerprint, manifest.suite.fingerprint),
-            ("targets", first.spec.targets, spec.targets),
-            ("devices", first.numerics["device"], manifest.numerics["device"]),
+        for what, hint, one, other in (
+            ("methods", "choose one with --method", first.method.reference, manifest.method.reference),
+            ("settings", one_entry, first.method.settings, manifest.method.settings),
+            ("versions of their method", "run the older ones again", first.method, manifest.method),
+            ("suites", one_entry, first.suite.fingerprint, manifest.suite.fingerprint),
+            ("targets", one_entry, first.spec.targets, spec.targets),
+            ("devices", one_entry, first.numerics["device"], manifest.numerics["device"]),
         ):
             if one != other:
-                hint = "choose one with --method, or name only the folders of one entry"
                 raise UserError(f"{runs[0].folder} and {run.folder} have different {what}; {hint}")
     found = Counter((run.manifest.spec.sequence, run.seed) for run in runs)
     seeds = tuple(sorted({seed for _, seed in found}))
@@ -182,9 +191,9 @@ def _run_entry(run: Run, answers: dict[str, RowOfAnswers], stored: set[str], log
         digest = digests[row.name] = digest_of(content)
         if digest not in stored:
             answers.setdefault(digest, content)
-        names = [name for name in manifest.files if name.startswith((f"training/{row.name}.", f"training/{row.name}-"))]
+        names = run.training_files(row)
         if names and row.part != "baseline":
-            own_logs[row.name] = [manifest.files[name] for name in sorted(names)]
+            own_logs[row.name] = [manifest.files[name] for name in names]
             logs |= {manifest.files[name]: run.file(name).decode() for name in names}
     return {
         "sequence": manifest.spec.sequence,

@@ -82,8 +82,11 @@ class Leaderboard:
 
 
 def leaderboard(place: Place | None = None) -> Leaderboard:
-    """Every submission of a place, verified and ranked. `UserError` for a verdict or a rerun that does not fit its submission."""
+    """Every submission of a place, verified and ranked. `UserError` for a place that is not there, and for a verdict or a rerun that does
+    not fit its submission."""
     place = place or Place()
+    if not place.submissions.is_dir():
+        raise UserError(f"{place.submissions}: no such folder of submissions; the package's own are in a clone of the repository")
     found = verify_all(place.names(), place)
     boards: dict[tuple[str, ...], list[tuple[Standing, Suite]]] = {}
     for each in found.values():

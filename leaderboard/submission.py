@@ -15,9 +15,10 @@ all.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, WrapValidator
 
 from bench.costs import AccessRecord, Cost
 from bench.method import Track
@@ -54,6 +55,10 @@ def _url(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    return _url(text or "nowhere")
+
+
 def is_name(text: str) -> bool:
     """Whether a text has the form of an entry's name."""
     return _NAME.fullmatch(text) is not None
@@ -65,19 +70,44 @@ def _name(text: str) -> str:
     return text
 
 
+def _setting(value: Any, check: Callable[[Any], Any]) -> Any:
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError(
+            "must be a text of at most 200 characters, a number, true, false, null, or a list of these or of lists of these"
+        ) from None
+
+
 Filled = BeforeValidator(_filled)
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})]
 Line = Annotated[str, Field(max_length=120), AfterValidator(_plain), Filled]
 Note = Annotated[str, Field(max_length=400), AfterValidator(_plain), Filled]
-Url = Annotated[str, Field(max_length=200), AfterValidator(_url)]
-Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{1,39}$"), Filled]
+Url = Annotated[
+    str, Field(max_length=200), AfterValidator(_url), WithJsonSchema({"type": "string", "maxLength": 200, "pattern": "^(https://.*)?$"})
+]
+_SEQUENCE = r"^[a-z][a-z0-9_-]{0,39}$"
+_LICENCE = r"^[A-Za-z0-9][A-Za-z0-9.+-]{1,39}$"
+_REFERENCE = r"^([a-z][a-z0-9_]{1,40}|method\.py:[A-Za-z_][A-Za-z0-9_]{0,60})$"
+_EARLIER = r"^[a-z0-9][a-z0-9_-]{1,39}$"
+FORMS = {
+    "^[0-9a-f]{64}$": "a sha256, 64 of the digits 0-9 and a-f",
+    _SEQUENCE: "a name of lowercase letters, digits, - and _ that begins with a letter",
+    _LICENCE: "an identifier of SPDX, such as Apache-2.0",
+    _REFERENCE: f"the name of a method of this package, or {METHOD_FILE}:Class",
+    _EARLIER: "the name of an entry or of a method of this package",
+}
+"""Patterns of fields, in words."""
+Address = Annotated[str, Field(max_length=200), AfterValidator(_address)]
+"""A URL that must be there."""
+Licence = Annotated[str, Field(pattern=_LICENCE), Filled]
 """An identifier of SPDX."""
 Count = Annotated[int, Field(ge=0, le=1_000_000), Filled]
 Seed = Annotated[int, Field(ge=0, le=1_000_000)]
 Scalar = bool | int | float | Annotated[str, Field(max_length=200)] | None
-Setting = Scalar | list[Scalar | list[Scalar]]
+Setting = Annotated[Scalar | list[Scalar | list[Scalar]], WrapValidator(_setting)]
 Word = Annotated[str, Field(max_length=100)]
-Sequence = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+Sequence = Annotated[str, Field(pattern=_SEQUENCE)]
 
 
 class Strict(BaseModel):
@@ -95,7 +125,7 @@ class MethodEntry(Strict):
     """reference: the name of a method of this package, or "method.py:Class"; settings: all of them; source: hash of the code that decides
     what it does (`tasks.source`), as the runs recorded it; control: shown without a place, which only methods of the package may be."""
 
-    reference: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]{1,40}|method\.py:[A-Za-z_][A-Za-z0-9_]{0,60})$")]
+    reference: Annotated[str, Field(pattern=_REFERENCE)]
     settings: dict[Word, Setting]
     source: Sha256
     track: Track
@@ -136,7 +166,7 @@ class Declared(Strict):
     scored_runs_seen: Count
     external_data: Note
     external_compute: Note
-    earlier_entries: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{1,39}$")], ...] = Field(max_length=50)
+    earlier_entries: tuple[Annotated[str, Field(pattern=_EARLIER)], ...] = Field(max_length=50)
 
 
 class Claim(Strict):
@@ -145,6 +175,13 @@ class Claim(Strict):
     estimate: float | None
     low: float | None
     high: float | None
+
+
+class Evidence(Strict):
+    """What is too large for the folder, such as checkpoints: its address, and its sha256. It is not checked and ranks nothing."""
+
+    address: Address
+    sha256: Sha256
 
 
 class Submission(Strict):
@@ -163,7 +200,8 @@ class Submission(Strict):
     hardware: Line
     declared: Declared
     claim: dict[Literal["greedy", "sampled"], dict[Word, Claim]]
-    rows_from: Name | Literal[""]
+    rows_from: Annotated[str, AfterValidator(lambda text: text and _name(text))]
+    evidence: Evidence | None = None
     rows: tuple[Sha256, ...] = Field(max_length=MAX_ROWS)
     files: dict[Annotated[str, Field(max_length=220)], Sha256]
 

@@ -12,6 +12,7 @@ from bench.errors import UserError
 from bench.results.archive import read_archive
 from bench.results.run import Run
 from leaderboard.files import read_json
+from leaderboard.flaws import flaws
 from leaderboard.plain import NAME
 from leaderboard.problems import RefusedError
 from leaderboard.submission import FILE
@@ -92,8 +93,7 @@ def verdict_on(folder: Path, verdicts: Path = FOLDER) -> Verdict | None:
     try:
         found = Verdict.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        flaw = error.errors()[0]
-        raise UserError(f"{file}: {'.'.join(map(str, flaw['loc']))}: {flaw['msg']}") from error
+        raise UserError(str(flaws(str(file), error)[0])) from error
     if found.name != folder.name:
         raise UserError(f"{file}: name: is {found.name!r}, but must be that of the file")
     try:

@@ -131,10 +131,14 @@ class Run:
         """The answers of a row, by decoding, domain and item."""
         return read_answers(self.file(f"samples/{row.name}.jsonl.gz"), f"{self.folder}/samples/{row.name}.jsonl.gz")
 
+    def training_files(self, row: Row) -> list[str]:
+        """The logs of all trainings that led to a row, by name."""
+        return sorted(name for name in self.manifest.files if name.startswith((f"training/{row.name}.", f"training/{row.name}-")))
+
     def logs(self, row: Row) -> list[dict[str, Any]]:
-        """The lines of the training that led to a row, one a step; empty for a checkpoint that was not trained here."""
+        """The lines of the first training that led to a row, one a step; empty for a checkpoint that was not trained here."""
         name = f"training/{row.name}.jsonl"
-        if name not in self.manifest.files:
+        if name not in self.training_files(row):
             return []
         try:
             return [json.loads(line) for line in self.file(name).decode().splitlines()]

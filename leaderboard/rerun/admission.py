@@ -27,6 +27,7 @@ from bench.errors import UserError
 from bench.worker import outcomes
 from bench.worker.jobs import Job, Recover, Stage
 from bench.worker.outcomes import Log, Made
+from leaderboard.logs import log_of
 
 MAX_LOG = 64_000_000
 """Bytes of the training logs of one job."""
@@ -89,8 +90,8 @@ def take_over(content: str, folder: Path, base: Checkpoint, store: Store) -> Non
 
 
 def with_logs(made: Made, folder: Path, logs: Path) -> Made:
-    """The same outcome, its logs copied to the folder `logs`. `UserError` where one is no ordinary file of the sandbox's folder, and where
-    they are too long together."""
+    """The same outcome, its logs copied to the folder `logs`. `UserError` where one is no ordinary file of the sandbox's folder or no
+    training log, and where they are too long together."""
     copies, left = [], MAX_LOG
     logs.mkdir(parents=True, exist_ok=True)
     for log in made.logs:
@@ -102,6 +103,10 @@ def with_logs(made: Made, folder: Path, logs: Path) -> Made:
             raise UserError("a log that it names lies outside its folder") from None
         copy = logs / f"{len(list(logs.iterdir()))}.jsonl"
         left -= _copied(folder, parts, copy, left)
+        try:
+            log_of(copy.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{'/'.join(parts)[:120]!r} is no training log: {error}") from error
         copies.append(Log(log.what, str(copy)))
     return replace(made, logs=tuple(copies))
 

@@ -5,6 +5,6 @@ verification cannot see (answers of another model, seeds that were swapped, a me
 lists it.
 """
 
-from leaderboard.verify.whole import SUBMISSIONS, Place, Verified, verify, verify_all, verify_each
+from leaderboard.verify.whole import Place, Verified, verify, verify_all, verify_each
 
-__all__ = ["SUBMISSIONS", "Place", "Verified", "verify", "verify_all", "verify_each"]
+__all__ = ["Place", "Verified", "verify", "verify_all", "verify_each"]

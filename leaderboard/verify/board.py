@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
+from itertools import pairwise, product
 
 from bench.costs import TRACK_LIMITS, over_limit
 from bench.errors import UserError
-from bench.suite import DECODINGS, Suite, load_suite, suite_names
+from bench.suite import DECODINGS, SCORED_SEEDS, Suite, load_suite, suite_names
 from leaderboard.code import Facts
 from leaderboard.limits import MAX_TOTAL_COST, SEEDS
 from leaderboard.problems import Problem
@@ -29,6 +29,10 @@ def check_board(submission: Submission) -> tuple[Suite | None, list[Problem]]:
     if suite.base is None or suite.prompting.chat == "thinking":
         return None, [
             Problem(FILE, "board.suite", f"suite {suite.name} does not ship with a base model that answers at once: no leaderboard")
+        ]
+    if not suite.comparable:
+        return None, [
+            Problem(FILE, "board.suite", f"suite {suite.name} is still in the making, and its scores cannot be compared: no leaderboard")
         ]
     problems = []
     if board.fingerprint != suite.fingerprint():
@@ -57,6 +61,16 @@ def check_runs(submission: Submission, suite: Suite, facts: Facts | None, runs: 
         yield from _check_run(submission, suite, key, run)
         if facts is not None and set(run.rows) == set(run.checkpoints):
             yield from _check_logs(submission, facts, key, run)
+    yield from _check_access(facts, runs)
+    tuned = sorted(
+        {
+            *(submission.declared.tuning_seeds or ()),
+        }
+        & {*SCORED_SEEDS}
+    )
+    if tuned:
+        reason = f"settings were chosen on scored seeds ({', '.join(map(str, tuned))}): only a rerun on fresh seeds can count"
+        yield Problem(FILE, "declared.tuning_seeds", reason, warning=True)
     yield from _check_distinct(runs)
     total = [run.cost.total for run in runs.values()]
     track = submission.method.track
@@ -85,6 +99,10 @@ def _check_run(submission: Submission, suite: Suite, key: RunKey, run: RunEntry)
                 yield Problem(path, f"scores.{decoding}.{name}", f"has {len(numbers)} numbers for {len(sequence)} domains")
     for name in sorted(set(run.logs) - names):
         yield Problem(path, f"logs.{name}", "this run has no such row")
+    stages = [row.name for row in rows_in(submission, sequence).baseline if row.name in run.checkpoints]
+    for before, name in pairwise(stages):
+        if run.checkpoints[name] == run.checkpoints[before]:
+            yield Problem(path, f"checkpoints.{name}", f"the same as {before}: the stage trained nothing")
     if run.checkpoints.get(BASE) != submission.board.base:
         yield Problem(path, f"checkpoints.{BASE}", "not the base of the suite")
     if run.numerics.device != submission.board.device:
@@ -108,11 +126,26 @@ def _check_cost(path: str, own_stages: bool, run: RunEntry, sequence: tuple[str,
 def _check_logs(submission: Submission, facts: Facts, key: RunKey, run: RunEntry) -> Iterator[Problem]:
     """Every row that a method trained has a log: it bounds the cost from below."""
     own = [name for name in run.rows if name.startswith("method-") and submission.method.own_stages and name != BASE]
-    if facts.trains and facts.repairs and not facts.own_stages:
+    if "train" in facts.uses and facts.repairs and not facts.own_stages:
         own.append("repaired")
     for name in own:
         if name in run.rows and not run.logs.get(name):
             yield Problem(file_of(*key), f"logs.{name}", "missing: the method trains this model")
+
+
+def _check_access(facts: Facts | None, runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
+    """A warning where the code asks for what no run states."""
+    stated = [run.cost.access for run in runs.values()]
+    for field, requests in _ACCESS.items():
+        asked = sorted(requests & facts.uses) if facts is not None else []
+        if asked and stated and not any(getattr(access, field) for access in stated):
+            words = " and ".join(f"history.{name}" for name in asked)
+            reason = f"no run states any, but the code has {words}: a maintainer should check whether it is used"
+            yield Problem(FILE, f"cost.access.{field}", reason, warning=True)
+
+
+_ACCESS = {"checkpoints": {"base", "checkpoint"}, "experts": {"expert"}, "prompts": {"fisher", "gradient", "sample", "score", "train"}}
+"""Field of a run's access -> the requests that fill it."""
 
 
 def _check_distinct(runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.suite import Suite
 from leaderboard.files import file_digest, read_bytes, read_json
+from leaderboard.flaws import flaws
 from leaderboard.limits import MAX_BYTES, MAX_BYTES_DESIGN, MAX_README
 from leaderboard.problems import Problem, RefusedError
 from leaderboard.rows import cells_of
@@ -27,10 +28,7 @@ def read_model(folder: Path, path: str, kind: type[Model]) -> tuple[Model | None
     except RefusedError as refused:
         return None, [refused.problem]
     except ValidationError as error:
-        flaws = error.errors(include_url=False, include_input=False)
-        inner = {flaw["loc"][:-1] for flaw in flaws if len(flaw["loc"]) > 1}
-        flaws = [flaw for flaw in flaws if flaw["loc"] not in inner]  # a list without its bad items is not too short as well
-        return None, [Problem(path, ".".join(map(str, flaw["loc"])), flaw["msg"].removeprefix("Value error, ")) for flaw in flaws]
+        return None, flaws(path, error)
 
 
 def expected_files(submission: Submission, runs: Iterable[tuple[str, int]], domains: Iterable[str]) -> set[str]:

@@ -1,9 +1,4 @@
-"""Whether a method can have cost as little as its runs state: the logs of its trainings give a lower bound.
-
-Every step of a training samples the suite's number of prompts and of answers to each. A log's line gives the mean number of tokens of those
-answers and the share of prompts whose answers had different rewards. Sampling takes 2 N FLOPs a token (N parameters). The answers to such
-prompts are trained on, which takes 6 N for at least their last token.
-"""
+"""Whether a method can have cost as little as its runs state: the logs of its trainings give a lower bound."""
 
 from __future__ import annotations
 
@@ -11,21 +6,18 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from bench.results.run import Run
 from bench.suite import Suite
 from leaderboard.files import strict_json, unpacked_lines
 from leaderboard.limits import MAX_LOG_LINES
+from leaderboard.logs import Log, flops, log_of
 from leaderboard.problems import Problem, RefusedError
 from leaderboard.runs import file_of
 from leaderboard.submission import LOGS, RunEntry, Submission
 from leaderboard.verify.board import RunKey
-
-Log = Sequence[Mapping[str, Any]]
-"""A line for each step."""
 
 
 def read_logs(folder: Path) -> dict[str, Log]:
@@ -35,35 +27,19 @@ def read_logs(folder: Path) -> dict[str, Log]:
     for number, line in enumerate(unpacked_lines(folder, LOGS), start=1):
         where = f"line {number}"
         try:
-            digest, text = strict_json(line, deep=False)
-            lines = text.splitlines()
-            total += len(lines)
+            pair = strict_json(line, deep=False)
+            if not isinstance(pair, list) or [type(part) for part in pair] != [str, str]:
+                raise RefusedError(LOGS, where, "must be a list of two texts, a sha256 and a log: pack again")
+            digest, text = pair
+            total += len(text.splitlines())
             if total > MAX_LOG_LINES:
                 raise RefusedError(LOGS, where, f"the logs have more than {MAX_LOG_LINES:,} lines, the limit")
-            steps = [strict_json(each.encode()) for each in lines]
-        except (ValueError, TypeError, AttributeError) as error:
-            raise RefusedError(LOGS, where, f"must be a sha256 and a log: {error}") from error
-        if hashlib.sha256(text.encode()).hexdigest() != digest:
-            raise RefusedError(LOGS, where, "the log does not match its sha256")
-        flaw = _flaw(steps)
-        if flaw:
-            raise RefusedError(LOGS, where, flaw)
-        found[digest] = steps
+            if hashlib.sha256(text.encode()).hexdigest() != digest:
+                raise RefusedError(LOGS, where, "the log does not match its sha256")
+            found[digest] = log_of(text)
+        except ValueError as error:
+            raise RefusedError(LOGS, where, f"no training log: {error}") from error
     return found
-
-
-def _flaw(steps: Sequence[Any]) -> str:
-    """What makes lines no training log, in words; empty where nothing does."""
-    for place, line in enumerate(steps, start=1):
-        if not isinstance(line, dict) or not isinstance(line.get("reward"), dict) or not line["reward"]:
-            return f"step {place}: must be an object with the rewards by domain"
-        if line.get("step") != place:
-            return f"step {place}: is step {line.get('step')!r} in the log"
-        for name, least, most in (("tokens", 0, math.inf), ("groups_with_spread", 0, 1)):
-            value = line.get(name)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-                return f"step {place}: {name} is {value!r}"
-    return "" if steps else "has no steps"
 
 
 def check_costs(folder: Path, submission: Submission, suite: Suite, runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
@@ -97,18 +73,14 @@ def check_costs(folder: Path, submission: Submission, suite: Suite, runs: Mappin
 
 
 def understated(run: Run, suite: Suite) -> str:
-    """Why a run of a rerun must have cost more than its worker said; empty where it need not."""
-    logs = [run.logs(row) for row in run.rows.distinct() if row.part != "baseline"]
-    least = sum(flops(log, suite, parameters(suite)) for log in logs) / suite.sequence_flops(run.sequence)
+    """Why a run of a rerun must have cost more than its worker said; empty where it need not. Its logs were checked on their way out of the
+    sandbox."""
+    files = [name for row in run.rows.distinct() if row.part != "baseline" for name in run.training_files(row)]
+    logs = {run.manifest.files[name]: log_of(run.file(name).decode()) for name in files}
+    least = sum(flops(log, suite, parameters(suite)) for log in logs.values()) / suite.sequence_flops(run.sequence)
     cost = run.manifest.cost
     spent = cost.repair + (cost.stages if run.manifest.method.own_stages else 0.0)
     return f"{run.name}: charged {spent:.3g} of the baseline run, but its training logs imply at least {least:.3g}" if spent < least else ""
-
-
-def flops(log: Log, suite: Suite, size: int) -> float:
-    """The least FLOPs behind a log. size: parameters of the model."""
-    answers = suite.grpo.prompts * suite.grpo.group
-    return sum(2 * size * answers * max(line["tokens"] - 1, 0) + 6 * size * answers * line["groups_with_spread"] for line in log)
 
 
 def _prompts(run: RunEntry, logs: Mapping[str, Log], suite: Suite) -> dict[str, int]:

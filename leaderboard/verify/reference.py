@@ -12,7 +12,7 @@ from bench.files import canonical
 from bench.results.rows import Row
 from bench.suite import DECODINGS
 from leaderboard.code import likeness, method_text, packaged_file, shingles
-from leaderboard.limits import NEAR_DUPLICATE, REFUSED_LEVEL, SAME_BASE, SAME_SEEDS, WARNING_LEVEL
+from leaderboard.limits import NEAR_DUPLICATE, REFUSED_LEVEL, SAME_BASE, SAME_DECODING, SAME_SEEDS, WARNING_LEVEL
 from leaderboard.problems import Problem, RefusedError
 from leaderboard.runs import SubmittedRun, file_of
 from leaderboard.submission import FILE, METHOD_FILE, RunEntry, Submission
@@ -121,6 +121,16 @@ def check_seeds(runs: Runs) -> Iterator[Problem]:
             if agreement and min(agreement) >= SAME_SEEDS:
                 reason = f"scores like seed {one.seed} on {100 * min(agreement):.1f} % of the items or more: seeds are not so much alike"
                 yield Problem(file_of(sequence, other.seed), f"rows.{row.name}", reason)
+
+
+def check_decoding(runs: Runs) -> Iterator[Problem]:
+    """A warning where a model scores at temperature 1 as it does greedily: sampled answers are hardly ever so good."""
+    for run in runs:
+        for row, table in run.tables.items():
+            same = float(np.mean([table[domain, "greedy"][:, 0] == table[domain, "sampled"][:, 0] for domain in run.sequence]))
+            if same >= SAME_DECODING:
+                reason = f"scores at temperature 1 as it does greedily on {100 * same:.1f} % of the items: a maintainer should rerun it"
+                yield Problem(file_of(run.manifest.spec.sequence, run.seed), f"rows.{row.name}", reason, warning=True)
 
 
 class Models:

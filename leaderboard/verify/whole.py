@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from bench.errors import UserError
 from bench.results.archive import Table
 from bench.suite import Suite
 from leaderboard import verdicts as judged
@@ -20,9 +21,7 @@ from leaderboard.verify.board import RunKey, check_board, check_runs, expected_r
 from leaderboard.verify.claims import check_claim, check_scores
 from leaderboard.verify.contents import check_files, check_size, expected_files, read_model
 from leaderboard.verify.costs import check_costs
-from leaderboard.verify.reference import Models, check_against_reference, check_likeness, check_same_models, check_seeds
-
-SUBMISSIONS = Path(__file__).parents[1] / "submissions"
+from leaderboard.verify.reference import Models, check_against_reference, check_decoding, check_likeness, check_same_models, check_seeds
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,19 @@ class Verified:
 class Place:
     """Where submissions are compared: the folder of the others, and that of the maintainers' verdicts, which nobody else writes."""
 
-    submissions: Path = SUBMISSIONS
+    submissions: Path = Path(__file__).parents[1] / "submissions"
     verdicts: Path = judged.FOLDER
 
     def names(self) -> list[str]:
         """Names of the submissions."""
         return sorted(file.parent.name for file in self.submissions.glob(f"*/{FILE}"))
+
+    def stored_by(self, name: str) -> Submission:
+        """The maintainers' entry of that name. `UserError` where there is none that stores rows of its own."""
+        parsed = read_model(self.submissions / name, FILE, Submission)[0] if self.is_ours(name) else None
+        if parsed is None or parsed.rows_from:
+            raise UserError(f"--rows-from {name}: must be an entry of the maintainers in {self.submissions} that stores its own rows")
+        return parsed
 
     def is_ours(self, name: str) -> bool:
         """Whether a submission is the maintainers' own: only such entries are references, and only their rows may be used by others."""
@@ -177,6 +183,7 @@ class _Verification:
         self.problems += check_claim(submission, runs)
         self.problems += check_costs(self.folder, submission, suite, entries)
         self.problems += check_seeds(runs)
+        self.problems += check_decoding(runs)
         self._compare(submission, entries, runs)
         return Verified(self.folder, tuple(self.problems), submission, suite, runs, own)
 
@@ -187,6 +194,8 @@ class _Verification:
         reference = self._reference(submission)
         if reference is None:
             reason = "this board has no reference entry yet, so base and baseline run were not compared; you need not do anything"
+            if not self.place.submissions.is_dir():
+                reason = f"{self.place.submissions}: no such folder, so nothing was compared with other entries: verify in a clone of ours"
             self.problems.append(Problem(FILE, "board", reason, warning=True))
         else:
             self.problems += check_against_reference(runs, reference.runs)

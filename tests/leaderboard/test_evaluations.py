@@ -65,13 +65,16 @@ def test_it_stands_beside_the_entry_and_ranks_nothing(place: Place) -> None:
         ({"submission": "0" * 64}, "submission: mine has another submission.json now"),
         ({"low": 0.5}, "must be in this order"),
         ({"kind": "kinder items"}, "kind: "),
-        ({"code": ""}, "code and evidence"),
+        ({"code": ""}, "code: must be a URL"),
         ({"code": "javascript:alert(1)"}, "code: "),
         ({"authors": ["Bob\u202eelpmaxE"]}, "authors.0: "),
         ({"authors": ["=HYPERLINK(1)"]}, "authors.0: "),
         ({"rank": 1}, "rank: "),
         ({"estimate": "0.9"}, "estimate: "),
-        ({"seeds": []}, "seeds: "),
+        ({"seeds": []}, "seeds: must have at least 1 of them"),
+        ({"seeds": [901, 902, 901]}, "seeds: name each once"),
+        ({"kind": "fresh seeds", "seeds": [901, 3]}, "seeds: 3 is a scored or a development seed, so it is not fresh"),
+        ({"kind": "fresh seeds", "seeds": [100, 901]}, "seeds: 100 is a scored or a development seed"),
         ({"method": "FILL IN"}, "method: fill it in"),
     ],
 )
@@ -103,4 +106,4 @@ def test_the_command(place: Place) -> None:
     assert f"{file}: verified" in done.output
     refused = CliRunner().invoke(app, ["verify", str(write(place, low=0.9)), *options])
     assert refused.exit_code == 1
-    assert "refused (1 problems)" in refused.output
+    assert "refused (1 problem)" in refused.output

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from entries import MINE, WORDS, write_runs
@@ -105,10 +106,31 @@ def test_runs_that_are_no_entry(suite: Suite, tmp_path: Path, fields: dict, said
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"draw": 7}, "runs on a draw from the reserve cannot be submitted"),
+        ({"imported": ("0" * 64,) * 5}, "imported checkpoints cannot be submitted: the harness must train them"),
+        ({"model": "gpt2"}, "used another model than the suite's own base"),
+    ],
+)
+def test_runs_that_were_not_trained_from_the_base_or_not_scored_on_the_test_items(
+    suite: Suite, tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    runs = write_runs(tmp_path / "runs", suite)
+    manifest = runs[3].manifest
+    spec = manifest.spec.model_copy(update=changed)
+    runs[3] = replace(runs[3], manifest=manifest.model_copy(update={"spec": spec}))
+    with pytest.raises(UserError, match=f"{runs[3].folder}: {said}"):
+        pack(runs, "nothing", tmp_path, WORDS)
+
+
 def test_runs_of_several_entries(runs: list[Run], suite: Suite, tmp_path: Path) -> None:
     others = write_runs(tmp_path / "runs", suite)
-    with pytest.raises(UserError, match="have different methods or settings; choose one with --method"):
+    with pytest.raises(UserError, match="have different methods; choose one with --method"):
         pack([*runs, *others], "both", tmp_path, WORDS)
+    with pytest.raises(UserError, match="have different settings; name only the run folders of one entry"):
+        pack([*runs[:3], *write_runs(tmp_path / "runs", suite, "refresh", steps=5)[3:]], "both", tmp_path, WORDS)
     with pytest.raises(UserError, match="have different targets"):
         pack([*runs[:3], *write_runs(tmp_path / "runs", suite, "refresh", targets="all")[3:]], "both", tmp_path, WORDS)
     with pytest.raises(UserError, match="no runs: name the folders"):
@@ -136,8 +158,18 @@ def test_runs_below_folders(suite: Suite, tmp_path: Path) -> None:
     refresh = write_runs(tmp_path / "runs", suite, "refresh")
     assert [run.name for run in runs_below([tmp_path / "runs"], "refresh")] == [run.name for run in refresh]
     assert [run.name for run in runs_below([refresh[0].folder])] == [refresh[0].name]
+    assert [run.name for run in runs_below([refresh[0].folder, tmp_path / "runs"], "refresh")] == [run.name for run in refresh]
     with pytest.raises(UserError, match="no runs of rollback in these folders; they hold runs of none, refresh"):
         runs_below([tmp_path / "runs"], "rollback")
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(MINE)
+    files = [f"{tmp_path / folder / 'mine.py'}:Mine" for folder in ("one", "other")]
+    one, other = (write_runs(tmp_path / "runs", suite, file) for file in files)
+    assert [run.name for run in runs_below([tmp_path / "runs"], files[1])] == [run.name for run in other]
+    assert len(runs_below([tmp_path / "runs"], "Mine")) == len(one) + len(other)
+    with pytest.raises(UserError, match=r"no runs of mine\.py:Mine in these folders; they hold runs of /.*/one/mine\.py:Mine, "):
+        runs_below([tmp_path / "runs"], "mine.py:Mine")
     with pytest.raises(UserError, match="contains no finished runs"):
         runs_below([tmp_path])
 
@@ -157,6 +189,22 @@ def test_the_commands(runs: list[Run], tmp_path: Path) -> None:
     assert (said.exit_code, said.output.splitlines()[-1]) == (0, f"{folder}: verified")
     said = CliRunner().invoke(app, ["pack", str(tmp_path), "--name", "x"])
     assert (said.exit_code, said.stderr) == (2, f"leaderboard: {tmp_path}: contains no finished runs\n")
+
+
+def test_rows_of_an_entry_are_named_by_its_name(board: Place, suite: Suite, tmp_path: Path) -> None:
+    """As the maintainers pack theirs."""
+    runs = write_runs(tmp_path / "runs", suite, "rollback")
+    given = ["pack", *(str(run.folder) for run in runs), "--out", str(tmp_path / "out"), "--submissions", str(board.submissions)]
+    given += ["--verdicts", str(board.verdicts)]
+    said = CliRunner().invoke(app, [*given, "--name", "borrows", "--rows-from", "reference"])
+    assert said.exit_code == 0, said.output
+    packed = json.loads((tmp_path / "out" / "borrows" / FILE).read_text())
+    assert packed["rows_from"] == "reference"
+    assert len(packed["rows"]) == 5, "of the repaired models alone"
+    for name in ("mine", "refresh-4", "nobody"):
+        said = CliRunner().invoke(app, [*given, "--name", "others", "--rows-from", name])
+        assert (said.exit_code, f"--rows-from {name}: must be an entry of the maintainers" in said.stderr) == (2, True)
+    assert not (tmp_path / "out" / "others").exists()
 
 
 @pytest.mark.parametrize("name", ["", "../elsewhere", "Mine", "x", "a/b"])

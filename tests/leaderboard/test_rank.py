@@ -61,7 +61,7 @@ def test_a_submission_that_was_changed_since_is_a_claim_again(place: Place) -> N
 
 def test_a_verdict_that_cannot_be_read(place: Place) -> None:
     (place.verdicts / "mine.json").write_text("{}")
-    with pytest.raises(UserError, match=r"mine\.json: name: Field required"):
+    with pytest.raises(UserError, match=r"mine\.json: name: missing"):
         leaderboard(place)
 
 

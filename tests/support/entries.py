@@ -95,7 +95,7 @@ def write_entry_run(
     record = MethodRecord(
         reference=method,
         name=name or method,
-        settings={} if method == "none" else {"steps": steps},
+        settings=dict.fromkeys(sorted(facts.settings), steps),
         source=source_hash(source, "baselines", f"baselines.{method}" if not name else "a user's own"),
         track=facts.track,
         control=facts.control,
@@ -132,7 +132,7 @@ def write_entry_run(
             samples[row] = (Path(parts) / f"{row.name}.gz",)
         logs = {}
         for row in (rows.final, *(rows.method[1:] if facts.own_stages else ())):
-            if row.part == "method" or (row.part == "final" and facts.trains):
+            if row.part == "method" or (row.part == "final" and "train" in facts.uses):
                 log = Path(parts) / f"{row.name}.jsonl"
                 log.write_text("".join(json.dumps(_step(step, seed, row)) + "\n" for step in range(1, 5)), encoding="utf-8")
                 logs[row] = (log,)
@@ -167,6 +167,6 @@ def _answers(suite: Suite, order: Sequence[str], row: Row, seed: int, rates: Seq
 
 def _step(step: int, seed: int, row: Row) -> dict[str, Any]:
     """A log line of 32 prompts with 8 answers each, on math and on the row's own domain."""
-    spread, tokens = (11 + step + seed % 5) / 32, (1500 + 7 * step + seed + 31 * row.index) / 256
+    spread, tokens = (11 + step + seed % 5) / 32, (1500 + 7 * step + seed % 997 + 31 * row.index) / 256
     rewards = dict.fromkeys(("math", row.domain) if row.domain else ("math",), 0.5)
     return {"step": step, "reward": rewards, "groups_with_spread": spread, "tokens": tokens, "unparsed": 3 / 256, "loss": 0.1}

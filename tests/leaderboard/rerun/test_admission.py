@@ -145,10 +145,31 @@ def test_logs_that_do_not_come_out(path: str, folder: Path, tmp_path: Path) -> N
         with_logs(Made("0" * 64, logs=(Log("math", str(folder / path)),)), folder, tmp_path / "copies")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "has no steps"),
+        (b"\xff", "UTF-8|utf-8"),
+        (b"no json\n", "no JSON at line 1"),
+        (b"[" * 9_000, "nested"),
+        (b"{}\n", "rewards by domain"),
+        (b'{"step": 1, "reward": {"math": 1}}\n', "tokens is None"),
+        (b'{"step": 1, "reward": {"math": 1}, "groups_with_spread": 0, "tokens": ' + b"9" * 400 + b"}\n", "has more than 30 digits"),
+        (b'{"step": 1, "reward": {"math": 1}, "groups_with_spread": 0, "tokens": 1e99}\n', "must be a number from 0 to 1,000,000"),
+    ],
+)
+def test_a_log_that_is_none_does_not_come_out(content: bytes, said: str, folder: Path, tmp_path: Path) -> None:
+    """Its numbers would be a bound on the cost."""
+    (folder / "log.jsonl").write_bytes(content)
+    with pytest.raises(UserError, match=rf"'log\.jsonl' is no training log: .*({said})"):
+        with_logs(Made("0" * 64, logs=(Log("math", str(folder / "log.jsonl")),)), folder, tmp_path / "copies")
+
+
 def test_a_log_comes_out_as_a_copy(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "log.jsonl").write_text("{}\n")
+    line = '{"step": 1, "tokens": 3.5, "groups_with_spread": 0.5, "reward": {"math": 0.25}}\n'
+    (folder / "log.jsonl").write_text(line)
     (log,) = with_logs(Made("0" * 64, logs=(Log("math", str(folder / "log.jsonl")),)), folder, tmp_path / "copies").logs
-    assert (log.what, Path(log.file).read_text(), Path(log.file).parent) == ("math", "{}\n", tmp_path / "copies")
+    assert (log.what, Path(log.file).read_text(), Path(log.file).parent) == ("math", line, tmp_path / "copies")
     monkeypatch.setattr(admission, "MAX_LOG", 2)
     with pytest.raises(UserError, match="too large"):
         with_logs(Made("0" * 64, logs=(Log("math", str(folder / "log.jsonl")),)), folder, tmp_path / "copies")

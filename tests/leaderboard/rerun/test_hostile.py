@@ -106,8 +106,8 @@ class Host:
     suite: str
     sandbox: type[Confined]
 
-    def run(self, body: str, work: Path, limits: Limits = LIMITS) -> Run:
-        """A run of a method whose `recover` has this body. `UserError` with the reason where it failed."""
+    def run(self, body: str, work: Path, limits: Limits = LIMITS, draw: int = 0) -> Run:
+        """A run of a method whose `recover` has this body. `UserError` with the reason where it failed. draw: of fresh items."""
         file = work / "hostile.py"
         file.write_text(HEAD % {"outside": str(self.outside)} + textwrap.indent(textwrap.dedent(body), " " * 8), encoding="utf-8")
         facts = facts_of(file.read_text(encoding="utf-8"), "Hostile")
@@ -122,7 +122,7 @@ class Host:
             own_stages=facts.own_stages,
             repairs=facts.repairs,
         )
-        planned = plan(RunSpec(suite=self.suite, method=record.reference, device="cpu"), method=record)
+        planned = plan(RunSpec(suite=self.suite, method=record.reference, device="cpu", draw=draw), method=record)
         sandbox = self.sandbox(work / "box", Store(self.cache / "checkpoints"), [file, Path(self.suite)], limits)
         try:
             return execute([planned], out=work / "runs", cache=self.cache, jobs=1, display=False, sandbox=sandbox)[0]
@@ -130,10 +130,10 @@ class Host:
             sandbox.close()
             assert not (work / "box").exists()
 
-    def why(self, body: str, work: Path, limits: Limits = LIMITS) -> str:
+    def why(self, body: str, work: Path, limits: Limits = LIMITS, draw: int = 0) -> str:
         """Why such a run failed."""
         with pytest.raises(UserError) as failed:
-            self.run(body, work, limits)
+            self.run(body, work, limits, draw)
         assert "ESCAPED" not in str(failed.value)
         return str(failed.value)
 
@@ -229,6 +229,28 @@ def test_reaches_no_port_and_no_socket_of_the_host(host: Host, tmp_path: Path) -
         raise RuntimeError(f"contained: {{tcp}}, {{unix}}")
         """
         assert "contained: ConnectionRefusedError" in host.why(body, tmp_path)
+
+
+def test_learns_neither_the_draw_nor_any_answer(host: Host, tmp_path: Path) -> None:
+    """It looks for what decides the items of a rerun in all that it can reach: its job, its variables, its environment, its files."""
+    draw = 7_654_321
+    body = f"""
+    import gc
+    draw = str({draw} + 0)[::-1][::-1]
+    seen = [str(os.environ), *(str(command_of(number)) for number in range(1, 99))]
+    frame = sys._getframe().f_back
+    while frame is not None:
+        seen += [repr(value) for value in frame.f_locals.values()]
+        frame = frame.f_back
+    own = "Job", "Setup", "Stage", "Recover", "RunHistory", "Workbench"
+    seen += [repr(vars(thing)) for thing in gc.get_objects() if type(thing).__name__ in own and hasattr(thing, "__dict__")]
+    files = [path for path in history._bench.cache.folder.rglob("*") if path.is_file()]
+    seen += [path.read_text(errors="replace") for path in files if path.suffix in (".json", ".jsonl")]
+    answers = [path.name for path in files if "answers" in path.name or "samples" in path.name]
+    found = answers or [text for text in seen if draw in text]
+    raise RuntimeError(f"ESCAPED {{found[0]!r:.80}}" if found else f"contained: looked at {{len(seen) > 20}}")
+    """
+    assert "contained: looked at True" in host.why(body, tmp_path, draw=draw)
 
 
 BOMBS = {
@@ -441,6 +463,17 @@ def test_logs_are_ordinary_files_of_its_own(host: Host, tmp_path: Path, file: st
     time.sleep(20)
     """
     assert LOGS[file] in host.why(body, tmp_path)
+
+
+def test_a_log_that_is_none_does_not_count(host: Host, tmp_path: Path) -> None:
+    body = """
+    folder = history._bench.cache.folder
+    (folder / "log.jsonl").write_text(json.dumps({"step": 1, "reward": {"math": 1}, "tokens": 10**400, "groups_with_spread": 0}))
+    made = {"kind": "made", "checkpoint": checkpoint.hash, "logs": [{"what": "math", "file": str(folder / "log.jsonl")}]}
+    tell({"job": job_of(), "event": "done", "result": made})
+    time.sleep(20)
+    """
+    assert "is no training log: the number 10000000000000000000... has more than 30 digits" in host.why(body, tmp_path)
 
 
 ANSWERS = {
