@@ -139,7 +139,7 @@ def change() -> None:
 
     text = sys.stdin.buffer.read().decode(errors="replace")
     path = submitted(filter(None, text.split("\0")))
-    if (_OWN.parent / path).exists():
+    if Path(path).exists():
         typer.echo(f"note: {path} is there already: its authors must agree to this change", err=True)
     typer.echo(path)
 
@@ -150,7 +150,7 @@ def rerun(
     names: Annotated[list[str], typer.Argument(help="Names of submissions.")],
     seeds: Annotated[Seeds, typer.Option(help="The submission's seeds, or fresh seeds and test items.")] = Seeds.same,
     first: Annotated[int | None, typer.Option(min=1, help="Only its first seeds: a spot check, which changes no level.")] = None,
-    public: Annotated[str, typer.Option(help="For fresh ones: a random value published after the submission, and its source.")] = "",
+    public: Annotated[str, typer.Option(help="For fresh seeds: a random value published after the submission, and its source.")] = "",
     sandbox: Annotated[Sandbox, typer.Option(help="Where the method runs.")] = Sandbox.bubblewrap,
     trusted: Annotated[bool, typer.Option("--i-have-read-the-code", help="Allow --sandbox none.")] = False,
     work: Annotated[Path, typer.Option(help="Folder for the run folders.")] = Path("reruns"),

@@ -36,6 +36,7 @@ def _numbers() -> dict[str, Any]:
         "design": limits.MAX_BYTES_DESIGN // limits.MB,
         "other_base": f"{100 - 100 * limits.SAME_BASE:.0f}",
         "same_seeds": f"{100 * limits.SAME_SEEDS:.0f}",
+        "same_decoding": f"{100 * limits.SAME_DECODING:.0f}",
         "refused": f"{100 * limits.REFUSED_LEVEL:g}",
         "warning": f"{100 * limits.WARNING_LEVEL:g}",
         "reproduced": f"{100 * limits.REPRODUCED_LEVEL:g}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leaderboard.cli import app
-from leaderboard.evaluations import read_evaluation
+from leaderboard.evaluations import Evaluation, read_evaluation
 from leaderboard.page import page
 from leaderboard.rank import as_csv, as_json, as_text, leaderboard
 from leaderboard.verdicts import digest
@@ -83,6 +84,12 @@ def test_what_is_refused(place: Place, changed: dict[str, Any], reason: str) -> 
     _, problems = read_evaluation(file, place.submissions)
     assert reason in "\n".join(map(str, problems))
     assert "harder.json" in leaderboard(place).refused
+
+
+def test_the_example_of_the_page_on_submitting() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "submitting.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert Evaluation.model_validate_json(re.sub(r"<sha256 of [^>]*>", "0" * 64, example)).kind == "fresh seeds"
 
 
 def test_its_name_is_that_of_the_file(place: Place) -> None:

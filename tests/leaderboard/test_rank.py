@@ -21,7 +21,7 @@ from leaderboard.pack import pack
 from leaderboard.rank import Standing, as_csv, as_json, as_text, leaderboard
 from leaderboard.submission import FILE, Submission
 from leaderboard.verdicts import OWN
-from leaderboard.verify import Place
+from leaderboard.verify import Place, verify
 
 
 def standings(place: Place) -> dict[str, Standing]:
@@ -156,6 +156,27 @@ def test_the_forms(place: Place) -> None:
 def test_no_submissions(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     assert as_text(leaderboard(Place(tmp_path / "none", tmp_path))) == "no submissions yet"
+
+
+def test_a_folder_that_is_not_there_is_no_empty_board(tmp_path: Path) -> None:
+    for missing in (tmp_path / "none", Path("/etc/passwd")):
+        said = CliRunner().invoke(app, ["rank", "--submissions", str(missing)])
+        assert (said.exit_code, f"{missing}: no such folder of submissions" in said.stderr) == (2, True)
+
+
+def test_verify_says_what_to_name(place: Place) -> None:
+    for path, reason in (
+        (place.submissions / "mine" / FILE, f"name its folder, {place.submissions / 'mine'}"),
+        (place.submissions, "holds several submissions: name one of them, or all as"),
+    ):
+        said = CliRunner().invoke(app, ["verify", str(path)])
+        assert (said.exit_code, said.stderr.startswith(f"leaderboard: {path}: {reason}")) == (2, True)
+
+
+def test_what_is_verified_far_from_other_entries(place: Place, tmp_path: Path) -> None:
+    (problem,) = verify(place.submissions / "mine", Place(tmp_path / "none", tmp_path)).problems
+    assert problem.warning
+    assert "no such folder, so nothing was compared with other entries" in str(problem)
 
 
 def test_names_match_their_types(place: Place) -> None:

@@ -58,6 +58,7 @@ def test_the_change_itself_is_read(repository: Path) -> None:
     verdict, result = checked(repository, lambda mine: (mine / "submission.json").write_text('{"name": 7}'))
     assert verdict == "refused"
     assert f"{MINE}/submission.json: name" in result
+    assert f"note: {MINE} is there already: its authors must agree to this change" in result
 
 
 def test_a_deleted_entry_is_not_accepted(repository: Path) -> None:
@@ -80,6 +81,14 @@ def test_a_link_is_refused(repository: Path) -> None:
     verdict, result = checked(repository, lambda mine: (mine / "link").symlink_to("/etc/passwd"))
     assert verdict == "refused"
     assert "only plain files are allowed" in result
+
+
+def test_a_name_cannot_command_the_runner(repository: Path) -> None:
+    """A line that begins with two colons is a workflow command."""
+    verdict, result = checked(repository, lambda mine: (mine / "x\n::warning::owned").symlink_to("/etc/passwd"))
+    assert verdict == "refused"
+    assert "owned" in result
+    assert not [line for line in result.splitlines() if line.startswith("::")]
 
 
 def test_a_change_elsewhere_is_refused(repository: Path) -> None:
