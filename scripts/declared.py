@@ -88,9 +88,11 @@ class Declaration:
 
 
 def run_part(declared: Declaration, name: str, first: int, count: int, out: Path, archives: Path) -> None:
-    """Run a part on the scored seeds from `first`, as far as it has them, and archive the scores. `UserError` where a method should have
-    been tuned as it is now."""
+    """Run a part on the scored seeds from `first`, as far as it has them, and archive the scores. `UserError` for a suite in the making,
+    and where a method should have been tuned as it is now."""
     part = declared.parts[name]
+    if not load_suite(part.suite).comparable:
+        raise UserError(f"suite {part.suite} is still in the making: scored seeds wait until its test bed is valid and its version is 1")
     stop = min(first + count, part.seeds)
     if first >= stop:
         return
@@ -99,7 +101,7 @@ def run_part(declared: Declaration, name: str, first: int, count: int, out: Path
         check_tuned(choices_of(part.methods or "none", options), options)
     where = {key: getattr(options, key) for key in ("suite", "sequence", "targets", "device", "seed", "seeds")} | {"out": out / name}
     finished = compare(part.methods, **where) if part.methods else run("none", null=True, **where)
-    write_archive(archives / f"{name}-s{first}-{stop - 1}.zip", finished)
+    write_archive(archives / f"{name}-s{first}-{stop - 1}.zip", finished if isinstance(finished, list) else [finished])
 
 
 def check_tuned(choices: Iterable[tuple[str, Mapping[str, object]]], options: Options) -> None:
@@ -145,8 +147,8 @@ class Result:
             check_complete(f"{archives}: part {name}", part.names(), [one.name for one in runs[name]])
         check_one_training(archives, [one for part in runs.values() for one in part])
         null = [one for name, part in parts.items() if not part.methods for one in runs.pop(name)]
-        by_part = {name: [board for board in boards(part) if board.sequence == parts[name].sequence] for name, part in runs.items()}
-        return cls(parts, {name: board for name, (board,) in by_part.items()}, null)
+        by_part = {name: only_board(archives, name, parts[name], part) for name, part in runs.items()}
+        return cls(parts, by_part, null)
 
     def entry(self, part: str, label: str) -> Entry:
         entries = {entry.label: entry for entry in self.boards[part].entries}
@@ -159,6 +161,17 @@ class Result:
         return [
             (self.entry(part, one), self.entry(part, other), self.parts[part].targets) for part in parts for one in ones for other in others
         ]
+
+
+def only_board(archives: Path, name: str, part: Part, runs: Sequence[Run]) -> Board:
+    """The board of a part. `UserError` where its suite or a method was changed between seeds."""
+    found = [board for board in boards(runs) if board.sequence == part.sequence]
+    if len(found) != 1:
+        raise UserError(f"{archives}: part {name}: its runs are of {len(found)} versions of the suite: run the older ones again")
+    for entry in found[0].entries:
+        if len(entry.seeds) != part.seeds:
+            raise UserError(f"{archives}: part {name}: {entry.label} was changed between seeds: run the older ones again")
+    return found[0]
 
 
 def check_complete(where: str, declared: Sequence[str], there: Sequence[str]) -> None:

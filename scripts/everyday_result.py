@@ -4,24 +4,30 @@
     python scripts/everyday_result.py texts --out runs/everyday
     python scripts/everyday_result.py answer --out docs/everyday-result-tables.md    # seconds, from the archives in docs/everyday-result/
 
-What these commands do is in scripts/declared.py. No method was tuned on everyday: all run with the package's own settings.
+What these commands do is in scripts/declared.py. No method was tuned on everyday: all run with their default settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
+import numpy as np
 from declared import Declaration, Part, Parts, Result, answered, main
-from result_tables import board_section, github, in_points, interference_tables, minus
+from result_tables import Expectation, board_section, expectations_table, github, in_points, interference_tables, minus, points_expected
 
 from bench.report.words import TITLES, percent, shown
 from bench.results import metrics
+from bench.results.comparisons import judge
+from bench.results.entries import Entry
 from bench.results.estimates import domain_strata
-from bench.suite import DECODINGS
+from bench.results.measured import Linear, Measured, Outcome
+from bench.results.statistics import Strata, crossed
+from bench.suite import DECODINGS, Decoding
 
 METHODS = "none,refresh,rollback,shrink,interpolate,random,mode_imm,opd,revert"
 STEPS = (2, 5, 10, 20)
-"""Of refresh's curve, beside those of the board."""
+"""Of refresh's curve. The board's refresh, of 15 steps, is shown with it."""
 
 
 def _part(methods: str, targets: str) -> Part:
@@ -42,34 +48,87 @@ PARTS: Parts = {
 def is_anything_forgotten(result: Result) -> str:
     """By domain: the base, what its own stage gains, and what later stages take."""
     baseline, rows = result.entry("all", "none"), []
-    for domain in baseline.runs[0].sequence:
+    lost = {
+        domain: {d: domain_strata(baseline.measured(d), metrics.forgetting, domain) for d in DECODINGS}
+        for domain in baseline.runs[0].sequence
+    }
+    for domain, strata in lost.items():
         cells = []
         for decoding in DECODINGS:
             measured = baseline.measured(decoding)
             base = domain_strata(measured, lambda o: o.baseline[..., 0, :], domain)
             own = domain_strata(measured, lambda o: o.own, domain)
-            lost = domain_strata(measured, metrics.forgetting, domain)
-            cells += [in_points(base), in_points(minus(own, base)), in_points(lost)]
+            cells += [f"{100 * crossed(base).mean:.1f}", in_points(minus(own, base)), in_points(strata[decoding])]
         rows.append([domain, *cells])
-    columns = ("base", "gain until after its stage", "forgetting")
-    return github(rows, ["domain", *(f"{column}, {TITLES[d]}" for d in DECODINGS for column in columns)])
+    columns = ("base", "gain by the end of its stage", "forgetting")
+    table = github(rows, ["domain", *(f"{column}, {TITLES[d]}" for d in DECODINGS for column in columns)])
+    expected = [points_expected(f"{domain} forgets (points)", lambda d, own=lost[domain]: own[d]) for domain in ("code", "math")]
+    return f"{expectations_table(expected)}\n\n{table}"
 
 
 def how_much_is_interference(result: Result) -> str:
-    return interference_tables(result.entry("single", "none").runs, result.null)
-
-
-def does_a_longer_refresh_recover_more(result: Result) -> str:
-    rows = []
-    for entry in result.boards["curve"].entries:
-        values = [shown(name, entry.metrics[d].get(name)) for name in ("recovery ratio", "net recovery") for d in DECODINGS]
-        rows.append((entry.cost.total, [entry.label, *values, percent(entry.cost.total - 1, 1)]))
-    header = ["entry", *(f"{name}, {TITLES[d]}" for name in ("recovery ratio", "net recovery") for d in DECODINGS), "added cost"]
-    return github([row for _, row in sorted(rows, key=lambda pair: pair[0])], header)
+    baseline = result.entry("single", "none").runs
+    lost = {d: [domain_strata(Measured.of(runs, d), metrics.forgetting, "math") for runs in (baseline, result.null)] for d in DECODINGS}
+    expected = [
+        points_expected("real stages make math forget more than null stages (points)", lambda d: minus(*lost[d])),
+        points_expected(
+            "by more than half of the forgetting (points above half)", lambda d: minus(minus(*lost[d]), [0.5 * s for s in lost[d][0]])
+        ),
+    ]
+    return f"{expectations_table(expected)}\n\n{interference_tables(baseline, result.null)}"
 
 
 def what_do_repairs_recover(result: Result) -> str:
-    return "\n\n".join(part for name in ("single", "all") for part in board_section(name, result.boards[name], level=3))
+    none = result.entry("single", "none")
+    expected = [
+        *(
+            points_expected(
+                f"math is higher after `{name}` than at the baseline run's end (`single`, points)",
+                lambda d, name=name: minus(_math(result.entry("single", name), _final, d), _math(none, _final, d)),
+            )
+            for name in ("refresh", "opd")
+        ),
+        *(_above(result, "single", name, "none", f"`{name}` recovers (`single`, net recovery)") for name in ("refresh", "opd")),
+        _above(result, "all", "refresh", "none", "`refresh` retains more than `none` (`all`)"),
+        _above(result, "all", "rollback", "random", "`rollback` retains more than `random` (`all`)"),
+        *(_above(result, part, "refresh", "shrink", f"`refresh` is above `shrink` (`{part}`)") for part in ("single", "all")),
+    ]
+    boards = [part for name in ("single", "all") for part in board_section(name, result.boards[name], level=3)]
+    return "\n\n".join([expectations_table(expected), *boards])
+
+
+def does_a_longer_refresh_recover_more(result: Result) -> str:
+    curve = [result.entry("curve", f"refresh steps={steps}") for steps in STEPS]
+    expected = [
+        points_expected(
+            f"math is higher after {longer} steps than after {shorter} (points)",
+            lambda d, one=one, other=other: minus(_math(other, _final, d), _math(one, _final, d)),
+        )
+        for (shorter, longer), (one, other) in zip(pairwise(STEPS), pairwise(curve), strict=True)
+    ]
+    rows = []
+    for entry in (*result.boards["curve"].entries, result.entry("single", "refresh")):
+        cells = [in_points(_math(entry, _final, d)) for d in DECODINGS]
+        values = [shown(name, entry.metrics[d].get(name)) for name in ("recovery ratio", "net recovery") for d in DECODINGS]
+        rows.append((entry.cost.total, [entry.label, *cells, *values, percent(entry.cost.total - 1, 1)]))
+    columns = ("points of math", "recovery ratio", "net recovery")
+    header = ["entry", *(f"{name}, {TITLES[d]}" for name in columns for d in DECODINGS), "added cost"]
+    table = github([row for _, row in sorted(rows, key=lambda pair: pair[0])], header)
+    return f"{expectations_table(expected)}\n\n{table}"
+
+
+def _above(result: Result, part: str, one: str, other: str, words: str) -> Expectation:
+    """One entry above another on its board's metric."""
+    (pair,) = result.pairs([part], [one], [other])
+    return Expectation(words, "retention", {d: judge([pair], "planned", d)[0].difference for d in DECODINGS})
+
+
+def _math(entry: Entry, quantity: Linear, decoding: Decoding) -> Strata:
+    return domain_strata(entry.measured(decoding), quantity, "math")
+
+
+def _final(outcome: Outcome) -> np.ndarray:
+    return outcome.final
 
 
 QUESTIONS: Mapping[str, Callable[[Result], str]] = {
@@ -83,8 +142,9 @@ QUESTIONS: Mapping[str, Callable[[Result], str]] = {
 def answers(result: Result) -> str:
     """All tables, as Markdown."""
     introduction = (
-        "Intervals are 95 %, over seeds and items. Three seeds give no verdicts: with two degrees of freedom the intervals are as wide as "
-        "that makes them."
+        "Intervals are 95 %, over seeds and items. Three seeds give two degrees of freedom, so intervals are wide, and no test is made. "
+        "An expectation is *supported* where the intervals under both decodings lie above 0, *contradicted* where one lies below 0, and "
+        "*open* otherwise."
     )
     return "\n\n".join(answered(introduction, QUESTIONS, result)) + "\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
@@ -12,6 +12,7 @@ from bench.report.words import TITLES, access_words, p_words, percent, shown
 from bench.results import metrics
 from bench.results.boards import Board
 from bench.results.comparisons import LEVEL, Comparison, Equivalence, Pair, equivalences, judge, level_of
+from bench.results.entries import FULL_SEEDS
 from bench.results.estimates import NO_FORGETTING, Value, domain_strata, ratio
 from bench.results.measured import Measured
 from bench.results.run import Run
@@ -95,11 +96,12 @@ def equivalence_table(pairs: Sequence[Pair]) -> str:
 
 
 def points_table(differences: Mapping[str, Mapping[Decoding, Strata]], column: str, what: str) -> str:
-    """Differences of scores in points, one family a decoding."""
-    raw = {d: [float(crossed(strata[d]).p_value()) for strata in differences.values()] for d in DECODINGS}
-    adjusted = {d: holm(p_values) for d, p_values in raw.items()}
+    """Differences of scores in points, one family a decoding; below five seeds without a test."""
+    enough = all(strata[0].shape[-2] >= FULL_SEEDS for by_decoding in differences.values() for strata in by_decoding.values())
+    raw = {d: [float(crossed(strata[d]).p_value()) if enough else None for strata in differences.values()] for d in DECODINGS}
+    adjusted = {d: holm(p_values) if enough else p_values for d, p_values in raw.items()}
 
-    def tested(strata: Strata, p: float, adjusted: float) -> Tested:
+    def tested(strata: Strata, p: float | None, adjusted: float | None) -> Tested:
         return Tested.of(in_points(strata, level_of(p, adjusted)), adjusted, "above 0" if crossed(strata).mean > 0 else "below 0")
 
     lines = [
@@ -107,6 +109,33 @@ def points_table(differences: Mapping[str, Mapping[Decoding, Strata]], column: s
         for place, (name, strata) in enumerate(differences.items())
     ]
     return tests_table(lines, [column], what)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A clause of what is expected, as a number that is above 0 if it holds. metric: whose unit the number has; values: by decoding."""
+
+    words: str
+    metric: str
+    values: Mapping[Decoding, Value]
+
+    @property
+    def verdict(self) -> str:
+        """supported: all 95 % intervals lie above 0; contradicted: one lies below; open: otherwise, or where a value is undefined."""
+        intervals = [value for value in self.values.values() if value.low is not None and value.high is not None]
+        if any(value.high < 0 for value in intervals):
+            return "contradicted"
+        return "supported" if len(intervals) == len(DECODINGS) and all(value.low > 0 for value in intervals) else "open"
+
+
+def expectations_table(expected: Iterable[Expectation]) -> str:
+    rows = [[one.words, *(shown(one.metric, one.values[d]) for d in DECODINGS), one.verdict] for one in expected]
+    return github(rows, ["expected", *(f"estimate, {TITLES[d]}" for d in DECODINGS), "verdict"])
+
+
+def points_expected(words: str, quantity: Callable[[Decoding], Strata]) -> Expectation:
+    """An expectation about a mean of scores, in points. quantity: shares of 1."""
+    return Expectation(words, "final average", {d: Value.of(crossed_interval(quantity(d)), 100) for d in DECODINGS})
 
 
 def as_share(value: Value) -> str:

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import declared
 import everyday_result as script
 import numpy as np
 import pytest
 from declared import Result
+from result_tables import Expectation
 
+from bench.errors import UserError
 from bench.registry import describe
-from bench.results.archive import write_archive
-from bench.results.run import load_run
+from bench.results.archive import read_archive, write_archive
+from bench.results.estimates import Value
+from bench.results.run import Run, load_run
 from bench.runs.compare import choices_of
-from bench.suite import load_suite
+from bench.suite import DECODINGS, load_suite
 
 END = np.array([60, 60, 94, 80]) / 100
 """Of the baseline run as `build_run` makes it, in the order code, math, qa, cw; math fell from 90."""
 NULL = np.array([[20, 40, 50, 50], [70, 41, 55, 50], [70, 90, 60, 49], [70, 89, 95, 50], [70, 87, 94, 80]]) / 100
-MATH = {"refresh": 84, "revert": 90, "opd": 72}
+MATH = {"refresh": 84, "revert": 90, "opd": 86}
 """Points of math after a repair; other methods give none back. A refresh of n steps gives back n of the 30."""
 
 
@@ -48,6 +54,16 @@ def cells(table: str, start: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
+def verdicts(table: str) -> dict[str, str]:
+    """Of expectations, by their words."""
+    rows = [line.strip("|").split("|") for line in table.partition("\n\n")[0].splitlines()[2:]]
+    return {row[0].strip(): row[-1].strip() for row in rows}
+
+
+def declared_result() -> declared.Declaration:
+    return declared.Declaration("everyday-result", "A result", script.PARTS, tuned=False, answers=script.answers)
+
+
 def points(cell: str) -> float:
     return float(cell.split()[0].replace("\N{MINUS SIGN}", "-"))
 
@@ -64,22 +80,91 @@ def test_parts_run_on_everyday_with_the_packages_own_settings() -> None:
 
 def test_forgetting_is_told_by_domain(result: Result) -> None:
     table = script.is_anything_forgotten(result)
-    math = cells(table, "math")
+    assert verdicts(table) == {"code forgets (points)": "open", "math forgets (points)": "supported"}, "code falls by 10 points only"
+    math = cells(table.partition("\n\n")[2], "math")
     assert [points(cell) for cell in math[1:4]] == pytest.approx([40, 50, 30], abs=3)
-    assert points(cells(table, "cw")[3]) == 0
+    assert points(cells(table.partition("\n\n")[2], "cw")[3]) == 0
+    assert "[" not in math[1], "the base is one model"
 
 
 def test_interference_is_what_null_stages_do_not_take(result: Result) -> None:
-    tests, _, levels = script.how_much_is_interference(result).split("\n\n")
+    expected, tests, _, levels = script.how_much_is_interference(result).split("\n\n")
+    assert [points(cells(line, word)[1]) for word, line in zip(("real", "by"), expected.splitlines()[2:], strict=True)] == pytest.approx(
+        [27, 12], abs=2
+    )
+    assert set(verdicts(expected).values()) == {"supported"}
     assert points(cells(tests, "math")[1]) == pytest.approx(27, abs=2)
+    assert cells(tests, "math")[2::2] == ["–", "–"], "no p below five seeds"
     assert len(tests.splitlines()) == len(levels.splitlines()) == 3, "math alone"
 
 
 def test_the_curve_rises_with_its_steps(result: Result) -> None:
-    lines = script.does_a_longer_refresh_recover_more(result).splitlines()[2:]
-    recovered = [points(line.split("|")[2].strip()) for line in lines if "refresh" in line]
-    assert recovered == sorted(recovered)
+    expected, table = script.does_a_longer_refresh_recover_more(result).split("\n\n")
+    assert list(verdicts(expected)) == [
+        f"math is higher after {longer} steps than after {shorter} (points)" for shorter, longer in pairwise(script.STEPS)
+    ]
+    rises = [points(line.split("|")[2].strip()) for line in expected.splitlines()[2:]]
+    assert rises == pytest.approx([longer - shorter for shorter, longer in pairwise(script.STEPS)], abs=2.5)
+    rows = {line.split("|")[1].strip(): line.split("|")[2:] for line in table.splitlines()[2:]}
+    assert set(rows) == {"none", "refresh", *(f"refresh steps={steps}" for steps in script.STEPS)}
+    recovered = [points(rows[f"refresh steps={steps}"][2].strip()) for steps in script.STEPS]
     assert recovered == pytest.approx([steps / 30 for steps in script.STEPS], abs=0.1)
+
+
+def test_what_was_expected_of_repairs(result: Result) -> None:
+    """The made-up runs agree with all that a repair was expected to do; rollback and random, which give nothing back, are the same."""
+    found = verdicts(script.what_do_repairs_recover(result).partition("\n\n")[0])
+    assert len(found) == 8
+    assert {words for words, verdict in found.items() if verdict != "supported"} == {"`rollback` retains more than `random` (`all`)"}
+    assert found["`rollback` retains more than `random` (`all`)"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("greedy", "sampled", "verdict"),
+    [
+        ((1, 3), (2, 4), "supported"),
+        ((1, 3), (-1, 4), "open"),
+        ((1, 3), (None, None), "open"),
+        ((1, 3), (-4, -1), "contradicted"),
+        ((None, None), (-4, -1), "contradicted"),
+        ((0, 3), (2, 4), "open"),
+    ],
+)
+def test_the_verdict_on_an_expectation(greedy: tuple[Any, Any], sampled: tuple[Any, Any], verdict: str) -> None:
+    values = {
+        d: Value(None if low is None else (low + high) / 2, low, high, 3)
+        for d, (low, high) in zip(DECODINGS, (greedy, sampled), strict=True)
+    }
+    assert Expectation("it holds", "retention", values).verdict == verdict
+
+
+def test_a_part_of_one_run_is_archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build_run: Callable[..., Path]) -> None:
+    """`bench.api.run` gives a run where it made one, and a list where it made several."""
+    declaration = replace(declared_result(), parts=script.PARTS)
+    one = load_run(build_run(tmp_path / "runs", suite="everyday", device="cpu"))
+    monkeypatch.setattr(declared, "run", lambda *args, **given: one)
+    monkeypatch.setattr(declared, "load_suite", lambda name: load_suite("micro"))
+    declared.run_part(declaration, "null", 0, 1, tmp_path, tmp_path / "archives")
+    assert [run.name for run in read_archive(tmp_path / "archives" / "null-s0-0.zip")] == [one.name]
+
+
+def test_no_scored_seed_is_run_on_a_suite_in_the_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(declared, "load_suite", lambda name: load_suite("everyday").model_copy(update={"comparable": False}))
+    with pytest.raises(UserError, match="suite everyday is still in the making: scored seeds wait"):
+        declared.run_part(declared_result(), "single", 0, 1, tmp_path, tmp_path / "archives")
+
+
+def test_seeds_of_two_versions_are_told_apart(result: Result, tmp_path: Path) -> None:
+    runs = [run for entry in result.boards["curve"].entries for run in entry.runs]
+
+    def changed(run: Run) -> Run:
+        if run.seed != 2 or run.manifest.method.name == "none":
+            return run
+        method = run.manifest.method.model_copy(update={"source": "f" * 64})
+        return replace(run, manifest=run.manifest.model_copy(update={"method": method}))
+
+    with pytest.raises(UserError, match=r"part curve: refresh.* was changed between seeds"):
+        declared.only_board(tmp_path, "curve", script.PARTS["curve"], [changed(run) for run in runs])
 
 
 def test_the_page_of_tables_has_every_question_and_both_boards(result: Result) -> None:
