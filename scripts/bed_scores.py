@@ -41,12 +41,19 @@ class Scored:
 
 
 def scores_of(suite_name: str, runs: Sequence[Which], seed: int, split: Split, device: str, keep: Path | None) -> dict[Key, Scored]:
-    """The runs of one seed. keep: a folder where they are stored, and taken from if all are there."""
+    """The runs of one seed. keep: a folder where they are stored, and taken from where they are there.
+
+    `UserError` where some are there that were trained on another type of machine: on it the seed is another draw.
+    """
     suite = load_suite(suite_name)
     file = keep / f"{split}-s{seed}.npz" if keep else None
     found = read(file, suite) if file and file.is_file() else {}
-    if not set(runs) <= set(found):
-        found = trained(suite, suite_name, runs, seed, split, device)
+    missing = [which for which in runs if which not in found]
+    if missing:
+        elsewhere = {run.machine for run in found.values()} - {machine(device)}
+        if elsewhere:
+            raise UserError(f"{file}: lacks runs, and those in it are of {min(elsewhere)}: add the others there, or choose another --keep")
+        found |= trained(suite, suite_name, missing, seed, split, device)
         if file:
             write(file, suite, found)
     return {(order, null, seed): found[order, null] for order, null in runs}

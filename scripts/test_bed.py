@@ -38,6 +38,11 @@ LATENTS = 8_192
 of lost items that only failed to stop or parse; distinct test items, twice."""
 
 
+ENOUGH = 4
+"""Seeds from which on an interval is narrow enough to judge by."""
+TOO_FEW = f" **With fewer than {ENOUGH} seeds, intervals are too wide for a criterion about them to be met.**"
+
+
 @dataclass(frozen=True)
 class Bounds:
     """What a suite's bed must meet, greedily, in points of 100. gain: least of a stage; forgets: least on the first order, by domain, or
@@ -255,7 +260,7 @@ def report(bed: Bed, command: str, split: Split, found: Sequence[Criterion]) -> 
     rows = [[criterion.words, "yes" if criterion.met else "**no**", criterion.measured] for criterion in found]
     parts = [
         f"Suite {bed.suite.id}, development seeds {bed.seeds[0]} to {bed.seeds[-1]}, {items} {split} items a domain. Points of 100, with "
-        "95 % intervals over seeds and items. No repair was run.",
+        "95 % intervals over seeds and items. No repair was run." + (TOO_FEW if len(bed.seeds) < ENOUGH else ""),
         "## Criteria (greedy)",
         tabulate(rows, ["criterion", "met", "measured"], tablefmt="github", disable_numparse=True),
     ]
@@ -291,7 +296,7 @@ def main() -> None:
         bed = bed_of(options.suite, options.sequence, nulls, seeds, options.split, options.device, options.keep)
     except UserError as error:
         sys.exit(str(error))
-    found = [*criteria(bed), *(populations(suite) if options.split == "test" else ())]
+    found = [*criteria(bed), *populations(suite)]
     command = shlex.join(["python", "scripts/test_bed.py", *sys.argv[1:]])
     text = report(bed, command, options.split, found)
     print(text)

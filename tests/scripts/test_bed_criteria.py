@@ -126,3 +126,4 @@ def test_the_report_has_every_table(script: Any, bed: Callable[..., Any]) -> Non
     assert all(mean in text.partition("FLOPs of a stage")[2].partition("\n")[0] for mean in means)
     assert "Made by `the command`" in text
     assert "trained on one machine; and on another." in text
+    assert "With fewer than 4 seeds" in text, "it has three"

@@ -48,10 +48,25 @@ def test_a_kept_seed_is_not_trained_again_and_comes_back_as_it_was(made: list[in
     assert made == [100, 101, 100, 100]
 
 
-def test_runs_that_were_not_kept_are_trained(made: list[int], tmp_path: Path) -> None:
+def test_runs_that_were_not_kept_are_trained_beside_those_that_were(
+    made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "machine", lambda device: "machine 100")
+    first = script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
+    found = script.scores_of("everyday", RUNS[1:], 100, "test", "cpu", tmp_path)
+    assert (len(found), made) == (1, [100, 100])
+    again = script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    assert made == [100, 100], "the first run was not lost"
+    assert all(same(again[key], run) for key, run in (first | found).items())
+
+
+def test_a_seed_is_not_put_together_from_two_machines(made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
-    found = script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
-    assert (len(found), made) == (2, [100, 100])
+    monkeypatch.setattr(script, "machine", lambda device: "another machine")
+    with pytest.raises(UserError, match=r"test-s100\.npz: lacks runs, and those in it are of machine 100: add the others there"):
+        script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
+    assert made == [100]
 
 
 @pytest.mark.parametrize(
