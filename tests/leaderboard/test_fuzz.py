@@ -5,7 +5,9 @@ The quick suite makes a few; `--slow` makes thousands.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import lzma
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +24,9 @@ from bench.files import file_hash
 from bench.results.entries import Entry
 from bench.results.estimates import measure
 from bench.suite import DECODINGS, Suite
+from leaderboard.files import packed
 from leaderboard.pack import pack
-from leaderboard.submission import FILE
+from leaderboard.submission import FILE, LOGS
 from leaderboard.verdicts import OWN
 from leaderboard.verify import Place, Verified, verify
 
@@ -90,9 +93,7 @@ def change_json(folder: Path, data: st.DataObject) -> None:
         parent[way[-1]], parent[other] = parent[other], parent[way[-1]]
     (folder / path).write_text(json.dumps(content))
     if path != FILE:
-        signed = json.loads((folder / FILE).read_text())
-        signed["files"][path] = file_hash(folder / path)
-        (folder / FILE).write_text(json.dumps(signed))
+        seal(folder, path)
 
 
 def change_bytes(folder: Path, data: st.DataObject) -> None:
@@ -111,9 +112,55 @@ def change_bytes(folder: Path, data: st.DataObject) -> None:
         content[at:at] = data.draw(st.binary(min_size=1, max_size=8))
     (folder / path).write_bytes(content)
     if path != FILE and data.draw(st.booleans(), "sealed"):
-        signed = json.loads((folder / FILE).read_text())
-        signed["files"][path] = file_hash(folder / path)
-        (folder / FILE).write_text(json.dumps(signed))
+        seal(folder, path)
+
+
+def change_lines(folder: Path, data: st.DataObject) -> None:
+    """A line inside a compressed file dropped, doubled, moved, or with another value in it; all that names it is made to fit."""
+    path = data.draw(st.sampled_from(sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.xz"))), "file")
+    lines = lzma.decompress((folder / path).read_bytes()).splitlines()
+    place, other = (data.draw(st.integers(0, len(lines) - 1), name) for name in ("line", "other line"))
+    action = data.draw(st.sampled_from(["drop", "double", "swap", "value", "value", "value"]), "action")
+    if action == "drop":
+        del lines[place]
+    elif action == "double":
+        lines.insert(other, lines[place])
+    elif action == "swap":
+        lines[place], lines[other] = lines[other], lines[place]
+    elif path == LOGS:
+        digest, text = json.loads(lines[place])
+        steps = text.splitlines()
+        step = data.draw(st.integers(0, len(steps) - 1), "step")
+        steps[step] = json.dumps(with_another_value(json.loads(steps[step]), data))
+        text = "\n".join(steps) + "\n"
+        new = hashlib.sha256(text.encode()).hexdigest()
+        lines[place] = json.dumps([new, text]).encode()
+        for run in sorted((folder / "runs").iterdir()):
+            run.write_text(run.read_text().replace(digest, new))
+            seal(folder, f"runs/{run.name}")
+    else:
+        lines[place] = json.dumps(with_another_value(json.loads(lines[place]), data)).encode()
+    (folder / path).write_bytes(packed(lines))
+    seal(folder, path)
+
+
+def with_another_value(content: Any, data: st.DataObject) -> Any:
+    """JSON in which one value is a strange one, or a number far larger or smaller."""
+    way = data.draw(st.sampled_from([place for place in places_in(content) if place]), "place")
+    parent = content
+    for step in way[:-1]:
+        parent = parent[step]
+    value = parent[way[-1]]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and data.draw(st.booleans(), "scaled")
+    parent[way[-1]] = value * 10 ** data.draw(st.integers(-5, 300)) if is_number else data.draw(STRANGE)
+    return content
+
+
+def seal(folder: Path, path: str) -> None:
+    """Make submission.json name the file as it is now."""
+    signed = json.loads((folder / FILE).read_text())
+    signed["files"][path] = file_hash(folder / path)
+    (folder / FILE).write_text(json.dumps(signed))
 
 
 def change_files(folder: Path, data: st.DataObject) -> None:
@@ -136,7 +183,7 @@ def check_edit(original: Path, data: st.DataObject) -> None:
     board = original.parents[1] / "edited"
     shutil.rmtree(board, ignore_errors=True)
     shutil.copytree(original.parent, board)
-    change = data.draw(st.sampled_from([change_json, change_bytes, change_files]), "change")
+    change = data.draw(st.sampled_from([change_json, change_bytes, change_lines, change_files]), "change")
     change(board / "mine", data)
     found = verify(board / "mine", place_of(board / "mine"))
     assert all("\n" not in str(problem) for problem in found.problems)
