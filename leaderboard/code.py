@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import baselines
@@ -38,8 +38,8 @@ _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 class Facts:
     """What a method's class is, as `bench.method.Method` defines it.
 
-    settings: the names of its settings; uses: what its file, and what it builds on, asks of a history, such as `train`, whether or not
-    that is ever called; unsure: something that could not be read from the text, in words.
+    settings: the names of its settings; asked: what each of its functions asks of a history, such as `train`, whether or not that is ever
+    called; under "" what the rest of its file asks, and what it imports; unsure: something that could not be read from the text, in words.
     """
 
     track: str = "light"
@@ -47,8 +47,13 @@ class Facts:
     own_stages: bool = False
     repairs: bool = False
     settings: frozenset[str] = frozenset()
-    uses: frozenset[str] = frozenset()
+    asked: Mapping[str, frozenset[str]] = field(default_factory=dict)
     unsure: str = ""
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """All that it asks of a history."""
+        return frozenset().union(*self.asked.values())
 
 
 def packaged_file(name: str) -> Path:
@@ -122,20 +127,31 @@ class _Reader:
             own_stages=bool(own & {"stage", "after_stage"}) or any(base.own_stages for base in bases),
             repairs="recover" in own or any(base.repairs for base in bases),
             settings=frozenset(_settings(node)).union(*(base.settings for base in bases)),
-            uses=self.uses.union(*(base.uses for base in bases)),
+            asked=self._asked(node, bases),
             unsure=unsure,
         )
 
-    @cached_property
-    def uses(self) -> frozenset[str]:
-        """What the file asks of a history: anywhere in it, under any name, and in what it imports from methods of the package."""
+    def _asked(self, node: ast.ClassDef, bases: Sequence[Facts]) -> dict[str, frozenset[str]]:
+        """By function of a class. A function that is overridden counts if the new one calls `super`. The rest of the file counts, and what it
+        imports from methods of the package, but for the classes that the class is built on."""
+        own = {line.name: line for line in node.body if isinstance(line, ast.FunctionDef | ast.AsyncFunctionDef)}
+        built_on = {ast.unparse(base) for base in node.bases}
+        rest = [part for part in self._tree.body if part is not node and getattr(part, "name", "") not in built_on]
+        rest += [part for part in node.body if part not in own.values()]
         imported = (
-            used_by(packaged_file(node.module.removeprefix("baselines.")), alias.name)
-            for node in ast.walk(self._tree)
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("baselines.")
-            for alias in node.names
+            used_by(packaged_file(part.module.removeprefix("baselines.")), alias.name)
+            for part in ast.walk(self._tree)
+            if isinstance(part, ast.ImportFrom) and part.module and part.module.startswith("baselines.")
+            for alias in part.names
+            if alias.name not in built_on
         )
-        return _asked(self._tree).union(*imported)
+        found = {name: _requests(function) for name, function in own.items()}
+        found[""] = frozenset().union(*map(_requests, rest), *imported)
+        for base in bases:
+            for name, asked in base.asked.items():
+                if name not in own or any(isinstance(part, ast.Name) and part.id == "super" for part in ast.walk(own[name])):
+                    found[name] = found.get(name, frozenset()) | asked
+        return found
 
     def _of_base(self, base: ast.expr) -> Facts | None:
         word = ast.unparse(base)
@@ -183,7 +199,7 @@ def _settings(node: ast.ClassDef) -> Iterator[str]:
             yield line.target.id
 
 
-def _asked(node: ast.AST) -> frozenset[str]:
+def _requests(node: ast.AST) -> frozenset[str]:
     return frozenset(inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute) and inner.attr in REQUESTS)
 
 
@@ -191,7 +207,7 @@ def _asked(node: ast.AST) -> frozenset[str]:
 def used_by(file: Path, name: str) -> frozenset[str]:
     """What a class or function at the top of a file of the package asks of a history."""
     tree = ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else ast.Module([], [])
-    return frozenset().union(*(_asked(node) for node in tree.body if getattr(node, "name", "") == name))
+    return frozenset().union(*(_requests(node) for node in tree.body if getattr(node, "name", "") == name))
 
 
 def check_code(folder: Path, method: MethodEntry) -> tuple[Facts | None, list[Problem]]:
@@ -209,12 +225,12 @@ def check_code(folder: Path, method: MethodEntry) -> tuple[Facts | None, list[Pr
         return None, [Problem(METHOD_FILE, place, f"not readable as Python: {said}")]
     if facts is None:
         return None, [*problems, Problem(METHOD_FILE, "", f"defines no class {method.name} that subclasses bench.method.Method")]
-    for field in ("track", "control", "own_stages", "repairs"):
-        said, found = getattr(method, field), getattr(facts, field)
+    for name in ("track", "control", "own_stages", "repairs"):
+        said, found = getattr(method, name), getattr(facts, name)
         if said != found:
             reason = f"is {said!r}, but the code of {method.name} implies {found!r}"
             unsure = f" ({facts.unsure}: a maintainer must read the code)" if facts.unsure else ": pack again"
-            problems.append(Problem(FILE, f"method.{field}", reason + unsure, warning=bool(facts.unsure)))
+            problems.append(Problem(FILE, f"method.{name}", reason + unsure, warning=bool(facts.unsure)))
     for setting in sorted(facts.settings ^ set(method.settings)):
         reason = "missing" if setting in facts.settings else f"{method.name} has no such setting"
         problems.append(Problem(FILE, f"method.settings.{setting}", reason + ": pack again", warning=bool(facts.unsure)))

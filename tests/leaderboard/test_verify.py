@@ -23,6 +23,7 @@ import bench.suite
 from bench.files import file_hash
 from bench.suite import Suite
 from leaderboard import files
+from leaderboard.code import facts_of
 from leaderboard.files import packed
 from leaderboard.pack import pack
 from leaderboard.rows import Written, cells_of, file_of, pack_rows, unpack_cell
@@ -486,6 +487,29 @@ def test_access_that_the_code_asks_for_and_no_run_states(submissions: Path, suit
         access = {"checkpoints": ["base"], "experts": ["math"], "prompts": {"math": 128}}
         edit(submissions / "expert", f"runs/paper-s{seed}.json", put("cost.access", access))
     assert not [line for line in warnings(submissions / "expert") if "cost.access" in line]
+
+
+@pytest.mark.parametrize(
+    ("code", "uses"),
+    [
+        ("class Mine(Refresh):\n    steps: int = 3", {"train"}),
+        ("class Mine(Refresh):\n    def recover(self, checkpoint, targets, history):\n        return history.base", {"base"}),
+        (
+            "class Mine(Refresh):\n    def recover(self, checkpoint, targets, history):\n"
+            "        return super().recover(history.base, targets, history)",
+            {"base", "train"},
+        ),
+        (
+            "def helper(h):\n    return h.expert\nclass Mine(Refresh):\n    def recover(self, checkpoint, targets, history):\n        return 1",
+            {"expert"},
+        ),
+    ],
+)
+def test_what_a_method_asks_of_a_history(code: str, uses: set[str]) -> None:
+    """`stage_ties`, which overrides the function that asks for experts, shows why this is told by function."""
+    facts = facts_of(f"from baselines.refresh import Refresh\n{code}\n", "Mine")
+    assert facts is not None
+    assert facts.uses == uses
 
 
 def test_a_copied_method_is_pointed_out(submissions: Path) -> None:
