@@ -132,8 +132,8 @@ class _Reader:
         )
 
     def _asked(self, node: ast.ClassDef, bases: Sequence[Facts]) -> dict[str, frozenset[str]]:
-        """By function of a class. A function that is overridden counts if the new one calls `super`. The rest of the file counts, and what it
-        imports from methods of the package, but for the classes that the class is built on."""
+        """By function of a class. A function that is overridden counts if the new one calls `super`. The rest of the file counts too, and
+        what it imports from methods of the package, but for the classes that this one is built on."""
         own = {line.name: line for line in node.body if isinstance(line, ast.FunctionDef | ast.AsyncFunctionDef)}
         built_on = {ast.unparse(base) for base in node.bases}
         rest = [part for part in self._tree.body if part is not node and getattr(part, "name", "") not in built_on]

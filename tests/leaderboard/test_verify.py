@@ -500,7 +500,8 @@ def test_access_that_the_code_asks_for_and_no_run_states(submissions: Path, suit
             {"base", "train"},
         ),
         (
-            "def helper(h):\n    return h.expert\nclass Mine(Refresh):\n    def recover(self, checkpoint, targets, history):\n        return 1",
+            "def helper(h):\n    return h.expert\n\nclass Mine(Refresh):\n"
+            "    def recover(self, checkpoint, targets, history):\n        return helper(history)",
             {"expert"},
         ),
     ],
