@@ -17,6 +17,7 @@ from bench.report.tradeoffs import kind_of_access
 from bench.report.words import TITLES, access_words, percent, seeds_words, shown
 from bench.suite import DECODINGS
 from leaderboard.rank import OTHER, Leaderboard, Ranking
+from leaderboard.submission import Submission
 from leaderboard.verdicts import MEANINGS
 
 _SCRIPT = (Path(__file__).parent / "sort.js").read_text(encoding="utf-8")
@@ -46,12 +47,20 @@ def page(found: Leaderboard) -> str:
         "DECODINGS": DECODINGS,
         "OTHER": OTHER,
         "MEANINGS": MEANINGS,
+        "links": _links,
         "script": _SCRIPT,
         "script_hash": base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode(),
     }
     environment.filters["kind_of_access"] = kind_of_access
     drawings = [_drawn(ranking, f"b{number}") for number, ranking in enumerate(found.rankings, start=1)]
     return environment.get_template("page.html.j2").render(found=found, drawings=drawings)
+
+
+def _links(submission: Submission) -> list[tuple[str, str]]:
+    """What an entry points to, in a word, with the address."""
+    evidence = submission.evidence.address if submission.evidence else ""
+    found = {"code": submission.code, "paper": submission.paper, "evidence": evidence}
+    return [(what, address) for what, address in found.items() if address]
 
 
 def _drawn(ranking: Ranking, prefix: str) -> Drawn:

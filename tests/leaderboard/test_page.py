@@ -108,12 +108,14 @@ def test_tables_can_be_read_aloud(text: str) -> None:
 def test_a_strangers_text_is_escaped(place: Place) -> None:
     file = place.submissions / "mine" / FILE
     content = json.loads(file.read_text()) | {"title": '<script>alert(1)</script> & "quotes"', "authors": ["<img src=x onerror=y>"]}
-    file.write_text(json.dumps(content | {"code": "https://example.org/?a=1&b=2"}))
+    evidence = {"address": "https://example.org/weights", "sha256": "ab" * 32}
+    file.write_text(json.dumps(content | {"code": "https://example.org/?a=1&b=2", "evidence": evidence}))
     text = page(leaderboard(place))
     assert len(re.findall("<script", text)) == 1
     assert "<img" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;quotes&#34;" in text
-    assert 'href="https://example.org/?a=1&amp;b=2" rel="nofollow noopener"' in text
+    assert 'href="https://example.org/?a=1&amp;b=2" rel="nofollow noopener">code</a>' in text
+    assert 'href="https://example.org/weights" rel="nofollow noopener">evidence</a>' in text
 
 
 def test_refused_submissions_are_shown_with_their_reason(place: Place) -> None:
