@@ -44,6 +44,7 @@ def build_base(suite: Suite, out: Path) -> None:
     content = base.content()
     same = "the suite's base" if suite.is_own_base(content) else f"another base than the suite's ({suite.base.content[:12]})"
     print(f"{out}: content {content}, {same}\n\n{scores_table(suite, base)}")
+    supervised.Unfinished(out, settings="").remove()
 
 
 def _warmed_up(suite: Suite, out: Path) -> Checkpoint:

@@ -85,7 +85,8 @@ def prepared(file: Path, store: Store, what: str) -> Checkpoint:
 def build(pretrained: Checkpoint, suite: Suite, out: Path, recipe: Recipe, progress: Progress, save_every: int = 20) -> None:
     """Train the adapters, and write their file to `out` with the config and the tokenizer of the pretrained model.
 
-    Resumes from what an interrupted build left in `out`; `UserError` if another recipe, model or suite wrote it.
+    Resumes from what an interrupted build left in `out`, where it leaves its last step too, so that whoever scores the result can be
+    interrupted; `UserError` if another recipe, model or suite wrote it.
     """
     dialogue = Dialogue.of(pretrained.folder, suite.prompting)
     model = with_adapters(load_checkpoint(pretrained), LoRA(recipe.rank, recipe.alpha), recipe.seed)
@@ -110,7 +111,7 @@ def build(pretrained: Checkpoint, suite: Suite, out: Path, recipe: Recipe, progr
         optimizer.step()
         optimizer.zero_grad()
         progress(step + 1, losses)
-        if (step + 1) % save_every == 0:
+        if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
             own = {name: parameter.detach() for name, parameter in parameters.items()}
             unfinished.save(step + 1, optimizer=optimizer.state_dict(), parameters=own)
     out.mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,6 @@ def build(pretrained: Checkpoint, suite: Suite, out: Path, recipe: Recipe, progr
     model.generation_config.save_pretrained(out)
     dialogue.tokenizer.save_pretrained(out)
     write_adapters(out / ADAPTER, pairs_of(model), recipe.alpha / recipe.rank)
-    unfinished.remove()
 
 
 def pairs_of(model: PreTrainedModel) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

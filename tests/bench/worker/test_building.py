@@ -53,6 +53,22 @@ def test_what_it_builds_is_a_suites_base(suite_file: Path, tmp_path: Path, capsy
     assert f"content {content}, the suite's base" in capsys.readouterr().out
 
 
+def test_an_interruption_while_it_scores_loses_no_step(
+    suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*given: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "scores_table", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build_base(load_suite(str(suite_file)), tmp_path / "out")
+    monkeypatch.setattr(warm_up, "batch", interrupted)
+    build_base(load_suite(str(suite_file)), tmp_path / "out")
+    assert "| greedy" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "unfinished.pt").exists()
+
+
 def test_it_prints_what_the_base_scores(suite_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite = load_suite("micro").model_copy(update={"validation_items": 24})
     table = scores_table(suite, Checkpoint(FOLDER / "micro"))
