@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -62,12 +63,17 @@ def packaged_file(name: str) -> Path:
 
 
 def method_text(folder: Path) -> str:
-    """The text of a submission's method.py. `RefusedError` where it is missing, too long, or not plain UTF-8."""
+    """The text of a submission's method.py. `RefusedError` where it is missing, too long, not plain UTF-8, or has invisible characters."""
     content = read_bytes(folder, METHOD_FILE, MAX_CODE, "a method")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RefusedError(METHOD_FILE, "", "not readable as Python: must be UTF-8") from error
+    hidden = next((c for c in text if unicodedata.category(c) == "Cf"), "")
+    if hidden:
+        raise RefusedError(
+            METHOD_FILE, "", f"has the invisible character U+{ord(hidden):04X}, which can make code read as what it is not: remove it"
+        )
     for line in text.splitlines()[:2]:
         cookie = _COOKIE.match(line)
         if cookie and cookie[1].lower().replace("_", "-") not in ("utf-8", "utf8"):
@@ -282,6 +288,8 @@ def _suspect(node: ast.AST) -> Iterator[str]:
                     yield f"imports {name}: {check}"
         case ast.Name(id=name) if name in _OUTSIDE:
             yield f"uses {name}: {check}"
+        case ast.Name(id=name) if not name.isascii():
+            yield f"has the name {name}, whose letters may look like others: {check}"
         case ast.Attribute(attr=name) if name in ("os", "sys") or (name.startswith("__") and name not in _OWN_NAMES):
             yield f"uses .{name}: {check}"
         case ast.Call(func=ast.Attribute(attr=name)) if name in _COMPUTES:

@@ -10,6 +10,7 @@ from leaderboard.submission import FORMS
 
 _FLAWS = {
     "extra_forbidden": "no such field: remove it",
+    "json_invalid": "not readable as JSON",
     "missing": "missing",
     "string_type": "must be a text",
     "int_type": "must be a whole number",

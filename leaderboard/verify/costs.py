@@ -76,7 +76,10 @@ def understated(run: Run, suite: Suite) -> str:
     """Why a run of a rerun must have cost more than its worker said; empty where it need not. Its logs were checked on their way out of the
     sandbox."""
     files = [name for row in run.rows.distinct() if row.part != "baseline" for name in run.training_files(row)]
-    logs = {run.manifest.files[name]: log_of(run.file(name).decode()) for name in files}
+    try:
+        logs = {run.manifest.files[name]: log_of(run.file(name).decode()) for name in files}
+    except ValueError as error:
+        return f"{run.name}: a file of its training is no log: {error}"
     least = sum(flops(log, suite, parameters(suite)) for log in logs.values()) / suite.sequence_flops(run.sequence)
     cost = run.manifest.cost
     spent = cost.repair + (cost.stages if run.manifest.method.own_stages else 0.0)

@@ -74,6 +74,7 @@ def test_the_pages_re_runs(suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_whole_page(tmp_path: Path) -> None:
     """On the real suite: about a quarter of an hour on two cores."""
     write_method(tmp_path)

@@ -413,6 +413,7 @@ def test_what_the_code_declares(submissions: Path, field: str, value: Any, said:
     ("code", "said"),
     [
         (b"\xff\xfe", r"method\.py: not readable as Python"),
+        ("x = 1  # \u202e ssap".encode(), r"method\.py: has the invisible character U\+202E"),
         (b"x = (", r"method\.py: line 1: not readable as Python: '\(' was never closed"),
         (b"class Other: ...\n", r"method\.py: defines no class Mine that subclasses bench\.method\.Method"),
         (b"#" * 64_001, r"method\.py: has more than 64,000 bytes, the limit for a method"),
@@ -448,6 +449,7 @@ def test_data_in_the_code(submissions: Path, line: str, said: str) -> None:
         ("from tasks.micro.math import Math", "imports tasks.micro.math"),
         ("open('x')", r"uses open"),
         ("f = open", r"uses open"),
+        ("\u0430 = 1", r"has the name \u0430, whose letters may look like others"),
         ("import torch\ntorch.os.environ", r"uses \.os"),
         ("WEIGHTS = Mine.__doc__", r"uses \.__doc__"),
         ("def f(task): task.items(split='test')", "names 'test': a method must not use test items"),

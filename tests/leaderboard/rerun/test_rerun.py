@@ -150,6 +150,16 @@ def test_costs_that_the_logs_contradict_are_noted(place: Place, bench: Bench, fa
     assert verdict.reruns[-1].unmetered == ()
 
 
+def test_a_log_that_is_none_ends_no_rerun(place: Place, bench: Bench, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes out of a sandbox is checked there. Should one get through, the verdict says so, and the other entries have theirs."""
+    fake(None, None)
+    whole = Run.file
+    monkeypatch.setattr(Run, "file", lambda run, name: b'{"step": 1}\n' if name.startswith("training/") else whole(run, name))
+    found = rerun.rerun(["refresh-4", "mine"], "same", "", place, bench)
+    assert [len(verdict.reruns) for verdict in found] == [1, 1]
+    assert "a file of its training is no log: step 1: must be an object with the rewards by domain" in found[1].reruns[0].unmetered[0]
+
+
 def test_several_entries_are_judged_together(place: Place, bench: Bench, fake: Any) -> None:
     fake(None, None)
     found = rerun.rerun(["mine", "refresh-4", "mine"], "same", "", place, bench)
