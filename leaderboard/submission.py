@@ -50,13 +50,13 @@ def _plain(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if text and (flaw := flaw_of_url(text)):
-        raise ValueError(flaw)
-    return text
+    return text and _address(text)
 
 
 def _address(text: str) -> str:
-    return _url(text or "nowhere")
+    if flaw := flaw_of_url(text):
+        raise ValueError(flaw)
+    return text
 
 
 def is_name(text: str) -> bool:
@@ -218,6 +218,12 @@ class Machine(Strict):
     engine: Word = "hf"
 
 
+class RunAccess(AccessRecord):
+    """A run's access, without conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
 class RunCost(Cost):
     """A run's cost, finite and not negative."""
 
@@ -225,7 +231,7 @@ class RunCost(Cost):
 
     stages: float = Field(ge=0)
     repair: float = Field(ge=0)
-    access: AccessRecord
+    access: RunAccess
 
 
 class RunEntry(Strict):

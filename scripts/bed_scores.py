@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -85,11 +84,11 @@ def trained(suite: Suite, name: str, runs: Sequence[Which], seed: int, split: Sp
 
 
 def machine(device: str) -> str:
-    """What the numbers depend on besides the code."""
+    """What the numbers depend on besides the code; the number of cores does not count."""
     import torch
 
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{device}, torch {torch.__version__}, {capability}, {platform.machine()}, {os.cpu_count()} cores"
+    return f"{device}, torch {torch.__version__}, {capability}, {platform.machine()}"
 
 
 # --- kept on disk

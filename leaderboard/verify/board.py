@@ -62,12 +62,7 @@ def check_runs(submission: Submission, suite: Suite, facts: Facts | None, runs: 
         if facts is not None and set(run.rows) == set(run.checkpoints):
             yield from _check_logs(submission, facts, key, run)
     yield from _check_access(facts, runs)
-    tuned = sorted(
-        {
-            *(submission.declared.tuning_seeds or ()),
-        }
-        & {*SCORED_SEEDS}
-    )
+    tuned = sorted({*submission.declared.tuning_seeds} & {*SCORED_SEEDS})
     if tuned:
         reason = f"settings were chosen on scored seeds ({', '.join(map(str, tuned))}): only a rerun on fresh seeds can count"
         yield Problem(FILE, "declared.tuning_seeds", reason, warning=True)
@@ -102,7 +97,7 @@ def _check_run(submission: Submission, suite: Suite, key: RunKey, run: RunEntry)
     stages = [row.name for row in rows_in(submission, sequence).baseline if row.name in run.checkpoints]
     for before, name in pairwise(stages):
         if run.checkpoints[name] == run.checkpoints[before]:
-            yield Problem(path, f"checkpoints.{name}", f"the same as {before}: the stage trained nothing")
+            yield Problem(path, f"checkpoints.{name}", f"the same as {before}: the stage trained nothing: run this seed again")
     if run.checkpoints.get(BASE) != submission.board.base:
         yield Problem(path, f"checkpoints.{BASE}", "not the base of the suite")
     if run.numerics.device != submission.board.device:
@@ -130,7 +125,7 @@ def _check_logs(submission: Submission, facts: Facts, key: RunKey, run: RunEntry
         own.append("repaired")
     for name in own:
         if name in run.rows and not run.logs.get(name):
-            yield Problem(file_of(*key), f"logs.{name}", "missing: the method trains this model")
+            yield Problem(file_of(*key), f"logs.{name}", "missing: its code has history.train: pack the runs with their logs")
 
 
 def _check_access(facts: Facts | None, runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
@@ -139,8 +134,8 @@ def _check_access(facts: Facts | None, runs: Mapping[RunKey, RunEntry]) -> Itera
     for field, requests in _ACCESS.items():
         asked = sorted(requests & facts.uses) if facts is not None else []
         if asked and stated and not any(getattr(access, field) for access in stated):
-            words = " and ".join(f"history.{name}" for name in asked)
-            reason = f"no run states any, but the code has {words}: a maintainer should check whether it is used"
+            words = " and ".join(f".{name}" for name in asked)
+            reason = f"no run states any, but the code has {words}: a maintainer should check whether a history is asked for it"
             yield Problem(FILE, f"cost.access.{field}", reason, warning=True)
 
 

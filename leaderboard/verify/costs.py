@@ -73,8 +73,7 @@ def check_costs(folder: Path, submission: Submission, suite: Suite, runs: Mappin
 
 
 def understated(run: Run, suite: Suite) -> str:
-    """Why a run of a rerun must have cost more than its worker said; empty where it need not. Its logs were checked on their way out of the
-    sandbox."""
+    """Why a run of a rerun must have cost more than its worker said, or why its logs do not tell; empty where it need not."""
     files = [name for row in run.rows.distinct() if row.part != "baseline" for name in run.training_files(row)]
     try:
         logs = {run.manifest.files[name]: log_of(run.file(name).decode()) for name in files}

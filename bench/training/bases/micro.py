@@ -158,7 +158,7 @@ def _rate(recipe: Recipe, step: int) -> float:
 def build(out: Path, recipe: Recipe, progress: Progress, save_every: int = 200) -> Qwen3ForCausalLM:
     """Train the base and write it to `out` as an ordinary HF folder; `progress(step, losses)` is called after each step.
 
-    Resumes from what an interrupted build left in `out`; `UserError` if another recipe wrote it.
+    Resumes from what an interrupted build left in `out`, where it leaves its last step too; `UserError` if another recipe wrote it.
     """
     tasks: list[Task] = [Math(), Code(), QA(), CW()]
     tokenizer = build_tokenizer()
@@ -189,13 +189,12 @@ def build(out: Path, recipe: Recipe, progress: Progress, save_every: int = 200) 
         for optimizer in optimizers:
             optimizer.step()
         progress(step + 1, losses)
-        if leads and (step + 1) % save_every == 0 and step + 1 < recipe.steps:
+        if leads and ((step + 1) % save_every == 0 or step + 1 == recipe.steps):
             unfinished.save(step + 1, model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers])
     model.eval()
     if leads:
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)
-        unfinished.remove()
     return model
 
 

@@ -106,7 +106,7 @@ def test_a_stopped_build_goes_on_to_the_same_base(tmp_path):
     shutil.copytree(tmp_path / "stopped", tmp_path / "other")
     build(tmp_path / "stopped", SMALL, lambda step, losses: None)
     assert Checkpoint(tmp_path / "stopped").content() == Checkpoint(tmp_path / "whole").content()
-    assert not (tmp_path / "stopped" / "unfinished.pt").exists()
+    build(tmp_path / "stopped", SMALL, lambda step, losses: pytest.fail("its last step is kept until it has been scored"))
     with pytest.raises(UserError, match="another recipe"):
         build(tmp_path / "other", replace(SMALL, rate=1.0), lambda step, losses: None)
 

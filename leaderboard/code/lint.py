@@ -1,0 +1,78 @@
+"""What is not allowed in a submitted method, and what a maintainer should look at."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from leaderboard.limits import MAX_LITERAL
+from leaderboard.problems import Problem
+from leaderboard.submission import METHOD_FILE
+
+ALLOWED_MODULES = {
+    "__future__", "abc", "baselines", "collections", "copy", "dataclasses", "functools", "itertools", "math", "numpy", "operator", "random",
+    "statistics", "torch", "typing",
+}  # fmt: skip
+"""Modules that a method may import, with `bench.method` and `bench.checkpoint`."""
+_INTERFACE = ("bench.method", "bench.checkpoint")
+_BY_NAME = {"attrgetter", "methodcaller"}
+"""Of `operator`: they take an attribute by its name, as getattr does."""
+_OUTSIDE = _BY_NAME | {
+    "__import__", "breakpoint", "compile", "eval", "exec", "getattr", "globals", "input", "locals", "open", "setattr", "vars",
+}  # fmt: skip
+_OWN_NAMES = {"__class__", "__init__", "__name__", "__post_init__"}
+"""Attributes with underscores that a plain class has a use for."""
+_MODULES = {"builtins", "ctypes", "importlib", "inspect", "io", "os", "subprocess", "sys"}
+"""Modules that others hold."""
+_COMPUTES = {"backward", "from_pretrained", "generate", "step", "zero_grad", "load", "load_state_dict", "save"}
+_TEST_ITEMS = {"test", "reserve"}
+
+
+def lint(tree: ast.Module) -> Iterator[Problem]:
+    """Refusals and warnings, each once."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+    letters = sum(len(value) for value in values if isinstance(value, str | bytes))
+    numbers = sum(isinstance(value, int | float | complex) and not isinstance(value, bool) for value in values)
+    for count, what in ((letters, "characters in strings"), (numbers, "numbers")):
+        if count > MAX_LITERAL:
+            yield Problem(METHOD_FILE, "", f"has {count:,} {what} (limit {MAX_LITERAL:,}): precomputed data is not allowed")
+    seen: set[str] = set()
+    for node in ast.walk(tree):
+        for flaw in (*_suspect(node), *_lookalike(node)):
+            if flaw not in seen:
+                seen.add(flaw)
+                yield Problem(METHOD_FILE, f"line {getattr(node, 'lineno', 0)}", f"{flaw}: a maintainer should check why", warning=True)
+
+
+def _suspect(node: ast.AST) -> Iterator[str]:
+    """What a maintainer should look at in one part of the code, in words."""
+    match node:
+        case ast.Import(names=aliases):
+            yield from (f"imports {alias.name}" for alias in aliases if not _is_allowed(alias.name))
+        case ast.ImportFrom(module=module, names=aliases):
+            if not _is_allowed(module or ""):
+                yield f"imports {module or 'a relative module'}"
+            yield from (f"imports {alias.name} from {module}" for alias in aliases if alias.name in _MODULES | _OUTSIDE)
+        case ast.Name(id=name) if name in _OUTSIDE:
+            yield f"uses {name}"
+        case ast.Attribute(attr=name) if name in _MODULES | _BY_NAME or (name.startswith("__") and name not in _OWN_NAMES):
+            yield f"uses .{name}"
+        case ast.Call(func=ast.Attribute(attr=name)) if name in _COMPUTES:
+            yield f"calls .{name}(), and compute outside `history` is not metered"
+        case ast.Constant(value=str() as word) if word in _TEST_ITEMS:
+            yield f"names {word!r}, and a method must not use test items"
+        case ast.Constant(value=str() as word) if ".__" in word:
+            yield "has a text with .__ in it"
+
+
+def _lookalike(node: ast.AST) -> Iterator[str]:
+    """Names with letters that could be taken for others."""
+    for field in ("id", "attr", "name", "arg", "asname"):
+        name = getattr(node, field, None)
+        if isinstance(name, str) and not name.isascii():
+            yield f"has the name {name}, whose letters may look like others"
+
+
+def _is_allowed(module: str) -> bool:
+    return module.partition(".")[0] in ALLOWED_MODULES or module in _INTERFACE
