@@ -475,7 +475,7 @@ def test_a_log_that_is_none_does_not_count(host: Host, tmp_path: Path) -> None:
     tell({"job": job_of(), "event": "done", "result": made})
     time.sleep(20)
     """
-    assert "is no training log: the number 10000000000000000000... has more than 30 digits" in host.why(body, tmp_path)
+    assert "is no training log: step 1: the number 10000000000000000000... has more than 30 digits" in host.why(body, tmp_path)
 
 
 ANSWERS = {
