@@ -68,7 +68,7 @@ class _Reader:
         bases = [facts for facts in map(self._of_base, node.bases) if facts is not None]
         if not bases:
             return None
-        own = {line.name for line in node.body if isinstance(line, ast.FunctionDef | ast.AsyncFunctionDef)}
+        own = _functions(node)
         assigned = [found for line in node.body for found in _assigned(line)]
         first = bases[0]
         track, control, unsure = first.track, first.control, next((base.unsure for base in bases if base.unsure), "")
@@ -81,40 +81,24 @@ class _Reader:
                 track = str(value)
             elif target == "controls":
                 control = bool(value)
-        if any(
-            isinstance(part, ast.AnnAssign)
-            for line in node.body
-            if isinstance(line, ast.If | ast.Try | ast.With)
-            for part in ast.walk(line)
-        ):
+        if any(isinstance(part, ast.AnnAssign) for line in node.body if isinstance(line, _BLOCKS) for part in ast.walk(line)):
             unsure = f"{node.name} has settings under a condition"
         return Facts(
             track,
             control,
-            own_stages=bool(own & {"stage", "after_stage"}) or any(base.own_stages for base in bases),
+            own_stages=bool({"stage", "after_stage"} & own.keys()) or any(base.own_stages for base in bases),
             repairs="recover" in own or any(base.repairs for base in bases),
             settings=frozenset(_settings(node)).union(*(base.settings for base in bases)),
-            asked=self._asked(node, bases),
+            asked=self._asked(own, bases),
             unsure=unsure,
         )
 
-    def _asked(self, node: ast.ClassDef, bases: Sequence[Facts]) -> dict[str, Asked]:
-        """By function of a class. What it overrides counts where the new function calls `super`."""
-        own: dict[str, list[ast.AST]] = {
-            line.name: [line] for line in node.body if isinstance(line, ast.FunctionDef | ast.AsyncFunctionDef)
-        }
-        own |= {
-            name.id: [line.value]
-            for line in node.body
-            if isinstance(line, ast.Assign)
-            for name in line.targets
-            if isinstance(name, ast.Name)
-        }
-        found = {name: self._requests.of(parts) for name, parts in own.items()}
+    def _asked(self, own: Mapping[str, ast.AST], bases: Sequence[Facts]) -> dict[str, Asked]:
+        """By function of a class. own: its own functions; what they override counts where they call `super`."""
+        found = {name: self._requests.of([function]) for name, function in own.items()}
         for base in bases:
             for name, asked in base.asked.items():
-                calls_it = any(isinstance(part, ast.Name) and part.id == "super" for node in own.get(name, ()) for part in ast.walk(node))
-                if name not in own or calls_it:
+                if name not in own or any(isinstance(part, ast.Name) and part.id == "super" for part in ast.walk(own[name])):
                     found[name] = found.get(name, frozenset()) | asked
         return found
 
@@ -146,6 +130,18 @@ class _Reader:
 
 
 _UNKNOWN = object()
+_BLOCKS = (ast.If, ast.Try, ast.With, ast.For, ast.While)
+
+
+def _functions(node: ast.ClassDef) -> dict[str, ast.AST]:
+    """What a class may override: its functions, and whatever else it gives a name to without a type."""
+    found: dict[str, ast.AST] = {}
+    for line in node.body:
+        if isinstance(line, ast.FunctionDef | ast.AsyncFunctionDef):
+            found[line.name] = line
+        elif isinstance(line, ast.Assign):
+            found |= {target.id: line.value for target in line.targets if isinstance(target, ast.Name)}
+    return found
 
 
 def _assigned(line: ast.stmt) -> Iterator[tuple[str, object]]:

@@ -542,6 +542,14 @@ def test_what_a_method_asks_of_a_history(how: str) -> None:
     assert facts.uses == uses
 
 
+def test_a_function_by_another_name_repairs() -> None:
+    facts = facts_of(
+        "from bench.method import Method\ndef rec(self, c, t, h):\n    return c\nclass Mine(Method):\n    recover = stage = rec\n", "Mine"
+    )
+    assert facts is not None
+    assert (facts.repairs, facts.own_stages) == (True, True)
+
+
 def test_fields_that_are_no_settings() -> None:
     fields = "    _: KW_ONLY\n    steps: int = 3\n    shared: ClassVar[int] = 1\n    once: InitVar[int] = 2\n"
     facts = facts_of(f"from bench.method import Method\nclass Mine(Method):\n{fields}", "Mine")
