@@ -1,0 +1,66 @@
+"""What is read from a method's text: what it asks of a history, its settings, and which functions it has."""
+
+from __future__ import annotations
+
+import pytest
+
+from leaderboard.code import facts_of
+
+RECOVER = "    def recover(self, checkpoint, targets, history):\n        "
+ASKED = {
+    "inherits": ("class Mine(Refresh):\n    steps: int = 3", {"train"}),
+    "overrides": (f"class Mine(Refresh):\n{RECOVER}return history.base", {"base"}),
+    "overrides what its base overrides": (
+        f"class Other(Refresh):\n    steps: int = 1\nclass Mine(Other):\n{RECOVER}return history.base",
+        {"base"},
+    ),
+    "overrides by a name": ("rec = lambda self, checkpoint, targets, history: checkpoint\nclass Mine(Refresh):\n    recover = rec", set()),
+    "calls super": (f"class Mine(Refresh):\n{RECOVER}return super().recover(history.base, targets, history)", {"base", "train"}),
+    "calls its base": (f"class Mine(Refresh):\n{RECOVER}return Refresh.recover(self, checkpoint, targets, history)", {"train"}),
+    "calls another method": (
+        f"from baselines.relearn import Relearn as R\nclass Mine(Method):\n{RECOVER}return R().recover(0, 0, history)",
+        {"base", "train"},
+    ),
+    "of a module": (
+        f"from baselines import refresh\nclass Mine(Method):\n{RECOVER}return refresh.Refresh().recover(0, 0, history)",
+        {"train"},
+    ),
+    "in a helper": (
+        f"def helper(h):\n    return again(h)\ndef again(h):\n    return h.expert\nclass Mine(Method):\n{RECOVER}return helper(history)",
+        {"expert"},
+    ),
+    "by attrgetter": (f"import operator\nclass Mine(Method):\n{RECOVER}return operator.attrgetter('train')(history)()", {"train"}),
+    "by a pattern": (f"class Mine(Method):\n{RECOVER}match history:\n            case object(train=t): return t()", {"train"}),
+    "not by another class": (
+        f"class Other(Method):\n{RECOVER}return history.train(0)\nclass Mine(Method):\n{RECOVER}return checkpoint",
+        set(),
+    ),
+    "not by a setting": (f"class Mine(Method):\n    train: bool = False\n{RECOVER}return checkpoint if self.train else None", set()),
+    "not of another module": (f"import random\nclass Mine(Method):\n{RECOVER}return random.sample([checkpoint], 1)[0]", set()),
+}
+
+
+@pytest.mark.parametrize("how", ASKED)
+def test_what_a_method_asks_of_a_history(how: str) -> None:
+    code, uses = ASKED[how]
+    facts = facts_of(f"from bench.method import Method\nfrom baselines.refresh import Refresh\n{code}\n", "Mine")
+    assert facts is not None
+    assert facts.uses == uses
+
+
+def test_a_function_by_another_name_repairs() -> None:
+    facts = facts_of(
+        "from bench.method import Method\ndef rec(self, c, t, h):\n    return c\nclass Mine(Method):\n    recover = stage = rec\n", "Mine"
+    )
+    assert facts is not None
+    assert (facts.repairs, facts.own_stages) == (True, True)
+
+
+def test_fields_that_are_no_settings() -> None:
+    fields = "    _: KW_ONLY\n    steps: int = 3\n    shared: ClassVar[int] = 1\n    once: InitVar[int] = 2\n"
+    facts = facts_of(f"from bench.method import Method\nclass Mine(Method):\n{fields}", "Mine")
+    assert facts is not None
+    assert (facts.settings, facts.unsure) == ({"steps"}, "")
+    facts = facts_of("from bench.method import Method\nclass Mine(Method):\n    if True:\n        steps: int = 3\n", "Mine")
+    assert facts is not None
+    assert facts.unsure == "Mine has settings under a condition"
