@@ -369,7 +369,11 @@ def test_high_quality_is_a_probability(task: Task) -> None:
     found = [item for item in items(task, "train", 0, 200) if task.demonstrate(item, rng(0), 0.0) != item.answer]
     right = [task.demonstrate(item, rng("style", item.prompt, n), 0.3) == item.answer for item in found for n in range(10)]
     assert len(right) >= 500
-    assert sum(right) / len(right) == pytest.approx(0.3, abs=0.07)
+    expected = 0.3
+    if isinstance(task, tasks.everyday.math.Math):  # the odds of a slip depend on the story
+        shares = [tasks.everyday.math.OVERLOOKED[item.facts["kind"]] for item in found]
+        expected = sum((1 - share) * 0.3 / ((1 - share) * 0.3 + share * 0.7) for share in shares) / len(shares)
+    assert sum(right) / len(right) == pytest.approx(expected, abs=0.07)
 
 
 PINNED = {
