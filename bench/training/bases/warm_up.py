@@ -41,7 +41,8 @@ TEMPLATE = (
 class Recipe:
     """Every number that decides the base. seed: none of those that are scored or developed on, whose stages draw other items; rows:
     demonstrations of a domain in a step, `other_rows` for domains that it does not name; high_quality, `other_high_quality`: as
-    `Task.demonstrate` takes it; rate: learning rate, which falls linearly to 0 and is multiplied by a ramp over the first `warmup` steps."""
+    `Task.demonstrate` takes it; rate: learning rate, which falls linearly to 0 and is multiplied by a ramp over the first `warmup`
+    steps."""
 
     seed: int = 1000
     steps: int = 300
