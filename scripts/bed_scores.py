@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from bench.runs.pool import Pool
 from bench.runs.progress import Display
 from bench.spec import RunSpec
 from bench.suite import Decoding, Suite, load_suite
+from bench.worker.jobs import Job
 from tasks.task import Split
 
 Which = tuple[str, str]
@@ -62,25 +64,31 @@ def trained(suite: Suite, name: str, runs: Sequence[Which], seed: int, split: Sp
     """Train and score what is not in the cache yet."""
     specs = {(order, null): RunSpec(suite=name, sequence=order, seed=seed, null=null, device=device) for order, null in runs}
     plans = {which: plan(spec, split) for which, spec in specs.items()}
-    cache = default_cache()
-    check_cache(cache)
-    with Display(list(plans.values()), enabled=sys.stderr.isatty()) as shown:
-        pool = Pool(default_jobs(device, suite.gpu_memory_gb), cache, cache / "logs" / "test-bed", shown.hear, device)
-        pool.run(graph_of(plans.values()))
-    if pool.failures:
-        raise UserError(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")
+    results = computed(graph_of(plans.values()), list(plans.values()), device, suite)
 
     here = machine(device)
 
     def table(run: Plan, row: int) -> Table:
-        files = [Path(pool.results[run.scoring(run.rows.baseline[row], domain).key].answers) for domain in run.sequence]
+        files = [Path(results[run.scoring(run.rows.baseline[row], domain).key].answers) for domain in run.sequence]
         return {key: value for file in files for key, value in table_of(file.read_bytes(), str(file)).items()}
 
     def scored(run: Plan) -> Scored:
-        flops = tuple(pool.results[stage.key].flops for stage in run.makers.baseline[1:])
+        flops = tuple(results[stage.key].flops for stage in run.makers.baseline[1:])
         return Scored([table(run, row) for row in range(len(run.rows.baseline))], flops, here)
 
     return {which: scored(run) for which, run in plans.items()}
+
+
+def computed(jobs: Mapping[str, Job], plans: Sequence[Plan], device: str, suite: Suite) -> dict[str, Any]:
+    """The results of jobs of some plans, by key, from the cache where they are there. `UserError` where one fails."""
+    cache = default_cache()
+    check_cache(cache)
+    with Display(plans, enabled=sys.stderr.isatty()) as shown:
+        pool = Pool(default_jobs(device, suite.gpu_memory_gb), cache, cache / "logs" / "test-bed", shown.hear, device)
+        pool.run(jobs)
+    if pool.failures:
+        raise UserError(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")
+    return pool.results
 
 
 def machine(device: str) -> str:

@@ -16,15 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from bed_scores import computed
 from tabulate import tabulate
 
 from bench.errors import UserError
-from bench.files import check_cache, default_cache
 from bench.results.answers import table_of
-from bench.runs.machine import default_jobs
-from bench.runs.plan import Plan, plan
-from bench.runs.pool import Pool
-from bench.runs.progress import Display
+from bench.runs.plan import plan
 from bench.spec import RunSpec
 from bench.suite import DEVELOPMENT_SEEDS, FOLDER, Suite, load_suite
 from bench.worker.jobs import Job
@@ -72,24 +69,12 @@ def gains(name: str, trial: str, work: Path, device: str) -> list[str]:
         RunSpec(suite=str(with_rate(name, float(rate), work)), sequence=order, seed=DEVELOPMENT_SEEDS[0], device=device), "validation"
     )
     scorings = [[planned.scoring(row, each) for row in planned.rows.baseline[:2]] for each in suite.domains]
-    results = done(needed(job for pair in scorings for job in pair), planned, device, suite)
+    results = computed(needed(job for pair in scorings for job in pair), [planned], device, suite)
     cells = []
     for each, pair in zip(suite.domains, scorings, strict=True):
         before, after = (100 * mean(Path(results[job.key].answers), each) for job in pair)
         cells.append(f"{before:.1f} → {after:.1f}")
     return [domain, rate, *cells]
-
-
-def done(jobs: dict[str, Job], planned: Plan, device: str, suite: Suite) -> dict:
-    """The results of jobs, by key. `UserError` where one fails."""
-    cache = default_cache()
-    check_cache(cache)
-    with Display([planned], enabled=sys.stderr.isatty()) as shown:
-        pool = Pool(default_jobs(device, suite.gpu_memory_gb), cache, cache / "logs" / "stage-gains", shown.hear, device)
-        pool.run(jobs)
-    if pool.failures:
-        raise UserError(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")
-    return pool.results
 
 
 def mean(answers: Path, domain: str) -> float:

@@ -138,7 +138,7 @@ class Run:
     def logs(self, row: Row) -> list[dict[str, Any]]:
         """The lines of the first training that led to a row, one a step; empty for a checkpoint that was not trained here."""
         name = f"training/{row.name}.jsonl"
-        if name not in self.training_files(row):
+        if name not in self.manifest.files:
             return []
         try:
             return [json.loads(line) for line in self.file(name).decode().splitlines()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from leaderboard.code.requests import BY_NAME
 from leaderboard.limits import MAX_LITERAL
 from leaderboard.problems import Problem
 from leaderboard.submission import METHOD_FILE
@@ -15,10 +16,8 @@ ALLOWED_MODULES = {
 }  # fmt: skip
 """Modules that a method may import, with `bench.method` and `bench.checkpoint`."""
 _INTERFACE = ("bench.method", "bench.checkpoint")
-_BY_NAME = {"attrgetter", "methodcaller"}
-"""Of `operator`: they take an attribute by its name, as getattr does."""
-_OUTSIDE = _BY_NAME | {
-    "__import__", "breakpoint", "compile", "eval", "exec", "getattr", "globals", "input", "locals", "open", "setattr", "vars",
+_OUTSIDE = BY_NAME | {
+    "__import__", "breakpoint", "compile", "eval", "exec", "globals", "input", "locals", "open", "setattr", "vars",
 }  # fmt: skip
 _OWN_NAMES = {"__class__", "__init__", "__name__", "__post_init__"}
 """Attributes with underscores that a plain class has a use for."""
@@ -56,7 +55,7 @@ def _suspect(node: ast.AST) -> Iterator[str]:
             yield from (f"imports {alias.name} from {module}" for alias in aliases if alias.name in _MODULES | _OUTSIDE)
         case ast.Name(id=name) if name in _OUTSIDE:
             yield f"uses {name}"
-        case ast.Attribute(attr=name) if name in _MODULES | _BY_NAME or (name.startswith("__") and name not in _OWN_NAMES):
+        case ast.Attribute(attr=name) if name in _MODULES | BY_NAME or (name.startswith("__") and name not in _OWN_NAMES):
             yield f"uses .{name}"
         case ast.Call(func=ast.Attribute(attr=name)) if name in _COMPUTES:
             yield f"calls .{name}(), and compute outside `history` is not metered"

@@ -10,7 +10,7 @@ from leaderboard.code.text import packaged_file
 
 REQUESTS = frozenset({"base", "checkpoint", "expert", "fisher", "gradient", "sample", "score", "train"})
 """What `bench.method.History` gives for a price."""
-_BY_NAME = {"attrgetter", "getattr", "methodcaller"}
+BY_NAME = frozenset({"attrgetter", "getattr", "methodcaller"})
 """Functions that take an attribute by its name."""
 Asked = frozenset[str]
 
@@ -20,7 +20,9 @@ class Requests:
 
     def __init__(self, tree: ast.Module) -> None:
         self.definitions = dict(_defined(tree))
-        self._imported = dict(_imported(tree))
+        self._imported: dict[str, list[tuple[str, str]]] = {}
+        for local, origin in _imported(tree):
+            self._imported.setdefault(local, []).append(origin)
 
     def of(self, nodes: Iterable[ast.AST]) -> Asked:
         """What some code asks, and all that it leads to."""
@@ -32,23 +34,28 @@ class Requests:
                 if isinstance(part, ast.Name) and part.id not in seen:
                     seen.add(part.id)
                     waiting += self.definitions.get(part.id, [])
-                    found |= of_package(*self._imported.get(part.id, ("", "")))
+                    if part.id not in self.definitions:
+                        found.update(*(of_package(*origin) for origin in self._imported.get(part.id, self._imported.get("*", []))))
         return frozenset(found)
 
     def _asked(self, part: ast.AST) -> Iterator[str]:
         match part:
-            case ast.Attribute(value=ast.Name(id=owner)) if owner == "self" or self._imported.get(owner) == ("", ""):
+            case ast.Attribute(value=ast.Name(id=owner)) if owner == "self" or self._is_foreign(owner):
                 return  # a setting, or something of another module
             case ast.Attribute(attr=name):
                 names = [name]
             case ast.MatchClass(kwd_attrs=names):
                 pass
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _BY_NAME:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in BY_NAME:
                 texts = [word.value for word in part.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
                 names = [name for text in texts for name in text.split(".")]
             case _:
                 return
         yield from REQUESTS.intersection(names)
+
+    def _is_foreign(self, name: str) -> bool:
+        """Whether a name is of another module than the package's methods."""
+        return name in self._imported and not any(module for module, _ in self._imported[name])
 
 
 @lru_cache

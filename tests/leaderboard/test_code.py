@@ -25,6 +25,14 @@ ASKED = {
         f"from baselines import refresh\nclass Mine(Method):\n{RECOVER}return refresh.Refresh().recover(0, 0, history)",
         {"train"},
     ),
+    "of everything in a module": (
+        f"from baselines.relearn import *\nclass Mine(Method):\n{RECOVER}return Relearn().recover(0, 0, history)",
+        {"base", "train"},
+    ),
+    "of two modules": (
+        f"import baselines.relearn\nimport baselines.revert\nclass Mine(Method):\n{RECOVER}return baselines.relearn.Relearn()",
+        {"base", "checkpoint", "train"},
+    ),
     "in a helper": (
         f"def helper(h):\n    return again(h)\ndef again(h):\n    return h.expert\nclass Mine(Method):\n{RECOVER}return helper(history)",
         {"expert"},
