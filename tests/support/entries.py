@@ -84,8 +84,9 @@ def write_entry_run(
     null: str = "",
     machine: str = "AVX2",
     steps: int = 4,
+    trainings: int = 1,
 ) -> Run:
-    """One run. rates: those of `RATES` that differ; prompts: of math, in its record of access."""
+    """One run. rates: those of `RATES` that differ; prompts: of math, in its record of access; trainings: that lead to a trained row."""
     file, _, name = method.partition(":")
     source = Path(file) if name else packaged_file(method)
     facts = facts_of(source.read_text(encoding="utf-8"), name)
@@ -133,9 +134,10 @@ def write_entry_run(
         logs = {}
         for row in (rows.final, *(rows.method[1:] if facts.own_stages else ())):
             if row.part == "method" or (row.part == "final" and "train" in facts.uses):
-                log = Path(parts) / f"{row.name}.jsonl"
-                log.write_text("".join(json.dumps(_step(step, seed, row)) + "\n" for step in range(1, 5)), encoding="utf-8")
-                logs[row] = (log,)
+                logs[row] = tuple(Path(parts) / f"{row.name}-{number}.jsonl" for number in range(trainings))
+                for number, log in enumerate(logs[row]):
+                    lines = [json.dumps(_step(step, seed, row) | {"loss": 0.1 + number}) for step in range(1, 5)]
+                    log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         folder = out / spec.folder_name()
         write_run(folder, manifest, Contents(samples, logs, {}), lambda run: {}, {"seconds": 1.0})
     return load_run(folder)

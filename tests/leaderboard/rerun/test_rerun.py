@@ -150,6 +150,14 @@ def test_costs_that_the_logs_contradict_are_noted(place: Place, bench: Bench, fa
     assert verdict.reruns[-1].unmetered == ()
 
 
+def test_every_training_of_a_run_counts(place: Place, bench: Bench, fake: Any) -> None:
+    """What is charged would do for one of two trainings."""
+    for trainings, lines in ((1, 0), (2, 5)):
+        fake(None, repair_cost=0.005, trainings=trainings)
+        (verdict,) = rerun.rerun(["mine"], "same", "", place, bench)
+        assert len(verdict.reruns[-1].unmetered) == lines
+
+
 def test_a_log_that_is_none_ends_no_rerun(place: Place, bench: Bench, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes out of a sandbox is checked there. Should one get through, the verdict says so, and the other entries have theirs."""
     fake(None, None)

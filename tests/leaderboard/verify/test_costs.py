@@ -24,6 +24,14 @@ def test_costs_below_what_the_logs_show(submissions: Path) -> None:
     )
 
 
+def test_every_training_of_a_run_counts(submissions: Path, suite: Suite) -> None:
+    """What is stated would do for one of two trainings."""
+    for trainings, lines in ((1, 0), (2, 5)):
+        runs = write_runs(submissions.parent / f"{trainings}", suite, "refresh", repair_cost=0.005, trainings=trainings)
+        pack(runs, f"trained-{trainings}", submissions, WORDS)
+        assert len([line for line in refusals(submissions / f"trained-{trainings}") if "the training logs imply" in line]) == lines
+
+
 def test_access_below_what_the_logs_show(submissions: Path) -> None:
     edit(submissions / "mine", RUN, put("cost.access.prompts", {}))
     refused(submissions / "mine", r"runs/paper-s2\.json: cost\.access\.prompts\.math: states 0, but the training logs imply at least 128")
