@@ -44,7 +44,7 @@ class Options:
     also_limit: int | None = _option(None, "Items per lm-eval task (default: all).", least=1)
     out: Path = _option(Path("runs"), "Folder for run folders.")
     cache: Path | None = _option(None, "Folder for checkpoints (default: $BENCH_CACHE or the user's cache folder).")
-    jobs: int | None = _option(None, "Worker processes, one thread each (default: one per core; on CUDA, as many as fit).", least=1)
+    jobs: int | None = _option(None, "Worker processes, one thread each (default: one per core, or as many as memory holds).", least=1)
     log_to: str | None = _option(None, "tensorboard: training curves in the run folders, as they grow.", choices=("tensorboard",))
     shard: str = _option("1/1", "i/n: part i of n, for machines that share --cache and --out.")
     dry_run: bool = _option(False, "Print the forecast and stop.")

@@ -129,7 +129,8 @@ class Suite(_Strict):
     sequences that are run and reported together (orders of the same domains, each a stratum); test_items: 2 or more, since scores have
     standard errors; rl: settings of `GRPO`; stage_flops: domain -> FLOPs of one plain stage (the mean over five development seeds of
     `paper`), required with a base: costs are shares of their sum over a sequence; base: None if each run names its model;
-    answers_at_once: rows sampled or scored together; gpu_memory_gb: GPU memory that one worker process needs.
+    answers_at_once: rows sampled or scored together; gpu_memory_gb: GPU memory that one worker process needs; memory_gb: main memory that
+    it needs on a CPU.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Suite(_Strict):
     answers_at_once: int = Field(gt=1, le=1_000_000, default=512)
     snapshot_every: int = Field(gt=0, default=25)
     gpu_memory_gb: float = Field(gt=0, default=2.0)
+    memory_gb: float = Field(gt=0, default=1.0)
     comparable: bool = True
     _folder: Path = PrivateAttr(default=FOLDER)
     """The folder of the suite's file, and of its own tasks' files."""
@@ -296,11 +298,10 @@ class Suite(_Strict):
         raise nearest("targets", choice, ("single", "all"))
 
     def fingerprint(self) -> str:
-        """Hash of everything above and of the tasks' code. Fields that were added later count only where they are set."""
-        unused = {
-            name for name in ("levels", "prompting", "answers_at_once") if getattr(self, name) == type(self).model_fields[name].default
-        }
-        content = self.model_dump(mode="json", exclude=unused) | {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
+        """Hash of everything above but `memory_gb`, and of the tasks' code. Fields that were added later count only where they are set."""
+        later = ("levels", "prompting", "answers_at_once")
+        left_out = {"memory_gb"} | {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
+        content = self.model_dump(mode="json", exclude=left_out) | {"code": {domain: self.task_hash(domain) for domain in self.tasks}}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

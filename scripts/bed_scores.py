@@ -84,7 +84,7 @@ def computed(jobs: Mapping[str, Job], plans: Sequence[Plan], device: str, suite:
     cache = default_cache()
     check_cache(cache)
     with Display(plans, enabled=sys.stderr.isatty()) as shown:
-        pool = Pool(default_jobs(device, suite.gpu_memory_gb), cache, cache / "logs" / "test-bed", shown.hear, device)
+        pool = Pool(default_jobs(device, suite), cache, cache / "logs" / "test-bed", shown.hear, device)
         pool.run(jobs)
     if pool.failures:
         raise UserError(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")

@@ -8,11 +8,12 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import psutil
 from tabulate import tabulate
 
 from bench.errors import UserError
 from bench.files import default_cache
-from bench.suite import load_suite
+from bench.suite import load_suite, suite_names
 
 NEEDED = ("torch", "transformers", "safetensors", "datasets", "lm-eval", "peft", "pandas", "tabulate", "pydantic", "scipy")
 OPTIONAL = {
@@ -41,7 +42,8 @@ def findings(cache: Path | None) -> str:
     """One table; nothing is changed. `UserError` where the base of micro cannot be read."""
     import torch
 
-    rows = [["python", platform.python_version(), ""], ["cores", os.cpu_count(), "one worker process per core"]]
+    rows = [["python", platform.python_version(), ""], ["cores", os.cpu_count(), "at most one worker process a core"]]
+    rows.append(["memory", f"{psutil.virtual_memory().available / 1e9:.1f} GB free", f"a worker on a CPU needs {_needs()}"])
     rows += [[name, _version(name) or "MISSING", "" if _version(name) else "needed: pip install -e ."] for name in NEEDED]
     rows += [[name, _version(name) or "not found", "" if _version(name) else f"would enable: {use}"] for name, use in OPTIONAL.items()]
     if torch.cuda.is_available():
@@ -56,6 +58,12 @@ def findings(cache: Path | None) -> str:
     rows.append(["cache", str(cache or default_cache()), ""])
     rows.append(["base of micro", *_base()])
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
+
+
+def _needs() -> str:
+    """What memory a worker of each suite takes, as in "1 GB for micro, 5 GB for everyday"."""
+    suites = sorted(map(load_suite, suite_names()), key=lambda suite: (suite.memory_gb, suite.name))
+    return ", ".join(f"{suite.memory_gb:g} GB for {suite.name}" for suite in suites)
 
 
 def _base() -> tuple[str, str]:

@@ -77,7 +77,7 @@ def execute(
 ) -> list[Run]:
     """Run all plans as one graph and write a folder each below `out`, as soon as a run's jobs are done.
 
-    jobs: worker processes, one thread each (None: what the machine has cores for, or its cards memory); log_to: "tensorboard" writes
+    jobs: worker processes, one thread each (None: what the machine has cores and memory for); log_to: "tensorboard" writes
     training curves into the run folders as they grow; sandbox: where users' methods run (None: in workers like all others). Raises
     `UserError` where a run folder is in use, or, with all that could be finished written, `FailedRunsError` where a job failed or a folder
     could not be written.
@@ -98,9 +98,7 @@ def execute(
             listeners.append(held.enter_context(curves(log_to, plans, out)).hear)
 
         logs = cache / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        pool = Pool(
-            jobs or default_jobs(spec.device, spec.load_suite().gpu_memory_gb), cache, logs, to_all(listeners), spec.device, sandbox
-        )
+        pool = Pool(jobs or default_jobs(spec.device, spec.load_suite()), cache, logs, to_all(listeners), spec.device, sandbox)
         try:
             pool.run(graph)
         except OSError as error:  # of a log, a ledger or a curve; what was finished is written

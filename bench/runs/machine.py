@@ -1,4 +1,4 @@
-"""What this machine has to give: cores, cards, how many worker processes fit, and the environment they run in. No torch."""
+"""What this machine has to give: cores, memory, cards, how many worker processes fit, and the environment they run in. No torch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import subprocess
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
+
+import psutil
+
+from bench.suite import Suite
 
 
 @cache
@@ -33,12 +37,34 @@ def has_cuda() -> bool:
     return not version("torch").endswith("+cpu") and bool(cards())
 
 
-def default_jobs(device: str, gpu_memory_gb: float) -> int:
-    """Worker processes that fit: one a core, and on CUDA (`auto` takes it where it is) no more than the cards' free memory holds."""
-    cores = os.cpu_count() or 1
+def cores() -> int:
+    """Cores that this process may use: on a shared machine, often fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory_gb() -> float:
+    """Main memory that processes can still take, in GB (1e9 bytes)."""
+    return psutil.virtual_memory().available / 1e9
+
+
+def default_jobs(device: str, suite: Suite) -> int:
+    """Worker processes of a suite that fit: one a core, and no more than memory holds, on CUDA (`auto` takes it where it is) the cards'. At
+    least one."""
     if device == "cpu" or not cards():
-        return 1 if device == "cuda" else cores  # a card that cannot be asked holds one for sure
-    return max(1, min(cores, sum(int(free // gpu_memory_gb) for _, free in cards())))
+        fit = 1 if device == "cuda" else int(free_memory_gb() // suite.memory_gb)  # a card that cannot be asked holds one for sure
+    else:
+        fit = sum(int(free // suite.gpu_memory_gb) for _, free in cards())
+    return max(1, min(cores(), fit))
+
+
+def short_of_memory(device: str, suite: Suite) -> str:
+    """What main memory keeps from running, in words: workers of a suite on all cores, or even one; empty where nothing is kept."""
+    free, need = free_memory_gb(), suite.memory_gb
+    if device == "cuda" or (device == "auto" and cards()) or free >= need * cores():
+        return ""
+    if free < need:
+        return f"a worker needs about {need:g} GB of memory, and {free:.1f} GB are free: close other programs if it is killed"
+    return f"memory for {int(free // need)} of {cores()} workers ({free:.1f} GB free, {need:g} GB each)"
 
 
 def card_of(worker: int, device: str) -> dict[str, str]:

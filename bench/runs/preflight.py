@@ -13,7 +13,7 @@ from bench.files import MARKER, check_cache, check_checkpoints, check_folder, de
 from bench.options import Options
 from bench.runs.execute import check_folders
 from bench.runs.forecast import Ledger
-from bench.runs.machine import default_jobs, has_cuda
+from bench.runs.machine import default_jobs, has_cuda, short_of_memory
 from bench.runs.plan import Plan, graph_of
 from bench.storage.gguf import pretrained_file
 from bench.storage.hub import check_model
@@ -63,9 +63,11 @@ def needed_context(suite: Suite) -> int:
 
 def forecast(plans: Sequence[Plan], options: Options) -> str:
     """What the runs will take, in a line: stages, repairs and scorings, those in the cache, and the time by what such jobs took here."""
-    workers = options.jobs or default_jobs(options.device, plans[0].spec.load_suite().gpu_memory_gb)
+    suite = plans[0].spec.load_suite()
+    workers = options.jobs or default_jobs(options.device, suite)
     found = Ledger(options.cache or default_cache(), graph_of(plans).values()).forecast()
-    return f"{len(plans)} run{'s' * (len(plans) > 1)}: {found.text(workers)}"
+    short = "" if options.jobs else short_of_memory(options.device, suite)
+    return f"{len(plans)} run{'s' * (len(plans) > 1)}: {found.text(workers)}" + (f"; {short}" if short else "")
 
 
 def _check_writable(folder: Path, what: str, check: Callable[[Path, str], None], *, keep: bool) -> None:

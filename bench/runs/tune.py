@@ -122,7 +122,7 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
         logs = cache / "logs" / f"tune-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         graph = graph_of(flat)
         listen = to_all([shown.hear, Ledger(cache, graph.values()).hear])
-        pool = Pool(options.jobs or default_jobs(options.device, suite.gpu_memory_gb), cache, logs, listen, options.device)
+        pool = Pool(options.jobs or default_jobs(options.device, suite), cache, logs, listen, options.device)
         pool.run(graph)
     trials = tuple(_trial(part, pool, suite.comparable) for part in plans)
     allowed = [trial for trial in trials if trial.verdict == ALLOWED]

@@ -100,6 +100,7 @@ def test_quick_of_a_file(tmp_path: Path) -> None:
 
 def test_fingerprint_is_of_the_content(suite: Suite, tmp_path: Path) -> None:
     assert load_suite(str(write(tmp_path))).fingerprint() == suite.fingerprint()
+    assert load_suite(str(write(tmp_path, memory_gb=7))).fingerprint() == suite.fingerprint(), "what a machine needs is no result"
     changed = {
         load_suite(str(write(tmp_path, **change))).fingerprint()
         for change in ({"test_items": 5}, {"stage_flops": dict.fromkeys(("math", "code", "qa", "cw"), 2.0)})

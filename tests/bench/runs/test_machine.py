@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.runs import machine
+from bench.suite import Suite, load_suite
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def three_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, GPU-bb")
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(machine, "cores", lambda: 64)
     machine.cards.cache_clear()
     yield
     machine.cards.cache_clear()
@@ -35,10 +36,41 @@ def test_cards_are_shared_out(three_cards: None) -> None:
     assert machine.card_of(0, "cpu") == {}
 
 
-def test_as_many_workers_as_cards_have_memory_for_or_cores_there_are(three_cards: None) -> None:
-    assert machine.default_jobs("cuda", 2.0) == 20 + 4  # 41.9 and 9.4 GB
-    assert machine.default_jobs("auto", 100.0) == 1
-    assert machine.default_jobs("cpu", 2.0) == 64
+def suite_of(**needs: float) -> Suite:
+    return load_suite("micro").model_copy(update=needs)
+
+
+def test_as_many_workers_as_cards_have_memory_for(three_cards: None) -> None:
+    assert machine.default_jobs("cuda", suite_of(gpu_memory_gb=2.0)) == 20 + 4  # 41.9 and 9.4 GB
+    assert machine.default_jobs("auto", suite_of(gpu_memory_gb=100.0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("free", "jobs", "said"),
+    [
+        (322.0, 64, ""),
+        (100.0, 20, "memory for 20 of 64 workers (100.0 GB free, 5 GB each)"),
+        (4.94, 1, "a worker needs about 5 GB of memory, and 4.9 GB are free: close other programs if it is killed"),
+    ],
+)
+def test_as_many_workers_as_memory_holds_or_cores_there_are(
+    three_cards: None, monkeypatch: pytest.MonkeyPatch, free: float, jobs: int, said: str
+) -> None:
+    monkeypatch.setattr(machine, "free_memory_gb", lambda: free)
+    assert machine.default_jobs("cpu", suite_of(memory_gb=5)) == jobs
+    assert machine.short_of_memory("cpu", suite_of(memory_gb=5)) == said
+    assert machine.short_of_memory("auto", suite_of(memory_gb=5)) == "", "the cards take the work"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
+def test_only_cores_that_this_process_may_use_count() -> None:
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert machine.cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert machine.cores() == len(before)
 
 
 CHURN = """

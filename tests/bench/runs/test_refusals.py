@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -188,6 +187,10 @@ def test_a_model_that_cannot_hold_an_answer_is_refused_before_the_plan(refused: 
 
 
 def test_the_default_number_of_workers_is_in_the_forecast(invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    monkeypatch.setattr(machine, "cores", lambda: 7)
     monkeypatch.setattr(machine, "cards", tuple)
-    assert "on 7 workers" in invoke("run", "--dry-run").stdout
+    monkeypatch.setattr(machine, "free_memory_gb", lambda: 20.0)
+    assert invoke("run", "--dry-run").stdout.endswith("on 7 workers\n")
+    monkeypatch.setattr(machine, "free_memory_gb", lambda: 3.5)
+    assert invoke("run", "--dry-run").stdout.endswith("on 3 workers; memory for 3 of 7 workers (3.5 GB free, 1 GB each)\n")
+    assert invoke("run", "--dry-run", "--jobs", 9).stdout.endswith("on 9 workers\n")

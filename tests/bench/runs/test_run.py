@@ -166,7 +166,7 @@ def test_unfinished_or_absent_runs_are_named(tmp_path: Path) -> None:
 
 def test_doctor_names_what_is_missing(bench: Bench) -> None:
     printed = bench("doctor").stdout
-    for word in ("torch", "base of micro", "intact"):
+    for word in ("torch", "base of micro", "intact", "1 GB for micro, 5 GB for everyday"):
         assert word in printed
 
 
