@@ -52,15 +52,20 @@ def words(method: str) -> Words:
 
 
 def entries(runs: Path, suite: str) -> Iterator[tuple[str, list[Run]]]:
-    """Names of the entries and their runs, each board's baseline run first."""
+    """Names of the entries and their runs, each board's baseline run first. `UserError` where a method lacks runs that others have."""
     for folder, suffix in BOARDS.items():
         found, unreadable = find_runs(runs / folder)
         if unreadable:
             raise UserError(unreadable[0])
-        methods = sorted({run.manifest.method.name for run in found}, key=lambda name: (name != "none", name))
-        for method in methods:
-            name = f"{suite}-{suffix}-{method.replace('_', '-')}"
-            yield name, [run for run in found if run.manifest.method.name == method]
+        by_method: dict[str, list[Run]] = {}
+        for run in found:
+            by_method.setdefault(run.manifest.method.name, []).append(run)
+        every = {(run.manifest.spec.sequence, run.seed) for run in found}
+        for method in sorted(by_method, key=lambda name: (name != "none", name)):
+            own = {(run.manifest.spec.sequence, run.seed) for run in by_method[method]}
+            for sequence, seed in sorted(every - own):
+                raise UserError(f"{runs / folder}: {method} lacks seed {seed} of {sequence}, which others have: finish the runs first")
+            yield f"{suite}-{suffix}-{method.replace('_', '-')}", by_method[method]
 
 
 def add(name: str, runs: list[Run], place: Place, date: str, rows_from: Submission | None) -> None:
