@@ -47,20 +47,23 @@ def free_memory_gb() -> float:
     return psutil.virtual_memory().available / 1e9
 
 
+def on_cpu(device: str) -> bool:
+    """Whether workers compute on the CPU: `auto` takes CUDA where a card is."""
+    return device == "cpu" or (device == "auto" and not cards())
+
+
 def default_jobs(device: str, suite: Suite) -> int:
     """Worker processes of a suite that fit: one a core, and no more than memory holds, on CUDA (`auto` takes it where it is) the cards'. At
     least one."""
-    if device == "cpu" or not cards():
-        fit = 1 if device == "cuda" else int(free_memory_gb() // suite.memory_gb)  # a card that cannot be asked holds one for sure
-    else:
-        fit = sum(int(free // suite.gpu_memory_gb) for _, free in cards())
+    on_cards = sum(int(free // suite.gpu_memory_gb) for _, free in cards())  # none where cards cannot be asked: one holds a worker for sure
+    fit = int(free_memory_gb() // suite.memory_gb) if on_cpu(device) else on_cards
     return max(1, min(cores(), fit))
 
 
 def short_of_memory(device: str, suite: Suite) -> str:
     """What main memory keeps from running, in words: workers of a suite on all cores, or even one; empty where nothing is kept."""
     free, need = free_memory_gb(), suite.memory_gb
-    if device == "cuda" or (device == "auto" and cards()) or free >= need * cores():
+    if not on_cpu(device) or free >= need * cores():
         return ""
     if free < need:
         return f"a worker needs about {need:g} GB of memory, and {free:.1f} GB are free: close other programs if it is killed"
