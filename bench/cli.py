@@ -280,7 +280,7 @@ def build_base(
 ) -> None:
     """Make a suite's own base again, by its recipe, and score it; rerun to resume."""
     from bench.files import check_folder
-    from bench.runs.machine import limit_threads
+    from bench.runs.workers import limit_threads
     from bench.suite import load_suite
 
     loaded = load_suite(suite)

@@ -165,9 +165,9 @@ def rerun(
 
     if sandbox is Sandbox.none and not trusted:
         raise UserError("--sandbox none runs a stranger's code with all your rights: read it, then add --i-have-read-the-code")
-    from leaderboard.rerun.again import Bench
     from leaderboard.rerun.bubblewrap import Bubblewrap
     from leaderboard.rerun.docker import Docker
+    from leaderboard.rerun.execute import Bench
     from leaderboard.rerun.rerun import rerun as run_again
     from leaderboard.verify import Place
 

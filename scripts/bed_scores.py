@@ -15,10 +15,10 @@ import numpy as np
 from bench.errors import UserError
 from bench.files import check_cache, default_cache, key_hash, write_bytes
 from bench.results.answers import table_of
-from bench.runs.machine import default_jobs
 from bench.runs.plan import Plan, graph_of, plan
 from bench.runs.pool import Pool
 from bench.runs.progress import Display
+from bench.runs.workers import default_jobs
 from bench.spec import RunSpec
 from bench.suite import Decoding, Suite, load_suite
 from bench.worker.jobs import Job

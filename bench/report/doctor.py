@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import psutil
 from tabulate import tabulate
 
+from bench import hardware
 from bench.errors import UserError
 from bench.files import default_cache
 from bench.suite import load_suite, suite_names
@@ -42,8 +41,8 @@ def findings(cache: Path | None) -> str:
     """One table; nothing is changed. `UserError` where the base of micro cannot be read."""
     import torch
 
-    rows = [["python", platform.python_version(), ""], ["cores", os.cpu_count(), "at most one worker process a core"]]
-    rows.append(["memory", f"{psutil.virtual_memory().available / 1e9:.1f} GB free", f"a worker on a CPU needs {_needs()}"])
+    rows = [["python", platform.python_version(), ""], ["cores", hardware.cores(), "at most one worker process a core"]]
+    rows.append(["memory", f"{hardware.free_memory_gb():.1f} GB free", f"a worker on a CPU needs {_needs()}"])
     rows += [[name, _version(name) or "MISSING", "" if _version(name) else "needed: pip install -e ."] for name in NEEDED]
     rows += [[name, _version(name) or "not found", "" if _version(name) else f"would enable: {use}"] for name, use in OPTIONAL.items()]
     if torch.cuda.is_available():

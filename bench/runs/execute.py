@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from bench import hardware
 from bench.costs import Cost, Spent, cost_of
 from bench.errors import UserError
 from bench.files import check_cache, default_cache, disk_error
@@ -21,11 +22,11 @@ from bench.results.estimates import measure
 from bench.results.run import Manifest, Run, SuiteRecord, load_run
 from bench.results.write import Contents, write_run
 from bench.runs.forecast import Ledger
-from bench.runs.machine import allow_open_files, default_jobs
 from bench.runs.plan import Plan, graph_of
 from bench.runs.pool import Event, Failure, Pool, Sandbox, to_all
 from bench.runs.progress import Display
 from bench.runs.tensorboard import curves
+from bench.runs.workers import allow_open_files, default_jobs
 from bench.suite import DECODINGS
 
 RECORDED = {"title", "base", "tasks", "rl", "test_items", "validation_items", "stage_flops"}
@@ -147,7 +148,7 @@ class Folders:
 
     def _write(self, number: int) -> None:
         planned = self._plans[number]
-        timing = {"seconds": round(time.time() - self._began, 1), "cores": os.cpu_count(), "ended": time.time()}
+        timing = {"seconds": round(time.time() - self._began, 1), "cores": hardware.cores(), "ended": time.time()}
         timing["unmetered"] = self._ledger.unmetered(planned.jobs.values())
         try:
             self._written[number] = _write(planned, self._outcomes, self._out, timing)

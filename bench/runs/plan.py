@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from bench import hardware
 from bench.errors import UserError, nearest
 from bench.registry import describe
 from bench.results.rows import Row, Rows, rows_of
-from bench.runs.machine import has_cuda
 from bench.spec import MethodRecord, RunSpec
 from bench.suite import Suite
 from bench.worker.jobs import Distances, Job, LMEval, Recover, Score, Setup, Stage, Start
@@ -97,7 +97,8 @@ def plan(spec: RunSpec, split: Split = "test", method: MethodRecord | None = Non
     if not (spec.model or spec.imported or suite.base):
         raise UserError(f"suite {spec.suite} has no model of its own: add --model, a folder or a repository of the Hub (Qwen/Qwen3-0.6B)")
     method = describe(spec.method, spec.settings).record if method is None else method
-    device = "cpu" if spec.device == "auto" and not has_cuda() else spec.device  # so that a forecast knows the same work under both names
+    # A forecast knows the same work under both names.
+    device = "cpu" if spec.device == "auto" and not hardware.has_cuda() else spec.device
     setup = Setup(spec.suite, spec.quick, spec.model, device, spec.engine, spec.imported, suite.fingerprint())
 
     def stages(runs: MethodRecord | None) -> tuple[Start | Stage, ...]:

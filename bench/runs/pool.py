@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from bench.errors import UserError
-from bench.runs.machine import MEMORY, THREADS, card_of
+from bench.runs.workers import MEMORY, THREADS, card_of
 from bench.worker import outcomes
 from bench.worker.jobs import Job, to_json
 

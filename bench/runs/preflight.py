@@ -7,14 +7,15 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from bench import hardware
 from bench.errors import UserError
 from bench.evaluation.lm_eval import check_tasks
 from bench.files import MARKER, check_cache, check_checkpoints, check_folder, default_cache, has_checkpoint
 from bench.options import Options
 from bench.runs.execute import check_folders
 from bench.runs.forecast import Ledger
-from bench.runs.machine import default_jobs, has_cuda, short_of_memory
 from bench.runs.plan import Plan, graph_of
+from bench.runs.workers import default_jobs, short_of_memory
 from bench.storage.gguf import pretrained_file
 from bench.storage.hub import check_model
 from bench.suite import Suite
@@ -38,7 +39,7 @@ def check(plans: Sequence[Plan], options: Options, *, writes_runs: bool = True) 
 
 def check_options(options: Options, *, writes_runs: bool = True) -> None:
     """`UserError` for a device, an engine, tasks of lm-eval, a logger or a folder that cannot be used."""
-    if options.device == "cuda" and not has_cuda():
+    if options.device == "cuda" and not hardware.has_cuda():
         raise UserError("--device cuda: no CUDA device, or a torch without CUDA; use --device cpu, or run `python -m bench doctor`")
     if options.engine == "vllm" and not find_spec("vllm"):
         raise UserError("--engine vllm: vllm is not installed here; pip install 'interference-bench[vllm]' in a venv of its own")

@@ -33,10 +33,10 @@ from bench.runs import preflight
 from bench.runs.compare import board_of, plans_of
 from bench.runs.execute import cost
 from bench.runs.forecast import Ledger
-from bench.runs.machine import default_jobs
 from bench.runs.plan import Plan, graph_of
 from bench.runs.pool import Pool, to_all
 from bench.runs.progress import Display
+from bench.runs.workers import default_jobs
 from bench.spec import MethodRecord
 from bench.suite import DEVELOPMENT_SEEDS, load_suite
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from bench import hardware
 from bench.checkpoint import Checkpoint, Store
 from bench.errors import UserError
 from bench.evaluation.scoring import mean_score, score_domain
@@ -37,7 +37,7 @@ def build_base(suite: Suite, out: Path) -> None:
         base = _warmed_up(suite, out)
     elif suite.base_folder == FOLDER / "micro":
         with _bar(micro.Recipe().steps) as progress:
-            (micro.build_with_two if (os.cpu_count() or 1) > 1 else micro.build)(out, micro.Recipe(), progress)
+            (micro.build_with_two if hardware.cores() > 1 else micro.build)(out, micro.Recipe(), progress)
         base = Checkpoint(out)
     else:
         raise UserError(f"suite {suite.name}: there is no recipe for a base like the one in {suite.base_folder}")

@@ -13,8 +13,8 @@ from bench.results.run import Run
 from bench.runs.execute import FailedRun, FailedRunsError
 from bench.worker.keys import Numerics
 from leaderboard.rerun import judge
-from leaderboard.rerun.again import Bench, run_again
 from leaderboard.rerun.draw import Draw, fresh
+from leaderboard.rerun.execute import Bench, run_again
 from leaderboard.verdicts import Rerun, Verdict, digest, verdict_on
 from leaderboard.verify import Place, Verified, verify_all
 from leaderboard.verify.costs import understated

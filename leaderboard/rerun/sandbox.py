@@ -33,8 +33,8 @@ import tasks
 from bench.checkpoint import Checkpoint, Store
 from bench.errors import UserError
 from bench.files import check_cache
-from bench.runs.machine import MEMORY, THREADS
 from bench.runs.pool import worker_command
+from bench.runs.workers import MEMORY, THREADS
 from bench.worker.jobs import Job
 from bench.worker.outcomes import Made
 from leaderboard.limits import Limits

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench import hardware
 from bench.errors import UserError
-from bench.runs import machine
 from bench.runs.plan import plan
 from bench.spec import RunSpec
 from bench.worker.jobs import LMEval, Recover, Score, Stage
@@ -47,10 +47,10 @@ def test_the_default_device_is_the_same_work_as_cpu_where_there_is_no_cuda(monke
     def keys(device: str) -> set[str]:
         return set(plan(RunSpec(device=device)).jobs)
 
-    monkeypatch.setattr(machine, "cards", tuple)
+    monkeypatch.setattr(hardware, "cards", tuple)
     assert keys("auto") == keys("cpu")
-    monkeypatch.setattr(machine, "cards", lambda: (("GPU-aa", 40.0),))
-    monkeypatch.setattr(machine, "version", lambda package: "2.13.0+cu130")
+    monkeypatch.setattr(hardware, "cards", lambda: (("GPU-aa", 40.0),))
+    monkeypatch.setattr(hardware, "version", lambda package: "2.13.0+cu130")
     assert not keys("auto") & keys("cpu")
 
 

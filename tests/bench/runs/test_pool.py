@@ -14,8 +14,8 @@ from typing import ClassVar, Literal
 import pytest
 
 from bench.runs import pool as module
-from bench.runs.machine import MEMORY, THREADS
 from bench.runs.pool import Event, Pool
+from bench.runs.workers import MEMORY, THREADS
 from bench.spec import MethodRecord
 from bench.worker.jobs import Job, Setup
 

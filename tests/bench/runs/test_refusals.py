@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from bench import hardware
 from bench.cli import app
-from bench.runs import machine, preflight
+from bench.runs import preflight
 from bench.suite import load_suite
 
 Refused = Callable[..., str]
@@ -87,7 +88,7 @@ def test_a_typo_gets_one_line(words: list[str], message: str, refused: Refused) 
     "command", [["run"], ["compare"], ["tune", "--method", "refresh"], ["run", "--dry-run"], ["tune", "--method", "refresh", "--dry-run"]]
 )
 def test_a_device_or_an_engine_that_is_not_there_is_refused(command: list[str], refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "cards", tuple)
+    monkeypatch.setattr(hardware, "cards", tuple)
     monkeypatch.setattr(preflight, "find_spec", lambda name: None)
     assert "--device cuda: no CUDA device" in refused(*command, "--device", "cuda")
     assert "--engine vllm: vllm is not installed" in refused(*command, "--engine", "vllm")
@@ -187,10 +188,10 @@ def test_a_model_that_cannot_hold_an_answer_is_refused_before_the_plan(refused: 
 
 
 def test_the_default_number_of_workers_is_in_the_forecast(invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "cores", lambda: 7)
-    monkeypatch.setattr(machine, "cards", tuple)
-    monkeypatch.setattr(machine, "free_memory_gb", lambda: 20.0)
+    monkeypatch.setattr(hardware, "cores", lambda: 7)
+    monkeypatch.setattr(hardware, "cards", tuple)
+    monkeypatch.setattr(hardware, "free_memory_gb", lambda: 20.0)
     assert invoke("run", "--dry-run").stdout.endswith("on 7 workers\n")
-    monkeypatch.setattr(machine, "free_memory_gb", lambda: 3.5)
+    monkeypatch.setattr(hardware, "free_memory_gb", lambda: 3.5)
     assert invoke("run", "--dry-run").stdout.endswith("on 3 workers; memory for 3 of 7 workers (3.5 GB free, 1 GB each)\n")
     assert invoke("run", "--dry-run", "--jobs", 9).stdout.endswith("on 9 workers\n")

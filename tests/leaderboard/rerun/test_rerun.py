@@ -19,9 +19,9 @@ from bench.runs.plan import Plan
 from bench.suite import Suite
 from leaderboard.cli import app
 from leaderboard.rank import leaderboard
-from leaderboard.rerun import again, rerun
-from leaderboard.rerun.again import Bench
+from leaderboard.rerun import execute, rerun
 from leaderboard.rerun.draw import fresh
+from leaderboard.rerun.execute import Bench
 from leaderboard.verdicts import OWN, Verdict, digest, rerun_of, verdict_on
 from leaderboard.verify import Place
 
@@ -57,7 +57,7 @@ class Fake:
 def fake(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def put(*outcomes: Any, **fields: Any) -> Fake:
         made = Fake(suite, tmp_path / "again", outcomes, fields)
-        monkeypatch.setattr(again, "execute", made)
+        monkeypatch.setattr(execute, "execute", made)
         return made
 
     return put

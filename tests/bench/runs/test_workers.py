@@ -1,4 +1,4 @@
-"""What a machine has to give: cards, workers that fit, open files."""
+"""How many workers fit, the cards they are put on, and what the environment gives them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.runs import machine
+from bench import hardware
+from bench.runs import workers
 from bench.suite import Suite, load_suite
 
 
@@ -24,16 +25,16 @@ def three_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, GPU-bb")
-    monkeypatch.setattr(machine, "cores", lambda: 64)
-    machine.cards.cache_clear()
+    monkeypatch.setattr(hardware, "cores", lambda: 64)
+    hardware.cards.cache_clear()
     yield
-    machine.cards.cache_clear()
+    hardware.cards.cache_clear()
 
 
 def test_cards_are_shared_out(three_cards: None) -> None:
-    assert [uuid for uuid, _ in machine.cards()] == ["GPU-aa", "GPU-bb"]
-    assert [machine.card_of(n, "cuda")["CUDA_VISIBLE_DEVICES"] for n in range(3)] == ["GPU-aa", "GPU-bb", "GPU-aa"]
-    assert machine.card_of(0, "cpu") == {}
+    assert [uuid for uuid, _ in hardware.cards()] == ["GPU-aa", "GPU-bb"]
+    assert [workers.card_of(n, "cuda")["CUDA_VISIBLE_DEVICES"] for n in range(3)] == ["GPU-aa", "GPU-bb", "GPU-aa"]
+    assert workers.card_of(0, "cpu") == {}
 
 
 def suite_of(**needs: float) -> Suite:
@@ -41,8 +42,8 @@ def suite_of(**needs: float) -> Suite:
 
 
 def test_as_many_workers_as_cards_have_memory_for(three_cards: None) -> None:
-    assert machine.default_jobs("cuda", suite_of(gpu_memory_gb=2.0)) == 20 + 4  # 41.9 and 9.4 GB
-    assert machine.default_jobs("auto", suite_of(gpu_memory_gb=100.0)) == 1
+    assert workers.default_jobs("cuda", suite_of(gpu_memory_gb=2.0)) == 20 + 4  # 41.9 and 9.4 GB
+    assert workers.default_jobs("auto", suite_of(gpu_memory_gb=100.0)) == 1
 
 
 @pytest.mark.parametrize(
@@ -56,21 +57,10 @@ def test_as_many_workers_as_cards_have_memory_for(three_cards: None) -> None:
 def test_as_many_workers_as_memory_holds_or_cores_there_are(
     three_cards: None, monkeypatch: pytest.MonkeyPatch, free: float, jobs: int, said: str
 ) -> None:
-    monkeypatch.setattr(machine, "free_memory_gb", lambda: free)
-    assert machine.default_jobs("cpu", suite_of(memory_gb=5)) == jobs
-    assert machine.short_of_memory("cpu", suite_of(memory_gb=5)) == said
-    assert machine.short_of_memory("auto", suite_of(memory_gb=5)) == "", "the cards take the work"
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
-def test_only_cores_that_this_process_may_use_count() -> None:
-    before = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(before)})
-        assert machine.cores() == 1
-    finally:
-        os.sched_setaffinity(0, before)
-    assert machine.cores() == len(before)
+    monkeypatch.setattr(hardware, "free_memory_gb", lambda: free)
+    assert workers.default_jobs("cpu", suite_of(memory_gb=5)) == jobs
+    assert workers.short_of_memory("cpu", suite_of(memory_gb=5)) == said
+    assert workers.short_of_memory("auto", suite_of(memory_gb=5)) == "", "the cards take the work"
 
 
 CHURN = """
@@ -87,7 +77,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 def test_freed_memory_stays_with_a_worker() -> None:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     words = [sys.executable, "-c", CHURN]
-    faults = [int(subprocess.run(words, env=env, capture_output=True, check=True).stdout) for env in (plain, plain | machine.MEMORY)]
+    faults = [int(subprocess.run(words, env=env, capture_output=True, check=True).stdout) for env in (plain, plain | workers.MEMORY)]
     assert faults[1] < faults[0] / 4
 
 
@@ -97,9 +87,9 @@ def test_a_comparison_may_hold_more_files_open_than_the_shell_allows() -> None:
         pytest.skip("the hard limit is low here")
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
-        machine.allow_open_files(1000)
+        workers.allow_open_files(1000)
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 1256
-        machine.allow_open_files(1)
+        workers.allow_open_files(1)
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 1256, "never lowered"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
