@@ -57,9 +57,9 @@ def _room() -> Iterator[float]:
     Cached files that nobody has read for a while count as free: the kernel drops them first.
     """
     for folder, (limit, used, cached) in _memory_groups():
-        with suppress(OSError, ValueError, KeyError):  # no group of this process, "max", or a kernel that says less
+        with suppress(OSError, ValueError):  # no group of this process, or "max"
             statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-            taken = int((folder / used).read_text()) - int(statistics[cached])
+            taken = int((folder / used).read_text()) - int(statistics.get(cached, 0))
             yield max(0, int((folder / limit).read_text()) - taken)
 
 

@@ -68,6 +68,9 @@ def test_memory_of_a_container(groups: Groups, version: int, line: str) -> None:
     assert hardware.free_memory_gb() == 11.5, "cached files can be dropped"
     groups.limit("", 16 * GB, 17 * GB, 0, version=version)
     assert hardware.free_memory_gb() == 0
+    groups.limit("", 16 * GB, 4 * GB, 0, version=version)
+    (groups.root / "mount" / ("" if version == 2 else "memory") / "memory.stat").write_text("anon 1\n")
+    assert hardware.free_memory_gb() == 12, "a kernel that says less"
 
 
 def test_the_tightest_group_counts(groups: Groups) -> None:
