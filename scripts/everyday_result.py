@@ -1,6 +1,6 @@
 """The result on everyday, a pretrained model: what docs/everyday-result.md declares, and the tables that answer its questions.
 
-    python scripts/everyday_result.py run --first 0 --seeds 1 --out runs/everyday    # four hours a seed on one core; rerun to resume
+    python scripts/everyday_result.py run --first 0 --seeds 1 --out runs/everyday    # five hours a seed on one core; rerun to resume
     python scripts/everyday_result.py texts --out runs/everyday
     python scripts/everyday_result.py answer --out docs/everyday-result-tables.md    # seconds, from the archives in docs/everyday-result/
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-import numpy as np
 from declared import Declaration, Part, Parts, Result, answered, main
 from result_tables import Expectation, board_section, expectations_table, github, in_points, interference_tables, minus, points_expected
 
@@ -21,13 +20,13 @@ from bench.results import metrics
 from bench.results.comparisons import judge
 from bench.results.entries import Entry
 from bench.results.estimates import domain_strata
-from bench.results.measured import Linear, Measured, Outcome
+from bench.results.measured import Measured
 from bench.results.statistics import Strata, crossed
 from bench.suite import DECODINGS, Decoding
 
 METHODS = "none,refresh,rollback,shrink,interpolate,random,mode_imm,opd,revert"
-STEPS = (2, 5, 10, 20)
-"""Of refresh's curve. The board's refresh, of 15 steps, is shown with it."""
+STEPS = (3, 6, 12, 24)
+"""Of refresh's curve, for three targets in equal shares. The board's refresh, of 15 steps, is shown with it."""
 
 
 def _part(methods: str, targets: str) -> Part:
@@ -37,8 +36,8 @@ def _part(methods: str, targets: str) -> Part:
 PARTS: Parts = {
     "single": _part(METHODS, "single"),
     "all": _part(METHODS, "all"),
-    "null": _part("", "single"),
-    "curve": _part(f"none,refresh[steps={','.join(map(str, STEPS))}]", "single"),
+    "null": _part("", "all"),
+    "curve": _part(f"none,refresh[steps={','.join(map(str, STEPS))}]", "all"),
 }
 
 
@@ -67,25 +66,30 @@ def is_anything_forgotten(result: Result) -> str:
 
 
 def how_much_is_interference(result: Result) -> str:
-    baseline = result.entry("single", "none").runs
-    lost = {d: [domain_strata(Measured.of(runs, d), metrics.forgetting, "math") for runs in (baseline, result.null)] for d in DECODINGS}
-    expected = [
-        points_expected("real stages make math forget more than null stages (points)", lambda d: minus(*lost[d])),
-        points_expected(
-            "by more than half of the forgetting (points above half)", lambda d: minus(minus(*lost[d]), [0.5 * s for s in lost[d][0]])
-        ),
-    ]
+    baseline, expected = result.entry("all", "none").runs, []
+    for domain in ("code", "math"):
+        both = (baseline, [one for one in result.null if one.manifest.spec.null == domain])
+        lost = {d: [domain_strata(Measured.of(runs, d), metrics.forgetting, domain) for runs in both] for d in DECODINGS}
+        expected += [
+            points_expected(f"real stages make {domain} forget more than null stages (points)", lambda d, lost=lost: minus(*lost[d])),
+            points_expected(
+                f"by more than half of {domain}'s forgetting (points above half)",
+                lambda d, lost=lost: minus(minus(*lost[d]), [0.5 * s for s in lost[d][0]]),
+            ),
+        ]
     return f"{expectations_table(expected)}\n\n{interference_tables(baseline, result.null)}"
 
 
 def what_do_repairs_recover(result: Result) -> str:
-    none = result.entry("single", "none")
     expected = [
         *(
             points_expected(
-                f"math is higher after `{name}` than at the baseline run's end (`single`, points)",
-                lambda d, name=name: minus(_math(result.entry("single", name), _final, d), _math(none, _final, d)),
+                f"{domain} is higher after `{name}` than at the baseline run's end (`{part}`, points)",
+                lambda d, part=part, domain=domain, name=name: minus(
+                    *(_final(result.entry(part, label), domain, d) for label in (name, "none"))
+                ),
             )
+            for part, domain in (("single", "math"), ("all", "code"))
             for name in ("refresh", "opd")
         ),
         *(_above(result, "single", name, "none", f"`{name}` recovers (`single`, net recovery)") for name in ("refresh", "opd")),
@@ -101,17 +105,17 @@ def does_a_longer_refresh_recover_more(result: Result) -> str:
     curve = [result.entry("curve", f"refresh steps={steps}") for steps in STEPS]
     expected = [
         points_expected(
-            f"math is higher after {longer} steps than after {shorter} (points)",
-            lambda d, one=one, other=other: minus(_math(other, _final, d), _math(one, _final, d)),
+            f"code is higher after {longer} steps than after {shorter} (points)",
+            lambda d, one=one, other=other: minus(_final(other, "code", d), _final(one, "code", d)),
         )
         for (shorter, longer), (one, other) in zip(pairwise(STEPS), pairwise(curve), strict=True)
     ]
     rows = []
-    for entry in (*result.boards["curve"].entries, result.entry("single", "refresh")):
-        cells = [in_points(_math(entry, _final, d)) for d in DECODINGS]
-        values = [shown(name, entry.metrics[d].get(name)) for name in ("recovery ratio", "net recovery") for d in DECODINGS]
+    for entry in (*result.boards["curve"].entries, result.entry("all", "refresh")):
+        cells = [in_points(_final(entry, "code", d)) for d in DECODINGS]
+        values = [shown(name, entry.metrics[d].get(name)) for name in ("recovery ratio", "retention") for d in DECODINGS]
         rows.append((entry.cost.total, [entry.label, *cells, *values, percent(entry.cost.total - 1, 1)]))
-    columns = ("points of math", "recovery ratio", "net recovery")
+    columns = ("points of code", "recovery ratio", "retention")
     header = ["entry", *(f"{name}, {TITLES[d]}" for name in columns for d in DECODINGS), "added cost"]
     table = github([row for _, row in sorted(rows, key=lambda pair: pair[0])], header)
     return f"{expectations_table(expected)}\n\n{table}"
@@ -123,12 +127,8 @@ def _above(result: Result, part: str, one: str, other: str, words: str) -> Expec
     return Expectation(words, "retention", {d: judge([pair], "planned", d)[0].difference for d in DECODINGS})
 
 
-def _math(entry: Entry, quantity: Linear, decoding: Decoding) -> Strata:
-    return domain_strata(entry.measured(decoding), quantity, "math")
-
-
-def _final(outcome: Outcome) -> np.ndarray:
-    return outcome.final
+def _final(entry: Entry, domain: str, decoding: Decoding) -> Strata:
+    return domain_strata(entry.measured(decoding), lambda outcome: outcome.final, domain)
 
 
 QUESTIONS: Mapping[str, Callable[[Result], str]] = {
