@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ def bed(script: Any) -> Callable[..., Any]:
     def make(
         own: float = 0.8, real: float = 0.1, null: float = 0.01, unparsed: float = 0.0, varies: float = 0.0, name: str = "micro"
     ) -> Any:
-        suite = load_suite(name)
+        suite, nulls = load_suite(name), ("math", "code") if name == "micro" else ("math", "code", "qa")
         orders, seeds = suite.orders("balanced" if name == "micro" else "paper"), (100, 101, 102)
         tables = {}
-        for order, which in [*((order, "") for order in orders), (orders[0], "math"), (orders[0], "code")]:
+        for order, which in [*((order, "") for order in orders), *((orders[0], null) for null in nulls)]:
             sequence = suite.sequence(order)
             for place, seed in enumerate(seeds):
                 lost = null if which else real * (1 + varies * (place - 1))
@@ -94,6 +95,7 @@ def test_each_fault_is_seen(script: Any, bed: Callable[..., Any], change: dict[s
         ({"own": 0.37, "real": 0.05, "null": 0.0}, "gains at least 8"),
         ({"own": 0.39, "real": 0.05, "null": 0.0}, ""),
         ({"null": 0.1}, "interference is significant"),
+        ({"null": 0.05}, "null stages take less"),
         ({"unparsed": 0.75}, "only format"),
     ],
 )
@@ -102,6 +104,30 @@ def test_everyday_needs_some_forgetting_and_gains_of_eight(
 ) -> None:
     found = unmet(script, bed(name="everyday", **change))
     assert any(words in each for each in found) if words else found == []
+
+
+def test_what_everyday_forgets_is_what_its_criteria_are_about(script: Any, bed: Callable[..., Any]) -> None:
+    """Of a domain that does not forget, no share of null stages is asked, nor a spread."""
+    made = bed(name="everyday")
+    steady = {key: [dict(row) for row in rows] for key, rows in made.tables.items()}
+    for rows in steady.values():
+        for row in rows:
+            row["math", "greedy"] = table(0.3) if row is rows[0] or row is rows[1] else table(0.8)
+    about = [each.words for each in script.criteria(replace(made, tables=steady)) if not each.words.startswith("math gains")]
+    assert [words for words in about if "math" in words] == ["math is at most 95 after its own stage, in every order at every seed's mean"]
+    assert sum("code" in words for words in about) == 6
+
+
+def test_a_domain_that_forgets_needs_null_stages(script: Any, bed: Callable[..., Any]) -> None:
+    made = bed(name="everyday")
+    without = replace(made, tables={key: rows for key, rows in made.tables.items() if key[1] != "qa"})
+    assert unmet(script, without) == ["qa: null stages take less than real ones on `paper`"]
+
+
+def test_forgetting_is_told_by_seed(script: Any, bed: Callable[..., Any]) -> None:
+    made = bed(varies=0.4)
+    text = script.report(made, "the command", "validation", [])
+    assert "Forgetting on `paper` by seed, greedy: code 6.0, 10.0, 14.0; math 6.0, 10.0, 14.0; qa 6.0, 10.0, 14.0." in text
 
 
 def test_format_loss_counts_lost_items_only(script: Any, bed: Callable[..., Any]) -> None:
