@@ -40,7 +40,8 @@ def has_cuda() -> bool:
 
 
 def cores() -> int:
-    """Cores that this process may use: by its affinity, and by the CPU time that its container may take."""
+    """Cores that this process may use: by its affinity (which batch systems set), by its container's share of CPU time, rounded up, and by
+    $LOKY_MAX_CPU_COUNT."""
     from joblib import cpu_count  # takes a quarter of a second
 
     return cpu_count()
@@ -71,9 +72,10 @@ def _memory_groups() -> Iterator[tuple[Path, tuple[str, str, str]]]:
             _, controllers, path = line.split(":", 2)
             if controllers == "":
                 mount, names = CONTROL_GROUPS, ("memory.max", "memory.current", "inactive_file")
-            elif controllers == "memory":
+            elif "memory" in controllers.split(","):
                 mount, names = CONTROL_GROUPS / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
             else:
                 continue
             inside = PurePosixPath(path).relative_to("/")
-            yield from ((mount / group, names) for group in (inside, *inside.parents))
+            if ".." not in inside.parts:  # a group outside what is mounted here
+                yield from ((mount / group, names) for group in (inside, *inside.parents))

@@ -50,7 +50,9 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        """What holds under every decoding, or "no"."""
+        """What holds under every decoding, or "no"; "–" where nothing was tested."""
+        if all(tested.p is None for tested in self.tested.values()):
+            return "–"
         verdicts = {tested.verdict for tested in self.tested.values()}
         return verdicts.pop() or "no" if len(verdicts) == 1 else "no"
 
@@ -120,8 +122,9 @@ class Expectation:
     values: Mapping[Decoding, Value]
 
     @property
-    def verdict(self) -> str:
-        """supported: all 95 % intervals lie above 0; contradicted: one lies below; open: otherwise, or where a value is undefined."""
+    def outcome(self) -> str:
+        """contradicted: under some decoding the 95 % interval lies below 0; supported: under both it lies above 0; open: otherwise. A value
+        that is undefined supports nothing."""
         intervals = [value for value in self.values.values() if value.low is not None and value.high is not None]
         if any(value.high < 0 for value in intervals):
             return "contradicted"
@@ -129,13 +132,22 @@ class Expectation:
 
 
 def expectations_table(expected: Iterable[Expectation]) -> str:
-    rows = [[one.words, *(shown(one.metric, one.values[d]) for d in DECODINGS), one.verdict] for one in expected]
-    return github(rows, ["expected", *(f"estimate, {TITLES[d]}" for d in DECODINGS), "verdict"])
+    rows = [[one.words, *(shown(one.metric, one.values[d]) for d in DECODINGS), one.outcome] for one in expected]
+    return github(rows, ["expected", *(f"estimate, {TITLES[d]}" for d in DECODINGS), "outcome"])
 
 
-def points_expected(words: str, quantity: Callable[[Decoding], Strata]) -> Expectation:
-    """An expectation about a mean of scores, in points. quantity: shares of 1."""
-    return Expectation(words, "final average", {d: Value.of(crossed_interval(quantity(d)), 100) for d in DECODINGS})
+def points_expected(
+    words: str, quantity: Callable[[Decoding], Strata], forgotten: Callable[[Decoding], Strata] | None = None
+) -> Expectation:
+    """An expectation about a mean of scores, in points. quantity: shares of 1; forgotten: a forgetting without which it is undefined."""
+
+    def value(decoding: Decoding) -> Value:
+        found = crossed_interval(quantity(decoding))
+        if forgotten is not None and not crossed_interval(forgotten(decoding)).low > 0:
+            return Value.undefined(NO_FORGETTING, found.seeds)
+        return Value.of(found, 100)
+
+    return Expectation(words, "final average", {d: value(d) for d in DECODINGS})
 
 
 def as_share(value: Value) -> str:

@@ -60,7 +60,7 @@ def test_memory_is_the_machines_where_nothing_limits_it(groups: Groups) -> None:
     assert hardware.free_memory_gb() == 100, "a limit that the machine cannot fill"
 
 
-@pytest.mark.parametrize(("version", "line"), [(2, "0::/\n"), (1, "5:cpu:/docker/3f\n4:memory:/docker/3f\n0::/\n")])
+@pytest.mark.parametrize(("version", "line"), [(2, "0::/\n"), (1, "5:cpu:/docker/3f\n4:memory,hugetlb:/docker/3f\n0::/\n")])
 def test_memory_of_a_container(groups: Groups, version: int, line: str) -> None:
     """A container sees its own group as the root; under version 1 its path is the host's."""
     groups.of_this_process(line)
@@ -86,5 +86,6 @@ def test_the_tightest_group_counts(groups: Groups) -> None:
 @pytest.mark.parametrize("line", ["", "nonsense", "0::/../elsewhere\n", "0::relative\n"])
 def test_groups_that_cannot_be_read_limit_nothing(groups: Groups, line: str) -> None:
     groups.of_this_process(line)
-    groups.limit("slurm", GB, 0, 0)
+    groups.limit("", GB, 0, 0)
+    groups.limit("../elsewhere", GB, 0, 0)
     assert hardware.free_memory_gb() == 100

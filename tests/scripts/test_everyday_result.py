@@ -13,12 +13,12 @@ import everyday_result as script
 import numpy as np
 import pytest
 from declared import Result
-from result_tables import Expectation
+from result_tables import Expectation, points_expected
 
 from bench.errors import UserError
 from bench.registry import describe
 from bench.results.archive import read_archive, write_archive
-from bench.results.estimates import Value
+from bench.results.estimates import NO_FORGETTING, Value
 from bench.results.run import Run, load_run
 from bench.runs.compare import choices_of
 from bench.suite import DECODINGS, load_suite
@@ -61,7 +61,7 @@ def cells(table: str, start: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def verdicts(table: str) -> dict[str, str]:
+def outcomes(table: str) -> dict[str, str]:
     """Of expectations, by their words."""
     rows = [line.strip("|").split("|") for line in table.partition("\n\n")[0].splitlines()[2:]]
     return {row[0].strip(): row[-1].strip() for row in rows}
@@ -88,7 +88,7 @@ def test_parts_run_on_everyday_with_the_packages_own_settings() -> None:
 
 def test_forgetting_is_told_by_domain(result: Result) -> None:
     table = script.is_anything_forgotten(result)
-    assert verdicts(table) == {"code forgets (points)": "open", "math forgets (points)": "supported"}, "code falls by 10 points only"
+    assert outcomes(table) == {"code forgets (points)": "open", "math forgets (points)": "supported"}, "code falls by 10 points only"
     math = cells(table.partition("\n\n")[2], "math")
     assert [points(cell) for cell in math[1:4]] == pytest.approx([40, 50, 30], abs=3)
     assert points(cells(table.partition("\n\n")[2], "cw")[3]) == 0
@@ -97,20 +97,21 @@ def test_forgetting_is_told_by_domain(result: Result) -> None:
 
 def test_interference_is_what_null_stages_do_not_take(result: Result) -> None:
     expected, tests, _, levels = script.how_much_is_interference(result).split("\n\n")
-    assert [points(line.split("|")[2].strip()) for line in expected.splitlines()[2:]] == pytest.approx([9, 4, 27, 12], abs=3)
-    assert list(verdicts(expected).values())[2:] == ["supported", "supported"]
+    assert list(outcomes(expected).values()) == ["open", "open", "supported", "supported"], "code is not shown to forget"
+    assert all(line.count("undefined") == 2 for line in expected.splitlines()[2:4])
+    assert [points(line.split("|")[2].strip()) for line in expected.splitlines()[4:]] == pytest.approx([27, 12], abs=2)
     assert points(cells(tests, "math")[1]) == pytest.approx(27, abs=2)
     assert cells(tests, "math")[2::2] == ["–", "–"], "no p below five seeds"
+    assert cells(tests, "math")[-1] == "–", "and so no answer"
     assert [line.split("|")[1].strip() for line in levels.splitlines()[2:]] == ["code", "math", "qa"]
 
 
 def test_the_curve_rises_with_its_steps(result: Result) -> None:
     expected, table = script.does_a_longer_refresh_recover_more(result).split("\n\n")
-    assert list(verdicts(expected)) == [
-        f"code is higher after {longer} steps than after {shorter} (points)" for shorter, longer in pairwise(script.STEPS)
-    ]
+    pairs = [*pairwise(script.STEPS), (3, 24)]
+    assert list(outcomes(expected)) == [f"code is higher after {longer} steps than after {shorter} (points)" for shorter, longer in pairs]
     rises = [points(line.split("|")[2].strip()) for line in expected.splitlines()[2:]]
-    assert rises == pytest.approx([(longer - shorter) / 3 for shorter, longer in pairwise(script.STEPS)], abs=2)
+    assert rises == pytest.approx([(longer - shorter) / 3 for shorter, longer in pairs], abs=2)
     rows = {line.split("|")[1].strip(): line.split("|")[2:] for line in table.splitlines()[2:]}
     assert set(rows) == {"none", "refresh", *(f"refresh steps={steps}" for steps in script.STEPS)}
     reached = [points(rows[f"refresh steps={steps}"][0].strip()) for steps in script.STEPS]
@@ -120,15 +121,15 @@ def test_the_curve_rises_with_its_steps(result: Result) -> None:
 def test_what_was_expected_of_repairs(result: Result) -> None:
     """The made-up runs agree with all that a repair was expected to do. But code's 8 points are too few to be told from chance, and
     rollback and random, which give nothing back, are the same."""
-    found = verdicts(script.what_do_repairs_recover(result).partition("\n\n")[0])
+    found = outcomes(script.what_do_repairs_recover(result).partition("\n\n")[0])
     code = {f"code is higher after `{name}` than at the baseline run's end (`all`, points)" for name in ("refresh", "opd")}
     assert len(found) == 10
-    assert {words for words, verdict in found.items() if verdict != "supported"} == {"`rollback` retains more than `random` (`all`)", *code}
+    assert {words for words, outcome in found.items() if outcome != "supported"} == {"`rollback` retains more than `random` (`all`)", *code}
     assert set(found.values()) == {"supported", "open"}
 
 
 @pytest.mark.parametrize(
-    ("greedy", "sampled", "verdict"),
+    ("greedy", "sampled", "outcome"),
     [
         ((1, 3), (2, 4), "supported"),
         ((1, 3), (-1, 4), "open"),
@@ -138,12 +139,20 @@ def test_what_was_expected_of_repairs(result: Result) -> None:
         ((0, 3), (2, 4), "open"),
     ],
 )
-def test_the_verdict_on_an_expectation(greedy: tuple[Any, Any], sampled: tuple[Any, Any], verdict: str) -> None:
+def test_the_outcome_of_an_expectation(greedy: tuple[Any, Any], sampled: tuple[Any, Any], outcome: str) -> None:
     values = {
         d: Value(None if low is None else (low + high) / 2, low, high, 3)
         for d, (low, high) in zip(DECODINGS, (greedy, sampled), strict=True)
     }
-    assert Expectation("it holds", "retention", values).verdict == verdict
+    assert Expectation("it holds", "retention", values).outcome == outcome
+
+
+def test_an_expectation_about_what_was_not_forgotten_is_open() -> None:
+    steady, lost = ([np.full((3, 60), share) + np.arange(60) % 2 / 100] for share in (0.1, -0.1))
+    assert points_expected("it holds", lambda d: steady, lambda d: steady).outcome == "supported"
+    undefined = points_expected("it holds", lambda d: steady, lambda d: lost)
+    assert undefined.outcome == "open"
+    assert {value.why for value in undefined.values.values()} == {NO_FORGETTING}
 
 
 def test_a_part_of_one_run_is_archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build_run: Callable[..., Path]) -> None:
