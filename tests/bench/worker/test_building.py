@@ -13,6 +13,7 @@ import yaml
 from own_base import write_suite
 from typer.testing import CliRunner
 
+from bench import hardware
 from bench.checkpoint import Checkpoint, Store
 from bench.cli import app
 from bench.errors import UserError
@@ -84,7 +85,7 @@ def test_it_prints_what_the_base_scores(suite_file: Path, tmp_path: Path, capsys
 def test_micro_is_built_by_its_own_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     small = replace(micro.Recipe(), steps=2, copy_until=1, first_phase_until=1, decay_from=1, warmup=1, hidden=32, layers=1, heads=1)
     monkeypatch.setattr(micro, "Recipe", lambda: small)
-    monkeypatch.setattr(building.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(hardware, "cores", lambda: 1)
     monkeypatch.setattr(building, "LINES", 2)
     build_base(load_suite("micro").model_copy(update={"validation_items": 2}), tmp_path / "out")
     lines = (out := capsys.readouterr().out).splitlines()
