@@ -77,5 +77,5 @@ def _memory_groups() -> Iterator[tuple[Path, tuple[str, str, str]]]:
             else:
                 continue
             inside = PurePosixPath(path).relative_to("/")
-            if ".." not in inside.parts:  # a group outside what is mounted here
+            if ".." not in inside.parts:  # else it lies outside what is mounted here
                 yield from ((mount / group, names) for group in (inside, *inside.parents))
