@@ -97,7 +97,7 @@ def plan(spec: RunSpec, split: Split = "test", method: MethodRecord | None = Non
     if not (spec.model or spec.imported or suite.base):
         raise UserError(f"suite {spec.suite} has no model of its own: add --model, a folder or a repository of the Hub (Qwen/Qwen3-0.6B)")
     method = describe(spec.method, spec.settings).record if method is None else method
-    # A forecast knows the same work under both names.
+    # So that a forecast knows the same work under both names.
     device = "cpu" if spec.device == "auto" and not hardware.has_cuda() else spec.device
     setup = Setup(spec.suite, spec.quick, spec.model, device, spec.engine, spec.imported, suite.fingerprint())
 
