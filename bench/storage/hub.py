@@ -5,19 +5,17 @@ The parent process calls `check_model` before work starts; a worker calls `find_
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError, one_line
 from bench.storage.gguf import check_gguf, is_gguf
+from bench.storage.installed import causal_models
 
 CONFIG = "config.json"
 FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
@@ -73,10 +71,15 @@ def find_model(name: str) -> Model:
         folder = _download(name, list(FILES))
         repository = name.partition("@")[0]
         model = Model(repository, folder, folder.name, {"repository": repository, "revision": folder.name})
+    from huggingface_hub import constants
+
     what = f"--model {model.name}"
     check_config(read_config(folder, what), what)
     if not any(folder.glob("*.safetensors")):
-        raise UserError(f"{what}: no .safetensors file in {folder}; load the model with transformers and save it with save_pretrained")
+        hint = "load the model with transformers and save it with save_pretrained"
+        if model.revision and constants.HF_HUB_OFFLINE:
+            hint = "perhaps they are not downloaded yet: unset HF_HUB_OFFLINE once"
+        raise UserError(f"{what}: no .safetensors file in {folder}; {hint}")
     return model
 
 
@@ -129,24 +132,6 @@ def context_window(config: Mapping[str, Any]) -> int:
             if isinstance(part.get(name), int):
                 return part[name]
     return 0
-
-
-@lru_cache
-def causal_models() -> dict[str, str]:
-    """model_type -> class of the causal language models in the installed transformers. Empty where its source has another shape than
-    expected; then only loading a model shows whether it is one.
-
-    Read from the source: importing transformers' table takes seconds and loads torch.
-    """
-    spec = find_spec("transformers")
-    try:
-        source = Path((spec.submodule_search_locations or [])[0]) / "models" / "auto" / "modeling_auto.py"
-        for node in ast.parse(source.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES":
-                return dict(ast.literal_eval(node.value.args[0]))
-    except (OSError, SyntaxError, ValueError, AttributeError, IndexError, TypeError):
-        pass
-    return {}
 
 
 def _stamp(file: Path) -> list[int]:

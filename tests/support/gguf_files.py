@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,16 @@ def tiny_llama(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
 
 
 def write_gguf(
-    file: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, kind: str = "Q4_1", **header: Any
+    file: Path,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    kind: str = "Q4_1",
+    *,
+    also: Callable[[GGUFWriter], None] = lambda writer: None,
+    **header: Any,
 ) -> dict[str, torch.Tensor]:
-    """Write a model, its matrices as `kind` (F32, Q4_1, Q8_0), with further fields of the header. Returns the values in the file, by
-    transformers' names and in their order of rows."""
+    """Write a model, its matrices as `kind` (F32, Q4_1, Q8_0), with further fields of the header. also: adds more to the file. Returns
+    the values in the file, by transformers' names and in their order of rows."""
     config, quantization = model.config, GGMLQuantizationType[kind]
     writer = GGUFWriter(file, "llama")
     writer.add_name("tiny")
@@ -82,6 +89,7 @@ def write_gguf(
         else:
             writer.add_tensor(_gguf_name(name), ordered)
             stored[name] = tensor.float()
+    also(writer)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

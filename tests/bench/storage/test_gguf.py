@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
-from bench.storage.gguf import is_gguf
+from bench.storage.gguf import is_gguf, spelling
 from bench.storage.hub import check_model, find_model
+from bench.storage.installed import gguf_architectures
 
 
 @pytest.fixture
@@ -59,6 +60,40 @@ def test_a_file_without_a_tokenizer_is_refused(file: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"tokenizer.ggml.tokens", b"tokenizer.ggml.xxxxxx"))
     with pytest.raises(UserError, match="it has no tokenizer; give the GGUF file of a language model"):
         check_model(str(file))
+
+
+@pytest.mark.parametrize("architecture", [b"xlama", b"bert!"])
+def test_an_architecture_that_is_not_read_is_refused_before_work_starts(file: Path, architecture: bytes) -> None:
+    file.write_bytes(file.read_bytes().replace(b"llama", architecture))
+    words = f"the installed transformers reads no GGUF files of architecture {architecture.decode()}; give an HF folder instead"
+    with pytest.raises(UserError, match=words):
+        check_model(str(file))
+
+
+@pytest.mark.parametrize("name", ["gpt-oss", "qwen2moe", "minimax-m2", "llama"])
+def test_architectures_are_known_in_a_files_own_spelling(name: str) -> None:
+    assert spelling(name) in map(spelling, gguf_architectures())
+
+
+def test_a_quantization_that_cannot_be_dequantised_is_refused_before_work_starts(
+    chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gguf_files
+    import numpy as np
+    from gguf import GGML_QUANT_SIZES
+
+    from bench.training.models import load_tokenizer
+
+    def q8_1(values: np.ndarray, kind: int) -> np.ndarray:
+        block, size = GGML_QUANT_SIZES[kind]
+        return np.zeros((len(values), values.shape[1] // block * size), np.uint8)
+
+    monkeypatch.setattr(gguf_files, "quantize", q8_1)
+    monkeypatch.setattr(gguf_files, "dequantize", lambda values, kind: np.zeros((1, 1), np.float32))
+    tokenizer = load_tokenizer(chat_model)
+    gguf_files.write_gguf(tmp_path / "x.gguf", gguf_files.tiny_llama(tokenizer), tokenizer, "Q8_1")
+    with pytest.raises(UserError, match="its tensors in Q8_1 cannot be dequantised; give a file in another quantization"):
+        check_model(str(tmp_path / "x.gguf"))
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".gguf", "a\0b.gguf"])

@@ -14,7 +14,7 @@ import huggingface_hub
 import pytest
 
 from bench.errors import UserError
-from bench.storage.hub import FILES, causal_models, check_model, context_window, find_model
+from bench.storage.hub import FILES, check_model, context_window, find_model
 
 
 @pytest.fixture
@@ -131,6 +131,18 @@ def test_the_check_downloads_the_config_alone(copy: Path, monkeypatch: pytest.Mo
         check_model("Qwen/Qwen3-0.6B@main", 513)
 
 
+def test_weights_that_are_not_downloaded_yet_are_not_called_missing(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offline with the config in the Hub's cache, as a dry run leaves it."""
+    for file in copy.glob("*.safetensors"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"no \.safetensors file in .*; load the model with transformers"):
+        find_model(str(copy))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda repository, **given: str(copy))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=r"no \.safetensors file in .*; perhaps they are not downloaded yet: unset HF_HUB_OFFLINE once"):
+        find_model("Qwen/Qwen3-0.6B")
+
+
 @pytest.mark.parametrize(
     ("config", "window"),
     [
@@ -143,13 +155,6 @@ def test_the_check_downloads_the_config_alone(copy: Path, monkeypatch: pytest.Mo
 )
 def test_the_context_window_is_found_under_every_name(config: dict, window: int) -> None:
     assert context_window(config) == window
-
-
-def test_causal_models_are_those_that_transformers_loads() -> None:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    assert causal_models() == dict(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-    assert causal_models()["qwen3"] == "Qwen3ForCausalLM"
 
 
 @pytest.mark.parametrize("kind", ["chat_model", "tiny_gguf"])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from gguf import GGUFWriter, RopeScalingType
 from gguf_files import tiny_llama, write_gguf
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
@@ -101,6 +105,59 @@ def test_another_file_is_another_base(file: Path, tokenizer: PreTrainedTokenizer
     assert known == find_model(str(file)).identity
     write_gguf(file, model, tokenizer, "Q8_0")
     assert known != find_model(str(file)).identity
+
+
+def test_a_file_of_that_name_in_the_current_folder_is_not_read(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_gguf(tmp_path / "tiny.gguf", model, tokenizer, "F32")
+    (tmp_path / "here").mkdir()
+    other = LlamaForCausalLM(model.config)
+    other.load_state_dict({name: 1.5 * tensor for name, tensor in model.state_dict().items()})
+    write_gguf(tmp_path / "here" / "tiny.gguf", other, tokenizer, "F32")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    found = WeightFiles(dequantized(Path("../tiny.gguf"), tmp_path / "folder", "--model tiny.gguf"))
+    assert torch.equal(found.tensor("model.norm.weight"), model.state_dict()["model.norm.weight"])
+
+
+def tensor(name: str, *shape: int) -> Callable[[GGUFWriter], None]:
+    return lambda writer: writer.add_tensor(name, np.ones(shape, np.float32))
+
+
+@pytest.mark.parametrize("name", ["rope_freqs.weight", "blk.0.attn_q.bias", "blk.2.attn_q.weight", "adapter.weight"])
+def test_tensors_that_would_not_be_used_are_refused(
+    name: str, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    """transformers passes over them: Llama 3.1's frequencies, biases, another layer."""
+    write_gguf(tmp_path / "tiny.gguf", model, tokenizer, "F32", also=tensor(name, 64))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=f"has tensors it does not know: {name}, which would not be used"):
+        dequantized(tmp_path / "tiny.gguf", tmp_path / "folder", "--model x")
+
+
+def linear(writer: GGUFWriter) -> None:
+    writer.add_rope_scaling_type(RopeScalingType.LINEAR)
+    writer.add_rope_scaling_factor(4.0)
+
+
+def factor_alone(writer: GGUFWriter) -> None:
+    writer.add_rope_scaling_factor(4.0)
+
+
+def unscaled(writer: GGUFWriter) -> None:
+    writer.add_rope_scaling_type(RopeScalingType.NONE)
+    writer.add_rope_scaling_factor(1.0)
+
+
+@pytest.mark.parametrize(("scaling", "words"), [(linear, "type = linear"), (factor_alone, "factor = 4.0"), (unscaled, "")])
+def test_positions_that_would_not_be_scaled_are_refused(
+    scaling: Callable[[GGUFWriter], None], words: str, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    write_gguf(tmp_path / "tiny.gguf", model, tokenizer, "F32", also=scaling)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=f"its llama.rope.scaling.{words} would not be used") if words else nullcontext():
+        dequantized(tmp_path / "tiny.gguf", tmp_path / "folder", "--model x")
 
 
 def test_an_architecture_that_transformers_does_not_know_is_one_line(file: Path, tmp_path: Path) -> None:
