@@ -34,7 +34,7 @@ from bench.storage.cache import Cache, Entry, Made
 from bench.storage.hub import find_model
 from bench.suite import DECODINGS, Suite
 from bench.training import derivatives
-from bench.training.bases.own import add_adapted, add_own_base
+from bench.training.bases.own import add_adapted, add_own_base, check_takes_adapter
 from bench.training.dequantize import dequantized
 from bench.training.grpo import Trainer
 from bench.training.models import add_model_folder, check_context, load_checkpoint
@@ -75,11 +75,14 @@ class Workbench:
             what = f"--model {found.name}"
             folder = dequantized(found.folder / found.gguf, work, what) if found.gguf else found.folder
             model = add_model_folder(self.cache.store, folder, what)
-            return Made({"checkpoint": (add_adapted(self.cache.store, model, adapter, what) if adapter else model).hash})
+            if adapter:
+                check_takes_adapter(model, adapter, what)
+                model = add_adapted(self.cache.store, model, adapter, what)
+            return Made({"checkpoint": model.hash})
 
         code = modules_hash("bench.training.models", *(("bench.training.dequantize",) if found.gguf else ()))
         key = found.identity | {"transformers": transformers.__version__, "code": code}
-        key |= {"adapter": file_hash(adapter)} if adapter else {}
+        key |= {"adapter": file_hash(adapter), "taken": modules_hash("bench.training.bases.own")} if adapter else {}
         entry = self.cache.remember("model", key, make)
         return ModelRecord(name=found.name, revision=found.revision, content=entry.value["checkpoint"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from bench.api import run
 from bench.checkpoint import Checkpoint, Store
 from bench.errors import UserError
 from bench.files import MODELS_VARIABLE
+from bench.storage.cache import Cache
 from bench.suite import ADAPTER, FOLDER, Suite, load_suite
 from bench.training.bases.adapters import write_adapters
 from bench.training.bases.own import add_own_base
 from bench.training.dequantize import dequantized
+from bench.worker.workbench import Workbench
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def test_without_the_pretrained_file_nothing_starts(suite_file: Path, tmp_path: 
     (tmp_path / "models" / "tiny.gguf").unlink()
     with pytest.raises(UserError, match=r"its pretrained model .*tiny\.gguf is missing: run `fetch the tiny model`"):
         run("none", suite=str(suite_file), sequence="math-qa", device="cpu", cache=tmp_path / "cache", out=tmp_path / "runs", display=False)
-    assert not list((tmp_path / "runs").iterdir())
+    assert not (tmp_path / "runs").exists()
 
 
 def test_another_file_is_not_taken(suite: Suite, tmp_path: Path) -> None:
@@ -102,6 +105,40 @@ def test_a_model_of_another_size_is_refused(suite_file: Path, chat_model: Path, 
     where = {"suite": str(suite_file), "sequence": "math-qa", "device": "cpu", "jobs": 1, "cache": tmp_path / "cache", "display": False}
     with pytest.raises(UserError, match=r"the suite's adapter does not fit it"):
         run("none", **where, model=str(chat_model), out=tmp_path / "runs")
+
+
+def changed(folder: Path, suite_file: Path, change: str) -> Path:
+    """The suite's pretrained model as an HF folder that differs in its config or its tokenizer, with tensors of the same shapes."""
+    folder.mkdir()
+    dequantized(folder.parent / "models" / "tiny.gguf", folder, "tiny")
+    if change == "tokens":
+        file = folder / "tokenizer.json"
+        content = json.loads(file.read_text())
+        plain = [token for token in content["model"]["vocab"] if not token.startswith("<|")]
+        numbers = [content["model"]["vocab"][token] for token in plain]
+        content["model"]["vocab"] |= dict(zip(plain, reversed(numbers), strict=True))
+        file.write_text(json.dumps(content))
+    else:
+        file = folder / "config.json"
+        config = json.loads(file.read_text())
+        config |= {"rms_norm_eps": 1e-2} if change == "eps" else {"rope_parameters": {"rope_theta": 1e4, "rope_type": "default"}}
+        file.write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize(("change", "words"), [("theta", "its config is"), ("eps", "its config is"), ("tokens", "its tokens are")])
+def test_a_model_of_that_size_that_computes_otherwise_is_refused(change: str, words: str, suite_file: Path, tmp_path: Path) -> None:
+    """It would silently be run with the suite's own config and tokenizer."""
+    folder = changed(tmp_path / change, suite_file, change)
+    with pytest.raises(UserError, match=f"--model .*{change}: {words} .*the suite takes models of one architecture and size"):
+        _ = Workbench(load_suite(str(suite_file)), Cache(tmp_path / "cache"), model=str(folder)).base
+
+
+def test_a_damaged_adapter_is_one_line(suite: Suite, tmp_path: Path) -> None:
+    file = tmp_path / "own" / ADAPTER
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(UserError, match=r"adapter\.safetensors is damaged \(.*\); install the package again"):
+        add_own_base(Store(tmp_path / "store"), suite)
 
 
 def test_what_micro_ships_is_stored_as_it_is(tmp_path: Path) -> None:
