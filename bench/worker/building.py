@@ -29,10 +29,11 @@ def build_base(suite: Suite, out: Path) -> None:
     """Build a suite's base in `out`, with a progress bar; then print its content hash, and what it scores on the suite's validation items.
 
     Where the base begins with pretrained weights, `out` gets the adapter and the files beside it, which a suite's folder holds, and
-    `out`/model the model. Rerun to resume. `UserError` for a suite that has no recipe.
+    `out`/model the model. Rerun to resume. `UserError` for a suite that has no recipe, and for a folder that holds anything else.
     """
     if suite.base is None:
         raise UserError(f"suite {suite.name} has no base of its own: its runs name a model, as in --model FOLDER")
+    supervised.Unfinished(out, settings="").check_folder()
     if suite.base.pretrained is not None:
         base = _warmed_up(suite, out)
     elif suite.base_folder == FOLDER / "micro":

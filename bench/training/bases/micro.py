@@ -36,6 +36,7 @@ from tasks.micro.cw import CW
 from tasks.micro.math import Math
 from tasks.micro.qa import QA
 from tasks.micro.vocabulary import TOKENS, build_tokenizer
+from tasks.source import class_hash
 from tasks.task import Task, rng
 
 HIGH_QUALITY = {"math": 0.3, "code": 0.42, "qa": 0.25, "cw": 0.2}
@@ -160,14 +161,13 @@ def build(out: Path, recipe: Recipe, progress: Progress, save_every: int = 200) 
 
     Resumes from what an interrupted build left in `out`, where it leaves its last step too; `UserError` if another recipe wrote it.
     """
-    tasks: list[Task] = [Math(), Code(), QA(), CW()]
+    tasks = _tasks()
     tokenizer = build_tokenizer()
     torch.manual_seed(recipe.seed)
     model = Qwen3ForCausalLM(config(recipe))
     optimizers = _optimizers(model, recipe)
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-    shares = {"high_quality": [HIGH_QUALITY_FIRST, HIGH_QUALITY], "misread": MISREAD}
-    unfinished = Unfinished(out, canonical({"recipe": asdict(recipe), **shares, "rows": ROWS}))
+    unfinished = _unfinished(out, recipe)
     saved = unfinished.load()
     if saved:
         model.load_state_dict(saved["model"])
@@ -198,8 +198,19 @@ def build(out: Path, recipe: Recipe, progress: Progress, save_every: int = 200) 
     return model
 
 
+def _tasks() -> list[Task]:
+    return [Math(), Code(), QA(), CW()]
+
+
+def _unfinished(out: Path, recipe: Recipe) -> Unfinished:
+    shares = {"high_quality": [HIGH_QUALITY_FIRST, HIGH_QUALITY], "misread": MISREAD}
+    tasks = {task.domain: class_hash(type(task), "tasks") for task in _tasks()}
+    return Unfinished(out, canonical({"recipe": asdict(recipe), **shares, "rows": ROWS, "copy_length": COPY_LENGTH, "tasks": tasks}))
+
+
 def build_with_two(out: Path, recipe: Recipe, progress: Progress, save_every: int = 200) -> Qwen3ForCausalLM:
     """As `build`, by this process and another one; the result is the same to the bit."""
+    _unfinished(out, recipe).load()  # so that what is refused is refused before the other one starts
     with tempfile.TemporaryDirectory() as folder:
         meeting = Path(folder) / "meeting"
         context = multiprocessing.get_context("spawn")

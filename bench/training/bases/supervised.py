@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
-from bench.errors import UserError
+from bench.errors import UserError, one_line
 
 Progress = Callable[[int, Mapping[str, float]], None]
 """Is called after each step with the number of steps so far and the losses by name."""
@@ -35,16 +36,25 @@ class Unfinished:
     folder: Path
     settings: str
 
+    def check_folder(self) -> None:
+        """`UserError` where the folder has files in it and no unfinished training."""
+        if self.folder.is_dir() and any(self.folder.iterdir()) and not self._file.exists():
+            raise UserError(f"--out {self.folder}: not empty, and there is no unfinished base in it; choose an empty or a new folder")
+
     @property
     def _file(self) -> Path:
         return self.folder / "unfinished.pt"
 
     def load(self) -> dict[str, Any] | None:
-        """What `save` was given last, with "step"; None where there is nothing. `UserError` if other settings wrote it."""
+        """What `save` was given last, with "step"; None where there is nothing. `UserError` if it is damaged or of other settings."""
         if not self._file.exists():
             return None
-        saved = torch.load(self._file, weights_only=True)
-        if saved["settings"] != self.settings:
+        try:
+            saved = torch.load(self._file, weights_only=True)
+            settings = saved["settings"]
+        except (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, TypeError) as error:
+            raise UserError(f"{self._file} is damaged ({one_line(error)}): remove it to begin again, or choose another --out") from error
+        if settings != self.settings:
             raise UserError(f"{self._file} was written by another recipe, model or suite: remove it, or choose another --out")
         return saved
 

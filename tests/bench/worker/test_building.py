@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from own_base import write_suite
 from typer.testing import CliRunner
@@ -49,8 +49,7 @@ def test_what_it_builds_is_a_suites_base(suite_file: Path, tmp_path: Path, capsy
     assert base.hash == content
     assert load_tokenizer(base.folder).chat_template == warm_up.TEMPLATE
     assert {file.name for file in (tmp_path / "out").iterdir()} >= {ADAPTER, "config.json", "generation_config.json", "tokenizer.json"}
-    shutil.rmtree(tmp_path / "out" / "model")
-    build_base(suite, tmp_path / "out")
+    build_base(suite, tmp_path / "again")
     assert f"content {content}, the suite's base" in capsys.readouterr().out
 
 
@@ -68,6 +67,30 @@ def test_an_interruption_while_it_scores_loses_no_step(
     build_base(load_suite(str(suite_file)), tmp_path / "out")
     assert "| greedy" in capsys.readouterr().out
     assert not (tmp_path / "out" / "unfinished.pt").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "notes.txt", "model"])
+def test_a_folder_with_other_files_is_refused_and_left_as_it_is(name: str, suite_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    for suite in (str(suite_file), "micro"):
+        with pytest.raises(UserError, match="out: not empty, and there is no unfinished base in it; choose an empty or a new folder"):
+            build_base(load_suite(suite), tmp_path / "out")
+    assert [(file.name, file.read_text()) for file in (tmp_path / "out").iterdir()] == [(name, "mine")]
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 100, {"step": 1}, [1]])
+def test_a_damaged_unfinished_base_is_one_line(content: object, suite_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    file = tmp_path / "out" / "unfinished.pt"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        torch.save(content, file)
+    for suite in (str(suite_file), "micro"):
+        with pytest.raises(UserError, match=r"unfinished\.pt is damaged \(.*: remove it to begin again, or choose another --out") as error:
+            build_base(load_suite(suite), tmp_path / "out")
+        assert "\n" not in str(error.value)
 
 
 def test_it_prints_what_the_base_scores(suite_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
