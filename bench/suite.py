@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -266,8 +267,11 @@ class Suite(_Strict):
         return (name,)
 
     def board(self, sequence: str, targets: str, model: str = "") -> str:
-        """The key of tuned settings: suite, model, sequence and targets. A design uses the settings of its first sequence."""
-        return " ".join([self.id, *([Path(model).name] if model else []), self.designs.get(sequence, (sequence,))[0], targets])
+        """The key of tuned settings: suite, model, sequence and targets. A design uses the settings of its first sequence. A model of the
+        Hub goes by its whole name, a local one by that of its file or folder."""
+        local = os.path.exists(os.path.expanduser(model))  # noqa: PTH110, PTH111 -- unlike pathlib's, these take any text
+        name = Path(model).name if local else model.partition("@")[0]
+        return " ".join([self.id, *([name] if name else []), self.designs.get(sequence, (sequence,))[0], targets])
 
     @property
     def base_folder(self) -> Path:

@@ -28,6 +28,7 @@ from bench.runs.progress import Display
 from bench.runs.tensorboard import curves
 from bench.runs.workers import allow_open_files, default_jobs
 from bench.suite import DECODINGS
+from bench.worker.outcomes import Started
 
 RECORDED = {"title", "base", "tasks", "rl", "test_items", "validation_items", "stage_flops"}
 """Settings of the suite that a manifest repeats."""
@@ -140,11 +141,23 @@ class Folders:
         """Take in one event of the pool."""
         if event.name != "done":
             return
-        self._outcomes[event.job] = event.detail["result"]
+        self._outcomes[event.job] = result = event.detail["result"]
+        if isinstance(result, Started):
+            self._check_model(event.job, result)
         for number in self._waiting.pop(event.job, ()):
             self._missing[number].discard(event.job)
             if not self._missing[number]:
                 self._write(number)
+
+    def _check_model(self, start: str, found: Started) -> None:
+        """`UserError`, before anything is trained, where a run would go over one that had other weights under the model's name."""
+        for planned in self._plans:
+            if planned.makers.baseline[0].key == start and planned.spec.model:
+                folder = self._out / planned.spec.folder_name()
+                held = _run_in(folder)
+                if held is not None and held.manifest.model.content != found.model.content:
+                    was = f"{planned.spec.model} had other weights then"
+                    raise UserError(f"{folder} holds another run ({was}): choose another --out")
 
     def _write(self, number: int) -> None:
         planned = self._plans[number]

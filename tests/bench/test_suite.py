@@ -133,6 +133,14 @@ def test_targets(suite: Suite, sequence: tuple[str, ...], single: tuple[str, ...
 # --- unknown names
 
 
+def test_tuned_settings_go_by_a_hub_models_whole_name_and_by_a_local_ones_last(suite: Suite, tmp_path: Path) -> None:
+    plain = suite.board("balanced", "all")
+    assert plain == f"{suite.id} paper all"
+    assert suite.board("balanced", "all", "Qwen/Qwen3-0.6B@main") == f"{suite.id} Qwen/Qwen3-0.6B paper all"
+    (tmp_path / "tiny").mkdir()
+    assert suite.board("paper", "all", str(tmp_path / "tiny")) == f"{suite.id} tiny paper all"
+
+
 def test_nearest_names_what_is_close_and_otherwise_all() -> None:
     assert str(nearest("colour", "gren", ["blue", "green"])) == "unknown colour 'gren': did you mean green?"
     assert str(nearest("colour", "xyz", ["red", "green"])) == "unknown colour 'xyz': known: green, red"

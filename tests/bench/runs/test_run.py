@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoModelForCausalLM
 
+import bench.api
 from bench import load_run
 from bench.errors import UserError
 from bench.results.run import Run
@@ -284,3 +287,18 @@ def test_with_two_workers_the_hostile_method_changes_nothing_either(
         name = f"samples/{row.name}.jsonl.gz"
         assert hostile.manifest.files[name] == other.manifest.files[name]
     assert hostile.matrix["greedy"].final[0] < 1
+
+
+def test_a_run_is_not_written_over_by_one_with_other_weights_of_that_name(chat_suite: Path, chat_model: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(chat_model, tmp_path / "model"))
+    where = {"suite": str(chat_suite), "sequence": "math-qa", "device": "cpu", "jobs": 1, "cache": tmp_path / "cache", "display": False}
+    first = bench.api.run("none", **where, model=str(model), out=tmp_path / "runs")
+    again = bench.api.run("none", **where, model=str(model), out=tmp_path / "runs")
+    assert first.manifest.checkpoints == again.manifest.checkpoints
+    before = {file: file.read_bytes() for file in first.folder.rglob("*") if file.is_file()}
+    other = AutoModelForCausalLM.from_pretrained(model)
+    other.lm_head.weight.data *= 1.5
+    other.save_pretrained(model)
+    with pytest.raises(UserError, match=r"holds another run \(.*model had other weights then\): choose another --out"):
+        bench.api.run("none", **where, model=str(model), out=tmp_path / "runs")
+    assert {file: file.read_bytes() for file in first.folder.rglob("*") if file.is_file()} == before
