@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+from filelock import FileLock
 
-from bench.errors import UserError
+from bench.errors import UserError, one_line
 from bench.files import check_cache, default_cache, key_hash, write_bytes
 from bench.results.answers import table_of
 from bench.runs.plan import Plan, graph_of, plan
@@ -48,7 +50,7 @@ def scores_of(suite_name: str, runs: Sequence[Which], seed: int, split: Split, d
     """
     suite = load_suite(suite_name)
     file = keep / f"{split}-s{seed}.npz" if keep else None
-    found = read(file, suite) if file and file.is_file() else {}
+    found = read(file, suite) if file else {}
     missing = [which for which in runs if which not in found]
     if missing:
         elsewhere = {run.machine for run in found.values()} - {machine(device)}
@@ -56,7 +58,10 @@ def scores_of(suite_name: str, runs: Sequence[Which], seed: int, split: Split, d
             raise UserError(f"{file}: lacks runs, and those in it are of {min(elsewhere)}: add the others there, or choose another --keep")
         found |= trained(suite, suite_name, missing, seed, split, device)
         if file:
-            write(file, suite, found)
+            with FileLock(lock_of(file)):  # what another process added meanwhile stays
+                found = read(file, suite) | found
+                check_shared(file, suite, found)
+                write(file, suite, found)
     return {(order, null, seed): found[order, null] for order, null in runs}
 
 
@@ -120,10 +125,31 @@ def write(file: Path, suite: Suite, runs: Mapping[Which, Scored]) -> None:
     write_bytes(file, content.getvalue())
 
 
+def lock_of(file: Path) -> Path:
+    """In the cache, so that none is left beside the scores."""
+    folder = default_cache() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / key_hash({"scores": str(file.resolve())})
+
+
+def check_shared(file: Path, suite: Suite, found: Mapping[Which, Scored]) -> None:
+    """`UserError` where a run with null stages does not begin with the scores of the run without: they are of two trainings."""
+    for (order, null), run in found.items():
+        real = found.get((order, ""), run)
+        for row in range(suite.sequence(order).index(null) + 2 if null else 0):
+            if any(not np.array_equal(scores, run.tables[row][cell]) for cell, scores in real.tables[row].items()):
+                raise UserError(f"{file}: {order} with null stages after {null} begins with other scores than {order}: nothing was written")
+
+
 def read(file: Path, suite: Suite) -> dict[Which, Scored]:
-    """The runs in a file. `UserError` where the suite's settings were others."""
-    with np.load(file, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    """The runs in a file, none where there is no file. `UserError` where it is damaged, and where the suite's settings were others."""
+    if not file.is_file():
+        return {}
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise UserError(f"{file}: damaged ({one_line(error)}): remove it, or choose another --keep") from error
     if str(arrays.pop("decided_by")) != decided_by(suite):
         raise UserError(f"{file}: made with other settings of suite {suite.name}: remove it, or choose another --keep")
     flops: dict[Which, tuple[float, ...]] = {}

@@ -72,6 +72,8 @@ def main() -> None:
         print(fetch(parser.parse_args().out))
     except UserError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("stopped; nothing was stored")
 
 
 if __name__ == "__main__":

@@ -21,11 +21,16 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def trained(suite, name, runs, seed, split, device):
         seeds.append(seed)
-        draw = np.random.default_rng(seed)
         cells = [(domain, decoding) for domain in suite.domains for decoding in ("greedy", "sampled")]
         rows = len(suite.sequence("paper")) + 1
-        tables = [[{cell: draw.integers(0, 2, (6, 3)).astype(float) for cell in cells} for _ in range(rows)] for _ in runs]
-        return {which: script.Scored(table, (1e9, 2e9), f"machine {seed}") for which, table in zip(runs, tables, strict=True)}
+
+        def drawn(null):
+            """Real and null stages differ in the last row."""
+            draw = np.random.default_rng(seed)
+            tables = [{cell: draw.integers(0, 2, (6, 3)).astype(float) for cell in cells} for _ in range(rows)]
+            return [*tables[:-1], {cell: scores + bool(null) for cell, scores in tables[-1].items()}]
+
+        return {(order, null): script.Scored(drawn(null), (1e9, 2e9), f"machine {seed}") for order, null in runs}
 
     monkeypatch.setattr(script, "trained", trained)
     return seeds
@@ -90,3 +95,48 @@ def test_scores_of_other_settings_are_refused_but_not_of_another_title(
     else:
         script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
     assert made == [100]
+
+
+@pytest.mark.parametrize("left", [0, 10, 400])
+def test_a_damaged_file_is_one_line(left: int, made: list[int], tmp_path: Path) -> None:
+    script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    file = tmp_path / "test-s100.npz"
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(UserError, match=r"test-s100\.npz: damaged \(.*: remove it, or choose another --keep") as error:
+        script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_what_another_process_added_meanwhile_stays(made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "machine", lambda device: "machine 100")
+    trained = script.trained
+
+    def slowly(suite, name, runs, seed, split, device):
+        found = trained(suite, name, runs, seed, split, device)
+        if runs == RUNS[:1]:
+            script.scores_of("everyday", RUNS[1:], 100, "test", "cpu", tmp_path)
+        return found
+
+    monkeypatch.setattr(script, "trained", slowly)
+    script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
+    script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    assert made == [100, 100]
+    assert [file.name for file in tmp_path.iterdir()] == ["test-s100.npz"]
+
+
+def test_null_stages_of_another_training_are_refused(made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "machine", lambda device: "machine 100")
+    script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
+    before = (tmp_path / "test-s100.npz").read_bytes()
+    trained = script.trained
+
+    def another(suite, name, runs, seed, split, device):
+        found = trained(suite, name, runs, seed, split, device)
+        for run in found.values():
+            run.tables[2]["qa", "greedy"][:] = 0.5
+        return found
+
+    monkeypatch.setattr(script, "trained", another)
+    with pytest.raises(UserError, match="paper with null stages after math begins with other scores than paper: nothing was written"):
+        script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    assert (tmp_path / "test-s100.npz").read_bytes() == before
