@@ -101,7 +101,16 @@ def run_part(declared: Declaration, name: str, first: int, count: int, out: Path
         check_tuned(choices_of(part.methods or "none", options), options)
     where = {key: getattr(options, key) for key in ("suite", "sequence", "targets", "device", "seed", "seeds")} | {"out": out / name}
     finished = compare(part.methods, **where) if part.methods else run("none", null=True, **where)
-    write_archive(archives / f"{name}-s{first}-{stop - 1}.zip", finished if isinstance(finished, list) else [finished])
+    archive(archives / f"{name}-s{first}-{stop - 1}.zip", finished if isinstance(finished, list) else [finished])
+
+
+def archive(file: Path, runs: Sequence[Run]) -> None:
+    """Archive the scores of runs. `UserError` where the file holds another training of them: the first one counts."""
+    known = {one.name: one.manifest.checkpoints for one in read_archive(file)} if file.is_file() else {}
+    for one in runs:
+        if known.get(one.name, one.manifest.checkpoints) != one.manifest.checkpoints:
+            raise UserError(f"{file} holds another training of {one.name}, which counts: move it elsewhere and report both, or keep it")
+    write_archive(file, runs)
 
 
 def check_tuned(choices: Iterable[tuple[str, Mapping[str, object]]], options: Options) -> None:
@@ -145,7 +154,9 @@ class Result:
         runs = {name: [one for file in sorted(archives.glob(f"{name}-s*.zip")) for one in read_archive(file)] for name in parts}
         for name, part in parts.items():
             check_complete(f"{archives}: part {name}", part.names(), [one.name for one in runs[name]])
-        check_one_training(archives, [one for part in runs.values() for one in part])
+        everything = [one for part in runs.values() for one in part]
+        check_one_training(archives, everything)
+        check_one_version(archives, everything)
         null = [one for name, part in parts.items() if not part.methods for one in runs.pop(name)]
         by_part = {name: only_board(archives, name, parts[name], part) for name, part in runs.items()}
         return cls(parts, by_part, null)
@@ -178,10 +189,15 @@ def check_complete(where: str, declared: Sequence[str], there: Sequence[str]) ->
     """`UserError` for a run that is missing, not declared, or there twice."""
     missing, extra = (sorted(set(a) - set(b)) for a, b in ((declared, there), (there, declared)))
     twice = sorted(name for name, count in Counter(there).items() if count > 1)
-    for problem, names in (("lacks", missing), ("has, not declared,", extra), ("has twice", twice)):
+    rerun = "run what is declared with `run`"
+    for problem, names, hint in (
+        ("lacks", missing, rerun),
+        ("has, not declared,", extra, rerun),
+        ("has twice", twice, "remove one of the archives that hold it"),
+    ):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise UserError(f"{where} {problem} {names[0]}{more}; run what is declared with `run`")
+            raise UserError(f"{where} {problem} {names[0]}{more}; {hint}")
 
 
 def check_one_training(archives: Path, runs: Iterable[Run]) -> None:
@@ -195,6 +211,24 @@ def check_one_training(archives: Path, runs: Iterable[Run]) -> None:
             checkpoint = one.manifest.checkpoints[row.name]
             if known.setdefault((one.sequence, one.seed, row.name), checkpoint) != checkpoint:
                 raise UserError(f"{archives}: the parts of seed {one.seed} come from different trainings (see {one.name}, {row.name})")
+
+
+def check_one_version(archives: Path, runs: Iterable[Run]) -> None:
+    """`UserError` where runs of one suite are of two versions of it, those of one method of two sources, or those of one seed and suite
+    of two kinds of arithmetic; and where the suite was still in the making."""
+    known: dict[tuple[object, ...], object] = {}
+    for one in runs:
+        manifest = one.manifest
+        suite, method = manifest.suite, manifest.method
+        if not suite.comparable:
+            raise UserError(f"{archives}: {one.name} was run while suite {suite.id} was still in the making")
+        for what, key, value in (
+            ("suite", (suite.id.partition("/")[0],), suite.fingerprint),
+            ("method", (method.name,), method.source),
+            ("numerics", (suite.id, one.seed), manifest.numerics),
+        ):
+            if known.setdefault((what, *key), value) != value:
+                raise UserError(f"{archives}: {one.name}: its {what} is not that of other runs: run the older ones again")
 
 
 def answered(introduction: str, questions: Mapping[str, Callable[[Result], str]], result: Result) -> list[str]:

@@ -67,13 +67,18 @@ def made(build_run: Build, out: Path, name: str) -> list[Run]:
         for seed in range(part.seeds):
             if not part.methods:
                 by_domain = {"code": NULL - [[0, 0.2, 0, 0]], "math": NULL, "qa": NULL}
-                runs += [load_run(build_run(out, seed=seed, null=null, baseline=rows, **common)) for null, rows in by_domain.items()]
+                nulls = [load_run(build_run(out, seed=seed, null=null, baseline=rows, **common)) for null, rows in by_domain.items()]
+                runs += [with_record(run, "none", {}) for run in nulls]
             for method, settings in choices_of(part.methods, part.options()) if part.methods else []:
                 share = share_of(method, settings, name) + 0.01 * (seed % 3 - 1)
                 final = None if method == "none" else list(END + share * (OWN - END))
                 run = load_run(build_run(out, seed=seed, method=method, settings=settings, final=final, **common))
-                runs.append(replace(run, manifest=run.manifest.model_copy(update={"method": describe(method, settings).record})))
+                runs.append(with_record(run, method, settings))
     return runs
+
+
+def with_record(run: Run, method: str, settings: dict[str, Any]) -> Run:
+    return replace(run, manifest=run.manifest.model_copy(update={"method": describe(method, settings).record}))
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +242,7 @@ def renamed(run: Run, **spec: Any) -> Run:
         ("balanced", lambda runs: [run for run in runs if run.seed != 3], "", "lacks .*s3 and 3 more"),
         ("all", lambda runs: [*runs, renamed(runs[0], seed=5)], "", "has, not declared, .*s5"),
         ("all", lambda runs: [*runs, renamed(runs[1], settings={"steps": 3})], "", "has, not declared, .*steps=3"),
-        ("single", lambda runs: runs[:1], "single-s0-0.zip", "has twice .*s0"),
+        ("single", lambda runs: runs[:1], "single-s0-0.zip", "has twice .*s0; remove one of the archives"),
     ],
 )
 def test_only_the_declared_runs_are_answered_and_all_of_them(
@@ -266,6 +271,56 @@ def test_parts_of_a_seed_come_from_one_training(copied: Path) -> None:
     rewritten(copied / "null-s0-4.zip", elsewhere("baseline-2-math"))
     with pytest.raises(UserError, match=r"seed 0 come from different trainings .*null-after-math.*baseline-2-math"):
         Result.read(FEW, copied)
+
+
+def remade(part: str, **change: Any) -> Callable[[ArchivedRun], ArchivedRun]:
+    """A run whose manifest has other fields, or other ones of its suite or method."""
+
+    def make(run: ArchivedRun) -> ArchivedRun:
+        inner = change if part == "manifest" else {part: getattr(run.manifest, part).model_copy(update=change)}
+        return replace(run, manifest=run.manifest.model_copy(update=inner))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("part", "which", "change", "words"),
+    [
+        ("null", lambda run: True, remade("suite", fingerprint="other"), "its suite is not that of other runs"),
+        ("curve", lambda run: run.manifest.method.name == "refresh", remade("method", source="other"), "its method is not that"),
+        (
+            "all",
+            lambda run: run.seed == 2 and run.manifest.method.name == "opd",
+            remade("manifest", numerics={"device": "cpu", "capability": "another"}),
+            "numerics",
+        ),
+        ("null", lambda run: run.seed == 1, remade("suite", comparable=False), "was run while suite micro/1 was still in the making"),
+    ],
+)
+def test_parts_are_of_one_version(
+    copied: Path, part: str, which: Callable[[Run], bool], change: Callable[[ArchivedRun], ArchivedRun], words: str
+) -> None:
+    rewritten(copied / f"{part}-s0-4.zip", lambda runs: [change(run) if which(run) else run for run in runs])
+    with pytest.raises(UserError, match=words):
+        Result.read(FEW, copied)
+
+
+def test_seeds_may_be_trained_on_different_machines(copied: Path) -> None:
+    elsewhere = remade("manifest", numerics={"device": "cpu", "capability": "another"})
+    for file in copied.glob("*.zip"):
+        rewritten(file, lambda runs: [elsewhere(run) if run.seed == 2 else run for run in runs])
+    Result.read(FEW, copied)
+
+
+def test_the_first_training_of_a_seed_is_not_replaced(copied: Path) -> None:
+    file = copied / "single-s0-4.zip"
+    runs, before = read_archive(file), file.read_bytes()
+    declared.archive(file, runs)
+    assert file.read_bytes() == before
+    again = remade("manifest", checkpoints=runs[3].manifest.checkpoints | {"baseline-2-math": "another"})(runs[3])
+    with pytest.raises(UserError, match=r"single-s0-4\.zip holds another training of .*, which counts"):
+        declared.archive(file, [*runs[:3], again, *runs[4:]])
+    assert file.read_bytes() == before
 
 
 def test_a_method_must_have_been_tuned_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
