@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from filelock import FileLock
 from bench.errors import UserError, one_line
 from bench.files import check_cache, default_cache, key_hash, write_bytes
 from bench.results.answers import table_of
-from bench.runs.plan import Plan, graph_of, plan
+from bench.runs.plan import Plan, plan
 from bench.runs.pool import Pool
 from bench.runs.progress import Display
 from bench.runs.workers import default_jobs
@@ -36,7 +36,8 @@ Table = dict[tuple[str, Decoding], np.ndarray]
 
 @dataclass(frozen=True)
 class Scored:
-    """A baseline run. tables: of its rows, the base's first; flops: of its stages in order; machine: where it was trained."""
+    """A baseline run. tables: of its rows, the base's first, each with the cells that were scored (`cells_of`); flops: of its stages in
+    order; machine: where it was trained."""
 
     tables: Sequence[Table]
     flops: tuple[float, ...]
@@ -69,19 +70,46 @@ def trained(suite: Suite, name: str, runs: Sequence[Which], seed: int, split: Sp
     """Train and score what is not in the cache yet."""
     specs = {(order, null): RunSpec(suite=name, sequence=order, seed=seed, null=null, device=device) for order, null in runs}
     plans = {which: plan(spec, split) for which, spec in specs.items()}
-    results = computed(graph_of(plans.values()), list(plans.values()), device, suite)
+    cells = {which: cells_of(run.sequence, run.spec.null) for which, run in plans.items()}
 
+    def scoring(which: Which, row: int, domain: str) -> Job:
+        return plans[which].scoring(plans[which].rows.baseline[row], domain)
+
+    jobs = [scoring(which, *cell) for which, own in cells.items() for cell in own]
+    trainings = [stage for run in plans.values() for stage in run.makers.baseline[1:]]
+    results = computed(needed([*jobs, *trainings]), list(plans.values()), device, suite)
     here = machine(device)
 
-    def table(run: Plan, row: int) -> Table:
-        files = [Path(results[run.scoring(run.rows.baseline[row], domain).key].answers) for domain in run.sequence]
-        return {key: value for file in files for key, value in table_of(file.read_bytes(), str(file)).items()}
+    def scored(which: Which) -> Scored:
+        stages = plans[which].makers.baseline[1:]
+        tables: list[Table] = [{} for _ in range(len(stages) + 1)]
+        for row, domain in cells[which]:
+            file = Path(results[scoring(which, row, domain).key].answers)
+            tables[row] |= table_of(file.read_bytes(), str(file))
+        return Scored(tables, tuple(results[stage.key].flops for stage in stages), here)
 
-    def scored(run: Plan) -> Scored:
-        flops = tuple(results[stage.key].flops for stage in run.makers.baseline[1:])
-        return Scored([table(run, row) for row in range(len(run.rows.baseline))], flops, here)
+    return {which: scored(which) for which in plans}
 
-    return {which: scored(run) for which, run in plans.items()}
+
+def cells_of(sequence: Sequence[str], null: str) -> list[tuple[int, str]]:
+    """What a bed looks at, as (row, domain): the base, a domain before and after its own stage, and the end. Of a run with null stages: the
+    domain before them and at the end."""
+    last = len(sequence)
+    if null:
+        return [(row, null) for row in sorted({sequence.index(null) + 1, last})]
+    return sorted({(row, domain) for place, domain in enumerate(sequence) for row in (0, place, place + 1, last)})
+
+
+def needed(jobs: Iterable[Job]) -> dict[str, Job]:
+    """The jobs and all that they need, by key."""
+    found: dict[str, Job] = {}
+    waiting = list(jobs)
+    while waiting:
+        job = waiting.pop()
+        if job.key not in found:
+            found[job.key] = job
+            waiting += job.needs
+    return found
 
 
 def computed(jobs: Mapping[str, Job], plans: Sequence[Plan], device: str, suite: Suite) -> dict[str, Any]:
@@ -137,7 +165,8 @@ def check_shared(file: Path, suite: Suite, found: Mapping[Which, Scored]) -> Non
     for (order, null), run in found.items():
         real = found.get((order, ""), run)
         for row in range(suite.sequence(order).index(null) + 2 if null else 0):
-            if any(not np.array_equal(scores, run.tables[row][cell]) for cell, scores in real.tables[row].items()):
+            shared = real.tables[row].keys() & run.tables[row].keys()
+            if any(not np.array_equal(real.tables[row][cell], run.tables[row][cell]) for cell in shared):
                 raise UserError(f"{file}: {order} with null stages after {null} begins with other scores than {order}: nothing was written")
 
 
@@ -154,7 +183,7 @@ def read(file: Path, suite: Suite) -> dict[Which, Scored]:
         raise UserError(f"{file}: made with other settings of suite {suite.name}: remove it, or choose another --keep")
     flops: dict[Which, tuple[float, ...]] = {}
     machines: dict[Which, str] = {}
-    rows: dict[Which, dict[int, Table]] = {}
+    cells: dict[Which, list[tuple[int, str, str, np.ndarray]]] = {}
     for name, values in arrays.items():
         order, null, *cell = name.split("/")
         if cell == ["flops"]:
@@ -163,5 +192,11 @@ def read(file: Path, suite: Suite) -> dict[Which, Scored]:
             machines[order, null] = str(values)
         else:
             row, domain, decoding = cell
-            rows.setdefault((order, null), {}).setdefault(int(row), {})[domain, decoding] = values  # type: ignore[index]
-    return {which: Scored([table for _, table in sorted(rows[which].items())], flops[which], machines[which]) for which in rows}
+            cells.setdefault((order, null), []).append((int(row), domain, decoding, values))
+    found = {}
+    for which, own in cells.items():
+        tables: list[Table] = [{} for _ in range(len(flops[which]) + 1)]
+        for row, domain, decoding, values in own:
+            tables[row][domain, decoding] = values  # type: ignore[index]
+        found[which] = Scored(tables, flops[which], machines[which])
+    return found

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.api import compare, run
+from bench.api import start
 from bench.errors import UserError
 from bench.files import write_bytes
 from bench.options import Options
@@ -31,6 +31,7 @@ from bench.results.boards import Board, Entry, boards
 from bench.results.comparisons import Pair
 from bench.results.run import Run, find_runs
 from bench.runs.compare import board_of, choices_of, plans_of
+from bench.runs.plan import Plan
 from bench.runs.tune import Record
 from bench.suite import load_suite
 
@@ -40,13 +41,14 @@ DOCS = Path(__file__).parents[1] / "docs"
 @dataclass(frozen=True)
 class Part:
     """Runs that make one board. methods: as `bench compare --methods` takes them, or "" for the baseline run with null stages; seeds: how
-    many of the scored seeds."""
+    many of the scored seeds; nulls: the targets after which stages are null, all of them by default."""
 
     methods: str
     targets: str
     sequence: str = "paper"
     seeds: int = 10
     suite: str = "micro"
+    nulls: tuple[str, ...] = ()
 
     def options(self, first: int = 0, count: int | None = None) -> Options:
         """Those of its runs on some seeds, all of them by default."""
@@ -57,7 +59,12 @@ class Part:
     def names(self, seed: int | None = None) -> list[str]:
         """Of all its run folders, or those of one seed."""
         options = self.options() if seed is None else self.options(seed, 1)
-        return [plan.spec.folder_name() for plan in plans_of(choices_of(self.methods or "none", options), options)]
+        return [plan.spec.folder_name() for plan in self.plans(options)]
+
+    def plans(self, options: Options) -> list[Plan]:
+        """Its runs under some of its options."""
+        found = plans_of(choices_of(self.methods or "none", options), options)
+        return [plan for plan in found if self.methods or not self.nulls or plan.spec.null in self.nulls]
 
 
 Parts = Mapping[str, Part]
@@ -96,12 +103,10 @@ def run_part(declared: Declaration, name: str, first: int, count: int, out: Path
     stop = min(first + count, part.seeds)
     if first >= stop:
         return
-    options = part.options(first, stop - first)
+    options = part.options(first, stop - first).but(out=out / name)
     if declared.tuned:
         check_tuned(choices_of(part.methods or "none", options), options)
-    where = {key: getattr(options, key) for key in ("suite", "sequence", "targets", "device", "seed", "seeds")} | {"out": out / name}
-    finished = compare(part.methods, **where) if part.methods else run("none", null=True, **where)
-    archive(archives / f"{name}-s{first}-{stop - 1}.zip", finished if isinstance(finished, list) else [finished])
+    archive(archives / f"{name}-s{first}-{stop - 1}.zip", start(part.plans(options), options))
 
 
 def archive(file: Path, runs: Sequence[Run]) -> None:

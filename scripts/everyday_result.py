@@ -1,6 +1,6 @@
 """The result on everyday, a pretrained model: what docs/everyday-result.md declares, and the tables that answer its questions.
 
-    python scripts/everyday_result.py run --first 0 --seeds 1 --out runs/everyday    # five hours a seed on one core; rerun to resume
+    python scripts/everyday_result.py run --first 0 --seeds 1 --out runs/everyday    # six hours a seed on one core; rerun to resume
     python scripts/everyday_result.py texts --out runs/everyday
     python scripts/everyday_result.py answer --out docs/everyday-result-tables.md    # seconds, from the archives in docs/everyday-result/
 
@@ -19,7 +19,7 @@ from bench.report.words import TITLES, percent, shown
 from bench.results import metrics
 from bench.results.comparisons import judge
 from bench.results.entries import Entry
-from bench.results.estimates import domain_strata
+from bench.results.estimates import Value, domain_strata
 from bench.results.measured import Measured
 from bench.results.statistics import Strata, crossed
 from bench.suite import DECODINGS, Decoding
@@ -29,14 +29,19 @@ STEPS = (3, 6, 12, 24)
 """Of refresh's curve, for three targets in equal shares. The board's refresh, of 15 steps, is shown with it."""
 
 
-def _part(methods: str, targets: str) -> Part:
-    return Part(methods, targets, seeds=3, suite="everyday")
+NULLS = ("code", "math", "qa")
+"""After what stages are null: of the targets, those that the test bed shows to forget."""
+NOT_RUN = "no null stages"
+
+
+def _part(methods: str, targets: str, nulls: tuple[str, ...] = ()) -> Part:
+    return Part(methods, targets, seeds=5, suite="everyday", nulls=nulls)
 
 
 PARTS: Parts = {
     "single": _part(METHODS, "single"),
     "all": _part(METHODS, "all"),
-    "null": _part("", "all"),
+    "null": _part("", "all", NULLS),
     "curve": _part(f"none,refresh[steps={','.join(map(str, STEPS))}]", "all"),
 }
 
@@ -68,18 +73,23 @@ def is_anything_forgotten(result: Result) -> str:
 def how_much_is_interference(result: Result) -> str:
     baseline, expected = result.entry("all", "none").runs, []
     for domain in ("code", "math"):
-        both = (baseline, [one for one in result.null if one.manifest.spec.null == domain])
-        lost = {d: [domain_strata(Measured.of(runs, d), metrics.forgetting, domain) for runs in both] for d in DECODINGS}
+        clauses = {
+            f"real stages make {domain} forget more than null stages (points)": 0.0,
+            f"by more than half of {domain}'s forgetting (points above half)": 0.5,
+        }
+        null = [one for one in result.null if one.manifest.spec.null == domain]
+        if not null:
+            undefined = dict.fromkeys(DECODINGS, Value.undefined(NOT_RUN, len(baseline)))
+            expected += [Expectation(words, "final average", undefined) for words in clauses]
+            continue
+        lost = {d: [domain_strata(Measured.of(runs, d), metrics.forgetting, domain) for runs in (baseline, null)] for d in DECODINGS}
         expected += [
             points_expected(
                 words,
                 lambda d, share=share, lost=lost: minus(minus(*lost[d]), [share * s for s in lost[d][0]]),
                 lambda d, lost=lost: lost[d][0],
             )
-            for share, words in (
-                (0, f"real stages make {domain} forget more than null stages (points)"),
-                (0.5, f"by more than half of {domain}'s forgetting (points above half)"),
-            )
+            for words, share in clauses.items()
         ]
     return f"{expectations_table(expected)}\n\n{interference_tables(baseline, result.null)}"
 
@@ -146,9 +156,8 @@ QUESTIONS: Mapping[str, Callable[[Result], str]] = {
 def answers(result: Result) -> str:
     """All tables, as Markdown."""
     introduction = (
-        "Intervals are 95 %, over seeds and items, and not corrected for the number of clauses. Three seeds give few degrees of freedom, "
-        "so intervals are wide. An expectation is *contradicted* where the interval under some decoding lies below 0, *supported* where "
-        "those under both lie above 0, and *open* otherwise."
+        "Intervals are 95 %, over seeds and items, and not corrected for the number of clauses. An expectation is *contradicted* "
+        "where the interval under some decoding lies below 0, *supported* where those under both lie above 0, and *open* otherwise."
     )
     return "\n\n".join(answered(introduction, QUESTIONS, result)) + "\n"
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import yaml
-from bed_scores import computed
+from bed_scores import computed, needed
 from tabulate import tabulate
 
 from bench.errors import UserError
@@ -24,7 +23,6 @@ from bench.results.answers import table_of
 from bench.runs.plan import plan
 from bench.spec import RunSpec
 from bench.suite import DEVELOPMENT_SEEDS, FOLDER, Suite, load_suite
-from bench.worker.jobs import Job
 
 
 def with_rate(name: str, rate: float, folder: Path) -> Path:
@@ -45,18 +43,6 @@ def order_of(suite: Suite, domain: str) -> str:
     found = next((name for name, order in suite.sequences.items() if order[0] == domain), None)
     if found is None:
         raise UserError(f"no sequence of suite {suite.name} begins with {domain!r}: take one of {', '.join(suite.domains)}")
-    return found
-
-
-def needed(jobs: Iterable[Job]) -> dict[str, Job]:
-    """The jobs and all that they need, by key."""
-    found: dict[str, Job] = {}
-    waiting = list(jobs)
-    while waiting:
-        job = waiting.pop()
-        if job.key not in found:
-            found[job.key] = job
-            waiting += job.needs
     return found
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import bed_scores as script
 import numpy as np
 import pytest
 
 from bench.errors import UserError
+from bench.spec import RunSpec
 from bench.suite import load_suite
+from bench.worker.jobs import Job, Start
 
 RUNS = [("paper", ""), ("paper", "math")]
 
@@ -30,7 +34,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             tables = [{cell: draw.integers(0, 2, (6, 3)).astype(float) for cell in cells} for _ in range(rows)]
             return [*tables[:-1], {cell: scores + bool(null) for cell, scores in tables[-1].items()}]
 
-        return {(order, null): script.Scored(drawn(null), (1e9, 2e9), f"machine {seed}") for order, null in runs}
+        return {(order, null): script.Scored(drawn(null), (1e9, 2e9, 3e9, 4e9), f"machine {seed}") for order, null in runs}
 
     monkeypatch.setattr(script, "trained", trained)
     return seeds
@@ -140,3 +144,41 @@ def test_null_stages_of_another_training_are_refused(made: list[int], tmp_path: 
     with pytest.raises(UserError, match="paper with null stages after math begins with other scores than paper: nothing was written"):
         script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
     assert (tmp_path / "test-s100.npz").read_bytes() == before
+
+
+def test_what_jobs_need_comes_with_them() -> None:
+    planned = script.plan(RunSpec(suite="micro", sequence="paper", device="cpu"), "validation")
+    after = planned.scoring(planned.rows.baseline[1], "math")
+    assert sorted(job.kind for job in script.needed([after]).values()) == sorted(["score", "stage", Start.kind])
+
+
+def test_a_bed_looks_at_a_domain_around_its_stage_and_at_the_end() -> None:
+    order = ("code", "math", "qa", "cw")
+    around = {"code": [0, 1, 4], "math": [0, 1, 2, 4], "qa": [0, 2, 3, 4], "cw": [0, 3, 4]}
+    assert sorted(script.cells_of(order, "")) == sorted((row, domain) for domain, rows in around.items() for row in rows)
+    assert script.cells_of(order, "math") == [(2, "math"), (4, "math")]
+
+
+def test_only_what_a_bed_looks_at_is_computed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Fourteen cells of real stages, and one of null stages: the other one is that of the real ones. All stages are trained."""
+    asked: list[Job] = []
+
+    def computed(jobs, plans, device, suite):
+        asked.extend(jobs.values())
+        return {key: SimpleNamespace(answers=key, flops=float(len(asked))) for key in jobs}
+
+    monkeypatch.setattr(script, "computed", computed)
+    monkeypatch.setattr(script, "table_of", lambda content, file: {("math", "greedy"): np.ones((2, 3))})
+    monkeypatch.setattr(Path, "read_bytes", lambda path: b"")
+    found = script.trained(load_suite("everyday"), "everyday", [("paper", ""), ("paper", "code")], 100, "validation", "cpu")
+    assert Counter(job.kind for job in asked) == {"start": 1, "stage": 4 + 3, "score": 14 + 1}
+    assert [len(run.tables) for run in found.values()] == [5, 5]
+    assert [len(run.flops) for run in found.values()] == [4, 4]
+    assert [bool(table) for table in found["paper", "code"].tables] == [False, True, False, False, True]
+
+
+def test_rows_without_scores_keep_their_places(tmp_path: Path) -> None:
+    suite, scores = load_suite("everyday"), np.ones((6, 3))
+    run = script.Scored([{}, {("code", "greedy"): scores}, {}, {}, {("code", "greedy"): 0 * scores}], (1.0, 2.0, 3.0, 4.0), "machine")
+    script.write(tmp_path / "x.npz", suite, {("paper", "code"): run})
+    assert same(script.read(tmp_path / "x.npz", suite)["paper", "code"], run)

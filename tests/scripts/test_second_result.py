@@ -354,17 +354,16 @@ def test_parts_name_methods_settings_and_seeds_that_exist() -> None:
 def test_a_part_is_run_on_the_seeds_that_it_has(archives: Path, monkeypatch: pytest.MonkeyPatch, build_run: Build, tmp_path: Path) -> None:
     asked = []
 
-    def pretend(methods: str, **where: Any) -> list[Run]:
-        asked.append((methods, where["seed"], where["seeds"], where["targets"], where["device"], where.get("null", False)))
-        return [load_run(build_run(where["out"], seed=seed)) for seed in range(where["seed"], where["seed"] + where["seeds"])]
+    def pretend(plans: list[Any], options: Options) -> list[Run]:
+        asked.append((len(plans), options.seed, options.seeds, options.targets, options.device, options.null))
+        return [load_run(build_run(options.out, seed=seed)) for seed in range(options.seed, options.seed + options.seeds)]
 
-    monkeypatch.setattr(declared, "compare", pretend)
-    monkeypatch.setattr(declared, "run", pretend)
+    monkeypatch.setattr(declared, "start", pretend)
     whole = Declaration("few", "Few", FEW, tuned=True, answers=script.answers)
     for name in ("null", "balanced"):
         declared.run_part(whole, name, 3, 3, tmp_path / "out", tmp_path / "archives")
     declared.run_part(whole, "balanced", 5, 5, tmp_path / "out", tmp_path / "archives")
-    assert asked == [("none", 3, 2, "all", "cpu", True), ("none", 3, 2, "all", "cpu", False)]
+    assert asked == [(2 * 3, 3, 2, "all", "cpu", True), (2 * 4, 3, 2, "all", "cpu", False)]
     assert {file.name for file in (tmp_path / "archives").iterdir()} == {"null-s3-4.zip", "balanced-s3-4.zip"}
     assert [run.seed for run in read_archive(tmp_path / "archives" / "null-s3-4.zip")] == [3, 4]
 

@@ -14,7 +14,6 @@ import yaml
 
 from bench.errors import UserError
 from bench.suite import load_suite
-from bench.worker.jobs import Start
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,10 +51,3 @@ def test_a_domain_that_begins_no_order_is_named() -> None:
     assert script.order_of(load_suite("everyday"), "qa") == "balanced-4"
     with pytest.raises(UserError, match="no sequence of suite everyday begins with 'chess': take one of "):
         script.order_of(load_suite("everyday"), "chess")
-
-
-def test_what_jobs_need_comes_with_them() -> None:
-    planned = script.plan(script.RunSpec(suite="micro", sequence="paper", device="cpu"), "validation")
-    after = planned.scoring(planned.rows.baseline[1], "math")
-    kinds = sorted(job.kind for job in script.needed([after]).values())
-    assert kinds == sorted(["score", "stage", Start.kind])
