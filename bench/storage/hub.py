@@ -59,6 +59,8 @@ def find_model(name: str) -> Model:
     `UserError` where there is none, or none that can be trained: not a causal language model, no safetensors, or a folder of quantized
     weights. Those of a GGUF file can be, once they are dequantised.
     """
+    from huggingface_hub import constants
+
     if _is_folder(name):
         folder = Path(name).expanduser().resolve()
         files = {file.name: _stamp(file) for file in sorted(folder.iterdir()) if file.is_file()}
@@ -71,8 +73,6 @@ def find_model(name: str) -> Model:
         folder = _download(name, list(FILES))
         repository = name.partition("@")[0]
         model = Model(repository, folder, folder.name, {"repository": repository, "revision": folder.name})
-    from huggingface_hub import constants
-
     what = f"--model {model.name}"
     check_config(read_config(folder, what), what)
     if not any(folder.glob("*.safetensors")):

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from bench.checkpoint import Checkpoint, Store, Tensors
@@ -55,11 +55,14 @@ def add_adapted(store: Store, weights: Tensors, adapter: Path, what: str) -> Che
     """Weights with an adapter added, and the config and the tokenizer that lie beside it, stored. `UserError` where it does not fit them,
     or is damaged; what: names the weights in messages."""
     try:
+        with safe_open(adapter, "pt"):
+            pass
+    except SafetensorError as error:
+        raise UserError(f"{what}: {adapter} is damaged ({one_line(error)}); install the package again") from error
+    try:
         return store.add_in_fp32(adapted(weights, adapter), adapter.parent)
     except ValueError as error:
         raise UserError(f"{what}: the suite's adapter does not fit it ({one_line(error)}); {_ONE_MODEL}") from error
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{what}: {adapter} is damaged ({one_line(error)}); install the package again") from error
 
 
 @torch.no_grad()
