@@ -215,6 +215,7 @@ class Machine(Strict):
     transformers: Word
     threads: int
     capability: Word
+    arithmetic: Word = ""
     engine: Word = "hf"
 
 

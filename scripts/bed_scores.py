@@ -23,6 +23,7 @@ from bench.runs.progress import Display
 from bench.runs.workers import default_jobs
 from bench.spec import RunSpec
 from bench.suite import Decoding, Suite, load_suite
+from bench.worker.arithmetic import arithmetic
 from bench.worker.jobs import Job
 from tasks.task import Split
 
@@ -129,7 +130,7 @@ def machine(device: str) -> str:
     import torch
 
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{device}, torch {torch.__version__}, {capability}, {platform.machine()}"
+    return f"{device}, torch {torch.__version__}, {capability}, arithmetic {arithmetic()}, {platform.machine()}"
 
 
 # --- kept on disk

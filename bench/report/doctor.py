@@ -41,6 +41,8 @@ def findings(cache: Path | None) -> str:
     """One table; nothing is changed. `UserError` where the base of micro cannot be read."""
     import torch
 
+    from bench.worker.arithmetic import arithmetic
+
     rows = [["python", platform.python_version(), ""], ["cores", hardware.cores(), "at most one worker process a core"]]
     rows.append(["memory", f"{hardware.free_memory_gb():.1f} GB free", f"a worker on a CPU needs {_needs()}"])
     rows += [[name, _version(name) or "MISSING", "" if _version(name) else "needed: pip install -e ."] for name in NEEDED]
@@ -49,7 +51,8 @@ def findings(cache: Path | None) -> str:
         rows.append(["CUDA", torch.cuda.get_device_name(), f"{torch.cuda.get_device_properties(0).total_memory / 2**30:.0f} GiB"])
     else:
         rows.append(["CUDA", "not found", "would enable: --device cuda (bf16 autocast, fp32 master weights)"])
-    rows.append(["CPU capability", torch.backends.cpu.get_cpu_capability(), "results are bit-identical only where it is the same"])
+    own = f"{torch.backends.cpu.get_cpu_capability()}, arithmetic {arithmetic()}"
+    rows.append(["CPU", own, "results are bit-identical only where both are the same"])
     sandbox = shutil.which("bwrap")
     rows.append(["bubblewrap", sandbox or "not found", "" if sandbox else "would enable: tasks that run generated programs"])
     browser = find_browser()

