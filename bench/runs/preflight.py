@@ -23,7 +23,7 @@ from bench.suite import Suite
 
 def check(plans: Sequence[Plan], options: Options, *, writes_runs: bool = True) -> None:
     """`UserError` in one line for options, a model, checkpoints or run folders that cannot be used. writes_runs: whether run folders will
-    be written below --out. Leaves no new folder behind."""
+    be written below --out. Leaves no new folder behind but the cache's, and in a dry run not even that."""
     check_options(options, writes_runs=writes_runs)
     spec = plans[0].spec
     if spec.model and not spec.imported:
@@ -38,7 +38,7 @@ def check(plans: Sequence[Plan], options: Options, *, writes_runs: bool = True) 
 
 
 def check_options(options: Options, *, writes_runs: bool = True) -> None:
-    """`UserError` for a device, an engine, tasks of lm-eval, a logger or a folder that cannot be used. Leaves no new folder behind."""
+    """`UserError` for a device, an engine, tasks of lm-eval, a logger or a folder that cannot be used."""
     if options.device == "cuda" and not hardware.has_cuda():
         raise UserError("--device cuda: no CUDA device, or a torch without CUDA; use --device cpu, or run `python -m bench doctor`")
     if options.engine == "vllm" and not find_spec("vllm"):
@@ -48,9 +48,9 @@ def check_options(options: Options, *, writes_runs: bool = True) -> None:
     check_tasks(options.also)
     if options.log_to is not None and not find_spec("tensorboard"):
         raise UserError("--log-to tensorboard: the package is not installed; pip install tensorboard")
-    _check_writable(options.cache or default_cache(), "--cache", check_cache)
+    _check_writable(options.cache or default_cache(), "--cache", check_cache, keep=not options.dry_run)
     if writes_runs:
-        _check_writable(options.out, "--out", check_folder)
+        _check_writable(options.out, "--out", check_folder, keep=False)
 
 
 def needed_context(suite: Suite) -> int:
@@ -71,10 +71,13 @@ def forecast(plans: Sequence[Plan], options: Options) -> str:
     return f"{len(plans)} run{'s' * (len(plans) > 1)}: {found.text(workers)}" + (f"; {short}" if short else "")
 
 
-def _check_writable(folder: Path, what: str, check: Callable[[Path, str], None]) -> None:
-    """Check that files can be written in a folder, and remove it if the check had to make it."""
-    with _removed_again(folder):
+def _check_writable(folder: Path, what: str, check: Callable[[Path, str], None], *, keep: bool) -> None:
+    """Check that files can be written in a folder. keep: leave it there if the check had to make it."""
+    if keep:
         check(folder, what)
+    else:
+        with _removed_again(folder):
+            check(folder, what)
 
 
 @contextmanager
