@@ -38,26 +38,31 @@ def kind_of(item: Item) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word in {*item.facts, item.answer}))
 
 
+def asked_of(item: Item) -> tuple[str, set[str]]:
+    """The passage of a question, and the names, things and rooms that the question mentions."""
+    passage, _, question = item.prompt.rpartition(". ")
+    return passage, {word for word in re.findall(r"\w+", question)[1:] if word not in _PLAIN}
+
+
 def same_sentence(item: Item) -> str:
     """A word of the kind that is asked for from a sentence that shares a name, a thing or a room with the question; else the first one."""
-    passage, _, question = item.prompt.rpartition(". ")
-    asked = {word for word in re.findall(r"\w+", question)[1:] if word not in _PLAIN}
+    passage, asked = asked_of(item)
+    kind = kind_of(item)
     for sentence in passage.split(". "):
         words = re.findall(r"\w+", sentence)
-        found = [word for word in words if word in kind_of(item) and word not in asked]
+        found = [word for word in words if word in kind and word not in asked]
         if found and asked.intersection(words):
             return found[0]
-    return kind_of(item)[0]
+    return kind[0]
 
 
 def nearest(item: Item) -> str:
     """Of the words of the kind that is asked for, the one that stands nearest to a name, a thing or a room of the question."""
-    passage, _, question = item.prompt.rpartition(". ")
-    asked = {word for word in re.findall(r"\w+", question)[1:] if word not in _PLAIN}
-    words = re.findall(r"\w+", passage)
+    passage, asked = asked_of(item)
+    kind, words = kind_of(item), re.findall(r"\w+", passage)
     places = [place for place, word in enumerate(words) if word in asked]
-    kinds = [place for place, word in enumerate(words) if word in kind_of(item) and word not in asked]
-    return words[min(kinds, key=lambda place: min((abs(place - other) for other in places), default=0))] if kinds else kind_of(item)[0]
+    kinds = [place for place, word in enumerate(words) if word in kind and word not in asked]
+    return words[min(kinds, key=lambda place: min((abs(place - other) for other in places), default=0))] if kinds else kind[0]
 
 
 _PLAIN = frozenset("is the with in has have does thing teacher of person who s".split())

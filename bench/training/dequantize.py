@@ -40,31 +40,31 @@ def dequantized(file: Path, folder: Path, what: str) -> Path:
         except Exception as error:
             raise UserError(f"{what}: transformers cannot read it ({one_line(error)})") from error
     reader = GGUFReader(file)
-    check_complete(model, info | {"unexpected_keys": _unknown(model, reader)}, file.parent, what)
+    tied = set(getattr(model, "all_tied_weights_keys", None) or {})
+    own = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
+    check_complete(model, info | {"unexpected_keys": _unknown(model, own, reader)}, file.parent, what)
     if (scaling := _scaling(reader)) and not _scales_positions(model.config.get_text_config()):
         raise UserError(f"{what}: its {scaling} would not be used by transformers; give an HF folder instead")
     del model.config.quantization_config
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    tied = set(getattr(model, "all_tied_weights_keys", None) or {})
-    write_weights(folder, sorted((name, tensor.contiguous()) for name, tensor in model.state_dict().items() if name not in tied))
+    write_weights(folder, sorted((name, tensor.contiguous()) for name, tensor in own.items()))
     return folder
 
 
-def _unknown(model: PreTrainedModel, reader: GGUFReader) -> list[str]:
+def _unknown(model: PreTrainedModel, own: Mapping[str, torch.Tensor], reader: GGUFReader) -> list[str]:
     """The tensors of a file that a model, which was loaded from it, did not take: transformers passes over those whose names it does not
-    know. Found by the number of values: loading may join tensors or split them."""
+    know. Found by the number of values: loading may join tensors or split them. own: the model's tensors, tied ones once."""
     from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
 
-    tied = set(getattr(model, "all_tied_weights_keys", None) or {})
-    taken = {name: tensor.numel() for name, tensor in model.state_dict().items() if name not in tied}
+    tied = len(own) < len(model.state_dict())
     held = {tensor.name: int(tensor.n_elements) for tensor in reader.tensors if not (tied and tensor.name == "output.weight")}
-    if sum(held.values()) == sum(taken.values()):
+    if sum(held.values()) == sum(tensor.numel() for tensor in own.values()):
         return []
     architecture = next((kind for kind, name in MODEL_ARCH_NAMES.items() if name == _field(reader, "general.architecture")), None)
     names = None if architecture is None else get_tensor_name_map(architecture, model.config.get_text_config().num_hidden_layers)
-    known = {names.get_name(name, try_suffixes=(".weight", ".bias")) for name in taken} if names else set()
+    known = {names.get_name(name, try_suffixes=(".weight", ".bias")) for name in own} if names else set()
     return sorted(set(held) - known)
 
 
