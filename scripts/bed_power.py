@@ -1,4 +1,4 @@
-"""How often forgetting of some points would be significant, by seeds and items: prints a table of docs/base.md.
+"""How often forgetting of some points would be significant, and how often a bed would be given up: prints the tables of docs/base.md.
 
     python scripts/bed_power.py
 
@@ -24,6 +24,9 @@ SEED, RUNS, CARRIERS = 11, 10_000, 64
 DESIGNS = ((5, 256, 3), (5, 1024, 3), (3, 256, 1), (3, 512, 1), (5, 512, 1))
 """Seeds, items, and how many intervals have to hold together."""
 POINTS = (0.0, 4.0, 5.0)
+BED, GIVEN_UP_AFTER, GIVEN_UP_BELOW = (5, 1024, 3), 3, 1.0
+"""The bed of everyday, and when it is given up: the seeds, and the points below which every domain's mean then is."""
+POINTS_OF_BED = (0.0, 1.0, 2.0, 3.0, 4.0)
 
 
 def stored(files: Sequence[Path], suite: str, domain: str) -> np.ndarray:
@@ -44,14 +47,24 @@ def parts_of(scores: np.ndarray) -> tuple[float, float]:
     return max(float(by_item.var(ddof=1) - rest / seeds), 0.0), float(rest)
 
 
-def power(parts: tuple[float, float], seeds: int, items: int, together: int, points: float, between: float, runs: int = RUNS) -> float:
-    """Percent of simulated beds whose interval of forgetting lies above 0. points: what is forgotten; between: standard deviation between
-    seeds; together: how many intervals hold together (Bonferroni)."""
+def simulated(parts: tuple[float, float], seeds: int, items: int, points: float, between: float) -> np.ndarray:
+    """(RUNS, S, CARRIERS) forgetting in simulated beds. points: what is forgotten; between: standard deviation between seeds."""
     draw = np.random.default_rng(SEED)
     item, rest = (np.sqrt(part * CARRIERS / items) for part in parts)
-    noise = item * draw.normal(size=(runs, 1, CARRIERS)) + rest * draw.normal(size=(runs, seeds, CARRIERS))
-    found = crossed([points + noise + between * draw.normal(size=(runs, seeds, 1))])
+    noise = item * draw.normal(size=(RUNS, 1, CARRIERS)) + rest * draw.normal(size=(RUNS, seeds, CARRIERS))
+    return points + noise + between * draw.normal(size=(RUNS, seeds, 1))
+
+
+def power(parts: tuple[float, float], seeds: int, items: int, together: int, points: float, between: float) -> float:
+    """Percent of simulated beds whose interval of forgetting lies above 0. together: how many intervals hold together (Bonferroni)."""
+    found = crossed([simulated(parts, seeds, items, points, between)])
     return float(100 * (found.mean - found.half_width(1 - 0.05 / together) > 0).mean())
+
+
+def given_up(parts: tuple[float, float], items: int, points: float, between: float) -> float:
+    """Percent of simulated beds whose mean after the first seeds is below the limit, in one domain."""
+    first = simulated(parts, GIVEN_UP_AFTER, items, points, between)
+    return float(100 * (first.mean((1, 2)) < GIVEN_UP_BELOW).mean())
 
 
 def main() -> None:
@@ -67,6 +80,17 @@ def main() -> None:
         cells = [f"{power(parts, seeds, items, together, points, options.between):.0f} %" for points in POINTS]
         rows.append([f"{seeds}, {items:,}", f"corrected for {together}" if together > 1 else "95 %", *cells])
     header = ["seeds, items", "interval", *(f"forgets {points:g} points" for points in POINTS)]
+    print(tabulate(rows, header, tablefmt="github", disable_numparse=True), end="\n\n")
+    seeds, items, together = BED
+    rows = [
+        [
+            f"{points:g}",
+            f"{given_up(parts, items, points, options.between):.1f} %",
+            f"{power(parts, seeds, items, together, points, options.between):.1f} %",
+        ]
+        for points in POINTS_OF_BED
+    ]
+    header = ["forgets (points)", f"below {GIVEN_UP_BELOW:g} after {GIVEN_UP_AFTER} seeds", f"significant after {seeds}"]
     print(tabulate(rows, header, tablefmt="github", disable_numparse=True))
 
 

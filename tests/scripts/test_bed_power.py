@@ -34,6 +34,15 @@ def test_without_uncertainty_everything_is_found() -> None:
     assert script.power((0, 1e-12), 3, 100, 3, points=1.0, between=0.0) == 100
 
 
+def test_a_bed_is_given_up_by_the_mean_of_its_first_seeds() -> None:
+    exact, limit = (0, 1e-12), script.GIVEN_UP_BELOW
+    assert script.given_up(exact, 1024, points=limit - 0.01, between=0.0) == 100
+    assert script.given_up(exact, 1024, points=limit + 0.01, between=0.0) == 0
+    assert script.given_up(exact, 1024, points=limit, between=1.0) == pytest.approx(50, abs=2)
+    spread = script.given_up(exact, 1024, points=limit + 3**-0.5, between=1.0)  # one standard error of three seeds above it
+    assert spread == pytest.approx(15.9, abs=1.5)
+
+
 def test_the_stored_scores_are_those_of_the_page() -> None:
     """docs/base.md names code's points on seeds 100 to 102."""
     scores = script.stored(sorted((script.DOCS / "test-bed-everyday-256").glob("*.npz")), "everyday", "code")
