@@ -41,7 +41,7 @@ def run(
     *,
     options: Options,
 ) -> None:
-    """Train a sequence, repair the model with a method, score everything, report forgetting and recovery."""
+    """Train a sequence, repair the model, and score both. Then report forgetting and recovery."""
     from bench.runs.compare import plans_of, tuned_choices
 
     finished, failed = _execute(plans_of(tuned_choices(method, settings or [], options), options), options)
@@ -121,11 +121,11 @@ def _execute(plans: list[Plan], options: Options) -> tuple[list[Run], UserError 
 @one_line_errors("bench")
 @takes(*TUNE)
 def tune(
-    method: Annotated[str, typer.Option(help="Method: a name or path/to/file.py:Class, that declares a search space.")],
+    method: Annotated[str, typer.Option(help="A method that declares a search space: a name or path/to/file.py:Class.")],
     *,
     options: Options,
 ) -> None:
-    """Choose a method's settings on validation items and development seeds, and keep the record beside the method."""
+    """Choose a method's settings on validation items. Uses development seeds, and keeps the record beside the method."""
     from bench.registry import describe, tuned_file
     from bench.runs import preflight
     from bench.runs.tune import check, plans_for, table
@@ -147,11 +147,11 @@ def tune(
 @takes(*IMPORT)
 def import_(
     base: Annotated[Path, typer.Option(help="HF folder of the model before the first stage.")],
-    stage: Annotated[list[str], typer.Option(help="domain=HF folder of the checkpoint after its stage; once a stage, in order.")],
+    stage: Annotated[list[str], typer.Option(help="domain=HF folder of the checkpoint after its stage; repeat for each stage, in order.")],
     *,
     options: Options,
 ) -> None:
-    """Turn your own checkpoints into a run; `run --from RUN --method rollback` then repairs it."""
+    """Turn your own checkpoints into a run. `run --from RUN --method rollback` then repairs it."""
     from bench.runs.plan import plan
     from bench.runs.preflight import check_options
 
@@ -181,7 +181,7 @@ def list_(
     suite: Annotated[str, typer.Option(help=described("suite"))] = "micro",
     out: Out = Path("runs"),
 ) -> None:
-    """List suites, sequences, tasks, methods, and finished runs below --out."""
+    """List suites, sequences, tasks, methods, and runs. Runs are the finished ones below --out."""
     from bench.report.listing import listing
 
     typer.echo(listing(what, suite, out))
@@ -190,7 +190,7 @@ def list_(
 @app.command()
 @one_line_errors("bench")
 def show(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="A run's folder, or those of several seeds.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="A run's folder, or those of several seeds.")],
     domain: Annotated[str | None, typer.Option(help="Show one domain's answers.")] = None,
     flips: Annotated[
         bool, typer.Option("--flips", help="The items lost since the domain's own stage, and those that the repair recovered.")
@@ -220,7 +220,7 @@ def show(
 @app.command()
 @one_line_errors("bench")
 def report(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders of them (runs).")],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders, or folders of them (runs).")],
     out: Annotated[Path | None, typer.Option(help="Folder for report.html, .md, .json, entries.csv and cells.csv.")] = None,
     pair: Annotated[
         list[str] | None,
@@ -230,7 +230,7 @@ def report(
     ] = None,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Compare every two entries, corrected over all pairs.")] = False,
 ) -> None:
-    """Compare finished runs: boards with intervals; with --out also an HTML page, Markdown, JSON and CSV."""
+    """Compare finished runs on boards, with intervals. --out also writes an HTML page, Markdown, JSON and CSV."""
     from bench.files import check_folder
     from bench.report.content import collect, content, planned_pairs
 
@@ -249,7 +249,7 @@ def report(
 @app.command()
 @one_line_errors("bench")
 def doctor(cache: CacheFolder = None) -> None:
-    """What is installed here, and what each missing piece would enable."""
+    """Show what is installed and what is missing. For each missing piece, also what it would enable."""
     from bench.report.doctor import findings
 
     typer.echo(findings(cache))
@@ -278,7 +278,7 @@ def build_base(
     suite: Annotated[str, typer.Argument(help="The suite whose base to build: a name, or a suite file.")] = "micro",
     out: Annotated[Path, typer.Option(help="Folder for the base.")] = Path("base"),
 ) -> None:
-    """Make a suite's own base again, by its recipe, and score it; rerun to resume."""
+    """Build a suite's base by its recipe, and score it. Rerun the same command to resume."""
     from bench.files import check_folder
     from bench.runs.workers import limit_threads
     from bench.suite import load_suite

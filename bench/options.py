@@ -30,16 +30,20 @@ class Options:
     """The options of `run`, `compare`, `tune` and `import`."""
 
     suite: str = _option("micro", "Suite: a name or a .yaml file.")
-    model: str = _option("", "HF folder, GGUF file, or owner/name[@revision] on the Hub; for suites without a base of their own.")
+    model: str = _option("", "HF folder, GGUF file, or owner/name[@revision] on the Hub; if the suite has no base or a pretrained one.")
     sequence: str = _option("paper", "Sequence of domains, or a design of several (see `list sequences`).")
-    targets: str = _option("single", "Domains to recover: single (math) or all (every one but the last).", choices=("single", "all"))
+    targets: str = _option(
+        "single",
+        "Domains to recover: single (math, or the first one if math is last or absent) or all (all but the last).",
+        choices=("single", "all"),
+    )
     seed: int = _option(0, "First seed.", least=0)
     seeds: int = _option(1, "Number of seeds, starting at --seed.", least=1)
     null: bool = _option(False, "Replace the stages after each target's own with null stages (rewards permuted within groups).")
     source: Path | None = _option(None, "Repair the stage checkpoints of this run instead of training new ones.")
     device: str = _option("auto", "auto, cpu or cuda.", choices=("auto", "cpu", "cuda"))
     engine: str = _option("hf", "Generation backend: hf, or vllm where it is installed.", choices=("hf", "vllm"))
-    quick: bool = _option(False, "Smoke test (~1 min); results are not comparable.")
+    quick: bool = _option(False, "Smoke test (~1 min on micro); results are not comparable.")
     also: tuple[str, ...] = _option((), "Extra lm-eval tasks to score each checkpoint on, by name or .yaml file: mmlu,hellaswag.")
     also_limit: int | None = _option(None, "Items per lm-eval task (default: all).", least=1)
     out: Path = _option(Path("runs"), "Folder for run folders.")

@@ -88,7 +88,7 @@ def verify(
     submissions: Submissions = _OWN / "submissions",
     verdicts: Verdicts = _OWN / "verified",
 ) -> None:
-    """Check submissions without trusting them: score every answer again, and list the problems."""
+    """Check submissions without trusting them. Every answer is scored again, and all problems are listed."""
     from bench.errors import UserError
     from leaderboard.evaluations import read_evaluation
     from leaderboard.submission import FILE
@@ -131,8 +131,8 @@ def _list(folder: Path, problems: Iterable[Problem]) -> None:
 @app.command()
 @one_line_errors("leaderboard")
 def change() -> None:
-    """Read changed paths from standard input (`git diff --name-only -z`), and print the one submission or evaluation that they are; on
-    standard error, whether it is there already."""
+    """Print the submission or evaluation that a change adds. Reads the changed paths from standard input (`git diff --name-only -z`); on
+    standard error, says whether it is there already."""
     import sys
 
     from leaderboard.change import submitted
@@ -150,7 +150,10 @@ def rerun(
     names: Annotated[list[str], typer.Argument(help="Names of submissions.")],
     seeds: Annotated[Seeds, typer.Option(help="The submission's seeds, or fresh seeds and test items.")] = Seeds.same,
     first: Annotated[int | None, typer.Option(min=1, help="Only its first seeds: a spot check, which changes no level.")] = None,
-    public: Annotated[str, typer.Option(help="For fresh seeds: a random value published after the submission, and its source.")] = "",
+    public: Annotated[
+        str,
+        typer.Option(help="For fresh seeds, also run where a claim fails: a random value published later, and its source."),
+    ] = "",
     sandbox: Annotated[Sandbox, typer.Option(help="Where the method runs.")] = Sandbox.bubblewrap,
     trusted: Annotated[bool, typer.Option("--i-have-read-the-code", help="Allow --sandbox none.")] = False,
     work: Annotated[Path, typer.Option(help="Folder for the run folders.")] = Path("reruns"),
@@ -159,7 +162,7 @@ def rerun(
     submissions: Submissions = _OWN / "submissions",
     verdicts: Verdicts = _OWN / "verified",
 ) -> None:
-    """Run submissions again, the method in a sandbox, and write a verdict on each claim. For maintainers."""
+    """Rerun submissions in a sandbox, for maintainers. Writes a verdict on each claim."""
     from bench.errors import UserError
     from bench.files import check_folder, default_cache
 
@@ -222,7 +225,7 @@ def rules() -> None:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of submission.json, of a run's file and of an evaluation."""
+    """Print the JSON Schema of a submission's files. They are submission.json, a run's file and an evaluation."""
     import json
 
     from leaderboard.evaluations import Evaluation

@@ -121,7 +121,8 @@ def check_entry(runs: Sequence[Run]) -> Suite:
     for run in runs:
         spec, manifest = run.manifest.spec, run.manifest
         for wrong, what in (
-            (spec.quick or not manifest.suite.comparable, "a quick run cannot be submitted: run it again without --quick"),
+            (spec.quick, "a quick run cannot be submitted: run it again without --quick"),
+            (not manifest.suite.comparable, f"suite {manifest.suite.id} was under development; its runs cannot be submitted"),
             (bool(spec.null), "runs with null stages cannot be submitted"),
             (bool(spec.draw), "runs on a draw from the reserve cannot be submitted"),
             (bool(spec.imported), "imported checkpoints cannot be submitted: the harness must train them"),

@@ -1,6 +1,6 @@
 """The result on everyday, a pretrained model: what docs/everyday-result.md declares, and the tables that answer its questions.
 
-    python scripts/everyday_result.py run --first 0 --seeds 1 --out runs/everyday    # six hours a seed on one core; rerun to resume
+    python scripts/everyday_result.py run --first 0 --seeds 1 --out runs/everyday    # hours; rerun to resume
     python scripts/everyday_result.py texts --out runs/everyday
     python scripts/everyday_result.py answer --out docs/everyday-result-tables.md    # seconds, from the archives in docs/everyday-result/
 

@@ -54,7 +54,7 @@ def findings(cache: Path | None) -> str:
     own = f"{torch.backends.cpu.get_cpu_capability()}, arithmetic {arithmetic()}"
     rows.append(["CPU", own, "results are bit-identical only where both are the same"])
     sandbox = shutil.which("bwrap")
-    rows.append(["bubblewrap", sandbox or "not found", "" if sandbox else "would enable: tasks that run generated programs"])
+    rows.append(["bubblewrap", sandbox or "not found", "" if sandbox else "would enable: python -m leaderboard rerun, in a sandbox"])
     browser = find_browser()
     rows.append(["chromium", browser or "not found", "" if browser else "would enable: the report's browser test, and screenshots"])
     rows.append(["cache", str(cache or default_cache()), ""])

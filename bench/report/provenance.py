@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.report.answers import disagreement
 from bench.report.data import Cell, SettingsReport, Used
+from bench.report.words import not_comparable
 from bench.results.boards import FULL_SEEDS, Board
 from bench.results.regimes import regime_warnings
 from bench.results.run import Run
@@ -50,7 +51,7 @@ def warnings(board: Board, counted: Mapping[str, Sequence[Cell]]) -> list[str]:
 
 def _few_seeds(board: Board) -> Iterator[str]:
     if not board.comparable:
-        yield "smoke test (--quick, ~1 min); results are not comparable"
+        yield not_comparable(board.suite, any(run.manifest.spec.quick for entry in board.entries for run in entry.runs))
     if any(len(entry.seeds) < FULL_SEEDS for entry in board.entries):
         yield f"provisional: some entries have fewer than {FULL_SEEDS} seeds, so no verdict is given on them"
     if any(len(entry.seeds) == 1 for entry in board.entries):

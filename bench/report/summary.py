@@ -10,7 +10,7 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.costs import TRACK_LIMITS, AccessRecord, over_limit
-from bench.report.words import TITLES, access_words, cap_bias_words, listed, rounded, seeds_words, shown
+from bench.report.words import TITLES, access_words, cap_bias_words, listed, not_comparable, rounded, seeds_words, shown
 from bench.results.boards import FULL_SEEDS
 from bench.results.estimates import measure
 from bench.results.metrics import MEANING
@@ -102,7 +102,7 @@ def summary(runs: Sequence[Run], *, all_metrics: bool = False) -> str:
     if first.spec.null:
         notes.append(f"null stages after {first.spec.null}: rewards permuted within groups, nothing to learn")
     if not first.suite.comparable:
-        notes.append("smoke test (--quick, ~1 min); results are not comparable")
+        notes.append(not_comparable(first.suite.id, first.spec.quick))
     if len(runs) == 1:
         notes.append("intervals cover item sampling only (one seed)")
     elif len(runs) < FULL_SEEDS:

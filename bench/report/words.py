@@ -12,6 +12,12 @@ TITLES: dict[Decoding, str] = {"greedy": "greedy", "sampled": "temperature 1"}
 NO_OTHERS = "undefined: every domain is a target"
 
 
+def not_comparable(suite: str, quick: bool) -> str:
+    """Why results are not comparable: of a smoke test, or of a suite that its file marks so."""
+    why = "smoke test (--quick)" if quick else f"suite {suite} is under development"
+    return f"{why}; results are not comparable"
+
+
 def shown(metric: str, value: Value | None) -> str:
     """A metric's value: `0.90 [0.83, 0.98]` for shares, one digit for points, the reason where it is undefined. A set of several pieces is
     written whole, `0.90 (−∞, −2.00] or [0.40, ∞)`. A cap's bias is not part of it (`cap_bias_words`)."""

@@ -125,6 +125,14 @@ def test_runs_that_were_not_trained_from_the_base_or_not_scored_on_the_test_item
         pack(runs, "nothing", tmp_path, WORDS)
 
 
+def test_runs_of_a_suite_under_development(suite: Suite, tmp_path: Path) -> None:
+    runs = write_runs(tmp_path / "runs", suite)
+    record = runs[3].manifest.suite.model_copy(update={"comparable": False})
+    runs[3] = replace(runs[3], manifest=runs[3].manifest.model_copy(update={"suite": record}))
+    with pytest.raises(UserError, match=f"{runs[3].folder}: suite {suite.id} was under development; its runs cannot be submitted"):
+        pack(runs, "nothing", tmp_path, WORDS)
+
+
 def test_runs_of_several_entries(runs: list[Run], suite: Suite, tmp_path: Path) -> None:
     others = write_runs(tmp_path / "runs", suite)
     with pytest.raises(UserError, match="have different methods; choose one with --method"):

@@ -5,11 +5,29 @@ from __future__ import annotations
 import json
 import shutil
 
+import pytest
+
 from bench.report.content import collect, content
+from bench.report.summary import summary
+from bench.results.run import load_run
 
 
 def test_a_full_board_has_no_warning(board):
     assert board.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("quick", "words"), [(True, "smoke test (--quick); results"), (False, "suite micro/1 is under development; results")]
+)
+def test_results_that_are_not_comparable_say_why(tmp_path, build_run, quick, words):
+    """On a board and in a run's summary."""
+    folder = build_run(tmp_path, method="refresh", final=[0.6, 0.8, 0.9, 0.8], items=20, quick=quick)
+    file = folder / "manifest.json"
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    manifest["suite"]["comparable"] = False
+    file.write_text(json.dumps(manifest), encoding="utf-8")
+    assert f"{words} are not comparable" in content(*collect([tmp_path])).boards[0].warnings
+    assert f"{words} are not comparable" in summary([load_run(folder)])
 
 
 def test_baseline_runs_that_differ_are_named(folder, tmp_path):

@@ -45,7 +45,7 @@ def test_the_board_of_all_targets_shows_retention(tmp_path, build_run):
     assert any(line.startswith("retention  ") for line in text.splitlines())
     assert "net recovery" not in text
     assert "intervals cover item sampling only (one seed)" in text
-    assert "smoke test (--quick, ~1 min); results are not comparable" in text
+    assert "smoke test (--quick); results are not comparable" in text
 
 
 def test_means_are_over_the_seeds(runs):
