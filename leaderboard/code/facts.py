@@ -17,7 +17,8 @@ class Facts:
     """What a method's class is, as `bench.method.Method` defines it.
 
     settings: the names of its settings; asked: what each of its functions asks of a history, such as `train`, whether or not that is ever
-    called; unsure: something that could not be read from the text, in words.
+    called; leads: the other functions of the class that each of them names; unsure: something that could not be read from the text, in
+    words.
     """
 
     track: str = "light"
@@ -26,12 +27,22 @@ class Facts:
     repairs: bool = False
     settings: frozenset[str] = frozenset()
     asked: Mapping[str, Asked] = field(default_factory=dict)
+    leads: Mapping[str, frozenset[str]] = field(default_factory=dict)
     unsure: str = ""
 
     @property
     def uses(self) -> Asked:
         """All that it asks of a history."""
         return frozenset().union(*self.asked.values())
+
+    def asked_by(self, name: str) -> Asked:
+        """What one function and all that it leads to ask."""
+        waiting, reached = [name], {name}
+        while waiting:
+            more = self.leads.get(waiting.pop(), frozenset()) - reached
+            reached |= more
+            waiting += more
+        return frozenset().union(*(self.asked.get(each, frozenset()) for each in reached))
 
 
 def facts_of(text: str, name: str = "") -> Facts | None:
@@ -89,18 +100,16 @@ class _Reader:
             own_stages=bool({"stage", "after_stage"} & own.keys()) or any(base.own_stages for base in bases),
             repairs="recover" in own or any(base.repairs for base in bases),
             settings=frozenset(_settings(node)).union(*(base.settings for base in bases)),
-            asked=self._asked(own, bases),
+            asked=_with_bases({name: self._requests.of([function]) for name, function in own.items()}, own, [b.asked for b in bases]),
+            leads=_with_bases({name: self._named(function) for name, function in own.items()}, own, [b.leads for b in bases]),
             unsure=unsure,
         )
 
-    def _asked(self, own: Mapping[str, ast.AST], bases: Sequence[Facts]) -> dict[str, Asked]:
-        """By function of a class. own: its own functions; what they override counts where they call `super`."""
-        found = {name: self._requests.of([function]) for name, function in own.items()}
-        for base in bases:
-            for name, asked in base.asked.items():
-                if name not in own or any(isinstance(part, ast.Name) and part.id == "super" for part in ast.walk(own[name])):
-                    found[name] = found.get(name, frozenset()) | asked
-        return found
+    def _named(self, function: ast.AST) -> frozenset[str]:
+        """The attributes that a function names, of whatever, and all texts that could name one."""
+        parts = [*self._requests.parts([function])]
+        named = {part.attr for part in parts if isinstance(part, ast.Attribute)}
+        return frozenset(named | {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)})
 
     def _of_base(self, base: ast.expr) -> Facts | None:
         word = ast.unparse(base)
@@ -131,6 +140,17 @@ class _Reader:
 
 _UNKNOWN = object()
 _BLOCKS = (ast.If, ast.Try, ast.With, ast.For, ast.While)
+
+
+def _with_bases(
+    found: dict[str, frozenset[str]], own: Mapping[str, ast.AST], bases: Sequence[Mapping[str, frozenset[str]]]
+) -> dict[str, frozenset[str]]:
+    """What was found in each of a class's own functions, and that of its bases; of what is overridden where `super` is called."""
+    for base in bases:
+        for name, more in base.items():
+            if name not in own or any(isinstance(part, ast.Name) and part.id == "super" for part in ast.walk(own[name])):
+                found[name] = found.get(name, frozenset()) | more
+    return found
 
 
 def _functions(node: ast.ClassDef) -> dict[str, ast.AST]:

@@ -24,6 +24,8 @@ _OWN_NAMES = {"__class__", "__init__", "__name__", "__post_init__"}
 _MODULES = {"builtins", "ctypes", "importlib", "inspect", "io", "os", "subprocess", "sys"}
 """Modules that others hold."""
 _COMPUTES = {"backward", "from_pretrained", "generate", "step", "zero_grad", "load", "load_state_dict", "save"}
+_READS = {"DataSource", "from_file", "fromfile", "genfromtxt", "loadtxt", "memmap", "open_memmap"}
+"""Functions of numpy and torch that read files."""
 _TEST_ITEMS = {"test", "reserve"}
 
 
@@ -32,7 +34,7 @@ def lint(tree: ast.Module) -> Iterator[Problem]:
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
     letters = sum(len(value) for value in values if isinstance(value, str | bytes))
-    numbers = sum(isinstance(value, int | float | complex) and not isinstance(value, bool) for value in values)
+    numbers = sum(map(_numbers_in, values))
     for count, what in ((letters, "characters in strings"), (numbers, "numbers")):
         if count > MAX_LITERAL:
             yield Problem(METHOD_FILE, "", f"has {count:,} {what} (limit {MAX_LITERAL:,}): precomputed data is not allowed")
@@ -44,6 +46,13 @@ def lint(tree: ast.Module) -> Iterator[Problem]:
                 yield Problem(METHOD_FILE, f"line {getattr(node, 'lineno', 0)}", f"{flaw}: a maintainer should check why", warning=True)
 
 
+def _numbers_in(value: object) -> int:
+    """For how many numbers a constant counts: a whole number of more than 64 bits for several."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(1, -(-value.bit_length() // 64))
+    return int(isinstance(value, float | complex))
+
+
 def _suspect(node: ast.AST) -> Iterator[str]:
     """What a maintainer should look at in one part of the code, in words."""
     match node:
@@ -52,10 +61,10 @@ def _suspect(node: ast.AST) -> Iterator[str]:
         case ast.ImportFrom(module=module, names=aliases):
             if not _is_allowed(module or ""):
                 yield f"imports {module or 'a relative module'}"
-            yield from (f"imports {alias.name} from {module}" for alias in aliases if alias.name in _MODULES | _OUTSIDE)
-        case ast.Name(id=name) if name in _OUTSIDE:
+            yield from (f"imports {alias.name} from {module}" for alias in aliases if alias.name in _MODULES | _OUTSIDE | _READS)
+        case ast.Name(id=name) if name in _OUTSIDE or _is_hidden(name):
             yield f"uses {name}"
-        case ast.Attribute(attr=name) if name in _MODULES | BY_NAME or (name.startswith("__") and name not in _OWN_NAMES):
+        case ast.Attribute(attr=name) if name in _MODULES | BY_NAME | _READS or _is_hidden(name):
             yield f"uses .{name}"
         case ast.Call(func=ast.Attribute(attr=name)) if name in _COMPUTES:
             yield f"calls .{name}(), and compute outside `history` is not metered"
@@ -71,6 +80,11 @@ def _lookalike(node: ast.AST) -> Iterator[str]:
         name = getattr(node, field, None)
         if isinstance(name, str) and not name.isascii():
             yield f"has the name {name}, whose letters may look like others"
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a name gives access to what a plain class has no use for, such as its file or its docstring."""
+    return name.startswith("__") and name not in _OWN_NAMES
 
 
 def _is_allowed(module: str) -> bool:

@@ -27,16 +27,21 @@ class Requests:
     def of(self, nodes: Iterable[ast.AST]) -> Asked:
         """What some code asks, and all that it leads to."""
         found: set[str] = set()
+        for part in self.parts(nodes):
+            found.update(self._asked(part))
+            if isinstance(part, ast.Name) and part.id not in self.definitions:
+                found.update(*(of_package(*origin) for origin in self._imported.get(part.id, self._imported.get("*", []))))
+        return frozenset(found)
+
+    def parts(self, nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+        """All parts of some code, and of what the file defines by the names in it."""
         waiting, seen = list(nodes), set()
         while waiting:
             for part in ast.walk(waiting.pop()):
-                found.update(self._asked(part))
+                yield part
                 if isinstance(part, ast.Name) and part.id not in seen:
                     seen.add(part.id)
                     waiting += self.definitions.get(part.id, [])
-                    if part.id not in self.definitions:
-                        found.update(*(of_package(*origin) for origin in self._imported.get(part.id, self._imported.get("*", []))))
-        return frozenset(found)
 
     def _asked(self, part: ast.AST) -> Iterator[str]:
         match part:

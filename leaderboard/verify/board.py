@@ -121,7 +121,7 @@ def _check_cost(path: str, own_stages: bool, run: RunEntry, sequence: tuple[str,
 def _check_logs(submission: Submission, facts: Facts, key: RunKey, run: RunEntry) -> Iterator[Problem]:
     """Every row that a method trained has a log: it bounds the cost from below."""
     own = [name for name in run.rows if name.startswith("method-") and submission.method.own_stages and name != BASE]
-    if "train" in facts.uses and facts.repairs and not facts.own_stages:
+    if facts.repairs and "train" in facts.asked_by("recover"):
         own.append("repaired")
     for name in own:
         if name in run.rows and not run.logs.get(name):

@@ -56,6 +56,36 @@ def test_what_a_method_asks_of_a_history(how: str) -> None:
     assert facts.uses == uses
 
 
+AFTER = "    def after_stage(self, stage, checkpoint, history):\n        "
+REPAIRS = {
+    "itself": (f"{AFTER}return checkpoint\n{RECOVER}return history.train(checkpoint)", True),
+    "in a function of its own": (f"{RECOVER}return self.fit(history)\n    def fit(self, h):\n        return h.train(0)", True),
+    "by way of a helper of the file": (f"{RECOVER}return helper(self, history)\n    def fit(self, h):\n        return h.train(0)", True),
+    "by a function's name": (f"{RECOVER}return getattr(self, 'fit')(history)\n    def fit(self, h):\n        return h.train(0)", True),
+    "as after a stage": (f"{AFTER}return history.train(checkpoint)\n{RECOVER}return self.after_stage(0, checkpoint, history)", True),
+    "only after stages": (
+        f"{AFTER}return self.fit(history)\n{RECOVER}return checkpoint\n    def fit(self, h):\n        return h.train(0)",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", REPAIRS)
+def test_whether_the_repair_trains(how: str) -> None:
+    code, trains = REPAIRS[how]
+    facts = facts_of(f"from bench.method import Method\ndef helper(self, h):\n    return self.fit(h)\nclass Mine(Method):\n{code}\n")
+    assert facts is not None
+    assert "train" in facts.uses
+    assert ("train" in facts.asked_by("recover")) is trains
+
+
+@pytest.mark.parametrize(("code", "trains"), [("pass", True), (f"x = 1\n{RECOVER}return checkpoint", False)])
+def test_whether_an_inherited_repair_trains(code: str, trains: bool) -> None:
+    facts = facts_of(f"from baselines.refresh import Refresh\nclass Mine(Refresh):\n    {code}\n")
+    assert facts is not None
+    assert ("train" in facts.asked_by("recover")) is trains
+
+
 def test_a_function_by_another_name_repairs() -> None:
     facts = facts_of(
         "from bench.method import Method\ndef rec(self, c, t, h):\n    return c\nclass Mine(Method):\n    recover = stage = rec\n", "Mine"

@@ -112,6 +112,10 @@ WAYS_TO_TRAIN = {
     "called": "return history.train(checkpoint, Training.on(*targets, steps=self.steps))",
     "under another name": "t = history.train\n        return t(checkpoint, Training.on(*targets, steps=self.steps))",
     "in a helper": "return helper(history, checkpoint, targets)",
+    "beside a hook of the stages": (
+        "return history.train(checkpoint, Training.on(*targets, steps=self.steps))\n\n"
+        "    def after_stage(self, stage, checkpoint, history):\n        return checkpoint"
+    ),
     "by another method": "from baselines.refresh import Refresh\n        return Refresh().recover(checkpoint, targets, history)",
 }
 

@@ -78,6 +78,7 @@ def test_hostile_code_is_only_read(submissions: Path, code: str, said: str) -> N
         (f"DATA = [{'1, ' * 2001}]", r"has 2,002 numbers \(limit 2,000\): precomputed data is not allowed"),
         (f"DATA = [{('[' + '1.5, ' * 201 + '], ') * 10}]", r"has 2,011 numbers"),
         (f"DATA = {{{', '.join(f'{n}: 1' for n in range(1001))}}}", r"has 2,003 numbers"),
+        (f"DATA = [{', '.join(['0x' + 'f' * 3000] * 11)}]", r"has 2,069 numbers"),  # 12,000 bits count as 188
         (f"DATA = dict({', '.join(f'x{n}=1' for n in range(2001))})", r"has 2,002 numbers"),
     ],
 )
@@ -101,6 +102,10 @@ def test_data_in_the_code(submissions: Path, line: str, said: str) -> None:
         ("from torch import os", "imports os from torch"),
         ("import dataclasses\ndataclasses.builtins", r"uses \.builtins"),
         ("from operator import attrgetter", "imports attrgetter from operator"),
+        ("WEIGHTS = __doc__", r"uses __doc__"),
+        ("import numpy\nnumpy.fromfile(__file__)", r"uses \.fromfile"),
+        ("f = __file__", r"uses __file__"),
+        ("from numpy import memmap", "imports memmap from numpy"),
         ("'{0.__doc__}'.format(Mine)", r"has a text with \.__ in it"),
         ("def rec\u043ever(): pass", "has the name rec\u043ever, whose letters may look like others"),
         ("def f(\u0445): pass", "has the name \u0445, whose letters may look like others"),
