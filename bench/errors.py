@@ -10,6 +10,10 @@ class UserError(Exception):
     """Something a user can put right; its text is one line: what, where, what to do."""
 
 
+class MachineError(UserError):
+    """A failure of the machine, such as a full disk: no fault of a method or its settings, and a rerun resumes once it is mended."""
+
+
 def nearest(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for an unknown name, with the nearest known ones."""
     known = sorted(known)

@@ -8,14 +8,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from filelock import FileLock
 
-from bench.errors import UserError
+from bench.errors import MachineError, UserError
 
 CACHE_VARIABLE = "BENCH_CACHE"
 """Environment variable that puts the cache elsewhere."""
@@ -73,17 +75,18 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def disk_error(what: str, error: OSError) -> UserError:
+def disk_error(what: str, error: OSError) -> MachineError:
     """An error of the disk or of a path as one line. what: the option and the path, such as "--out runs"."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     hint = "free some space or choose another folder" if full else "choose another folder"
-    return UserError(f"{what}: cannot be used ({error.strerror or error}); {hint}, then rerun the same command")
+    return MachineError(f"{what}: cannot be used ({error.strerror or error}); {hint}, then rerun the same command")
 
 
-def check_folder(path: Path, what: str) -> None:
+def check_folder(path: Path, what: str, *, make: bool = True) -> None:
     """Make a folder if need be, and check that files can be written in it.
 
-    what: the option that names it, such as "--out". `UserError` where the path or a part of it is a file or a dangling link, where a
+    what: the option that names it, such as "--out"; make: leave it there; otherwise only check that it could be made, beside it, and never
+    touch what other processes may make there meanwhile. `UserError` where the path or a part of it is a file or a dangling link, where a
     name is too long, and where the folder is read-only or the disk is full.
     """
     try:
@@ -92,25 +95,53 @@ def check_folder(path: Path, what: str) -> None:
                 raise UserError(f"{what} {path}: {part} is a link to a folder that does not exist; choose another folder")
             if part.exists() and not part.is_dir():
                 raise UserError(f"{what} {path}: {part} is a file, not a folder; choose another folder")
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path) as probe:
-            probe.write(bytes(4096))
+        if make or path.is_dir():
+            _probe(path)
+        else:
+            above = next(part for part in path.parents if part.is_dir())
+            with tempfile.TemporaryDirectory(prefix=".bench-", dir=above) as beside:
+                _probe(Path(beside) / path.relative_to(above))
     except OSError as error:
         raise disk_error(f"{what} {path}", error) from error
 
 
-def check_cache(folder: Path, what: str = "--cache") -> None:
+def _probe(path: Path) -> None:
+    """Make a folder if need be, and write in it."""
+    path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path) as probe:
+        probe.write(bytes(4096))
+
+
+def check_cache(folder: Path, what: str = "--cache", *, make: bool = True) -> None:
     """Make the cache's folder and its marker if need be. `UserError` where it cannot be written, or where it holds other files and no
-    marker: emptying the cache would delete a user's own folders."""
-    check_folder(folder, what)
-    if is_cache(folder):
+    marker: emptying the cache would delete a user's own folders. make: as for `check_folder`."""
+    check_folder(folder, what, make=make)
+    if is_cache(folder) or not folder.is_dir():
         return
-    if any(not path.name.startswith(f".{MARKER}") for path in folder.iterdir()):
+    others = any(not path.name.startswith(f".{MARKER}") for path in folder.iterdir())
+    if is_cache(folder):  # another process has marked it since
+        return
+    if others:
         raise foreign(folder, what)
+    if not make:
+        return
     handle, unfinished = tempfile.mkstemp(prefix=f".{MARKER}", dir=folder)  # a name of its own: two processes may start at once
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(_MARKER_TEXT)
     os.replace(unfinished, folder / MARKER)
+
+
+@contextmanager
+def cache_in_use(folder: Path) -> Iterator[None]:
+    """Hold a lock in a cache, which is not emptied meanwhile (`bench.storage.cache.Cache.prune`)."""
+    check_cache(folder)
+    file = folder / "locks" / f"command-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    file.parent.mkdir(exist_ok=True)
+    try:
+        with FileLock(file):
+            yield
+    finally:
+        remove(file)
 
 
 def foreign(folder: Path, what: str) -> UserError:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from bench.errors import UserError
+from bench.files import cache_in_use
 from bench.runs.workers import MEMORY, THREADS, card_of
 from bench.worker import outcomes
 from bench.worker.jobs import Job, to_json
@@ -68,13 +69,14 @@ class Event:
 @dataclass(frozen=True)
 class Failure:
     """Why a job failed, and where its worker's log lies. user: it is something that a user can put right; words: a stranger's own, of which
-    `error` says only that there are some."""
+    `error` says only that there are some; machine: the machine failed, and not what was computed (a dead process, a full disk)."""
 
     job: Job
     error: str
     log: Path
     user: bool = False
     words: str = ""
+    machine: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,12 +186,13 @@ class Pool:
                 self._followers.setdefault(need, []).append(job)
             if not needs:
                 self._ready.add(job)
-        try:
-            while self._ready or any(worker.job for worker in self._workers):
-                self._hand_out()
-                self._handle(*self._events.get())
-        finally:
-            self.close()
+        with cache_in_use(self.cache):
+            try:
+                while self._ready or any(worker.job for worker in self._workers):
+                    self._hand_out()
+                    self._handle(*self._events.get())
+            finally:
+                self.close()
 
     def _hand_out(self) -> None:
         """Give every ready job a worker of its lane, as far as they go. Where there is no room for a fresh one, an idle worker of another
@@ -290,7 +293,8 @@ class Pool:
             detail["result"] = self.results[detail["job"]] = outcomes.from_json(detail["result"])
             self._release(detail["job"])
         elif name == "failed":
-            self.failures.append(Failure(job, detail["error"], worker.log, detail["user"], detail.get("words", "")))
+            machine = detail.get("machine", False)
+            self.failures.append(Failure(job, detail["error"], worker.log, detail["user"], detail.get("words", ""), machine))
         if name in ("done", "failed"):
             worker.job = None
             if job.holds_card or (self.sandbox is not None and worker.lane):
@@ -338,7 +342,7 @@ class Pool:
         if self._tries[job.key] <= RETRIES:
             self._ready.add(job)
         else:
-            self.failures.append(Failure(job, _ending(code), worker.log))
+            self.failures.append(Failure(job, _ending(code), worker.log, machine=True))
 
     def close(self) -> None:
         """End the workers; whatever they were doing can be done again."""

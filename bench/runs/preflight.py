@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 from bench import hardware
 from bench.errors import UserError
 from bench.evaluation.lm_eval import check_tasks
-from bench.files import MARKER, check_cache, check_checkpoints, check_folder, default_cache, has_checkpoint
+from bench.files import check_cache, check_checkpoints, check_folder, default_cache, has_checkpoint
 from bench.options import Options
 from bench.runs.execute import check_folders
 from bench.runs.forecast import Ledger
@@ -48,9 +46,9 @@ def check_options(options: Options, *, writes_runs: bool = True) -> None:
     check_tasks(options.also)
     if options.log_to is not None and not find_spec("tensorboard"):
         raise UserError("--log-to tensorboard: the package is not installed; pip install tensorboard")
-    _check_writable(options.cache or default_cache(), "--cache", check_cache, keep=not options.dry_run)
+    check_cache(options.cache or default_cache(), "--cache", make=not options.dry_run)
     if writes_runs:
-        _check_writable(options.out, "--out", check_folder, keep=False)
+        check_folder(options.out, "--out", make=False)
 
 
 def needed_context(suite: Suite) -> int:
@@ -69,33 +67,3 @@ def forecast(plans: Sequence[Plan], options: Options) -> str:
     found = Ledger(options.cache or default_cache(), graph_of(plans).values()).forecast()
     short = "" if options.jobs else short_of_memory(options.device, suite)
     return f"{len(plans)} run{'s' * (len(plans) > 1)}: {found.text(workers)}" + (f"; {short}" if short else "")
-
-
-def _check_writable(folder: Path, what: str, check: Callable[[Path, str], None], *, keep: bool) -> None:
-    """Check that files can be written in a folder. keep: leave it there if the check had to make it."""
-    if keep:
-        check(folder, what)
-    else:
-        with _removed_again(folder):
-            check(folder, what)
-
-
-@contextmanager
-def _removed_again(folder: Path) -> Iterator[None]:
-    """Remove the folders that are made meanwhile, `folder` and its parents, if they are empty but for a cache's marker."""
-    with suppress(OSError):  # a path that cannot even be looked up, which is for the check to say
-        if folder.is_dir():
-            yield
-            return
-    missing = []
-    with suppress(OSError):
-        missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            if missing:
-                (folder / MARKER).unlink(missing_ok=True)
-        for path in missing:
-            with suppress(OSError):
-                path.rmdir()

@@ -110,7 +110,8 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
     """Run all trials, keep the record in `bench.registry.tuned_file` (but for --quick), and return it.
 
     Chosen is the trial with the most points by the board's metric, greedily, among those within the method's track; the cheaper one of
-    equals. A rerun resumes, by the cache. `UserError` where no trial came through.
+    equals. A rerun resumes, by the cache. `UserError` where no trial came through, or where the machine failed one: then an earlier record
+    stays as it is.
     """
     record = describe(method).record
     plans = plans_for(method, options)
@@ -124,8 +125,13 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
         listen = to_all([shown.hear, Ledger(cache, graph.values()).hear])
         pool = Pool(options.jobs or default_jobs(options.device, suite), cache, logs, listen, options.device)
         pool.run(graph)
+    broken = next((failure for failure in pool.failures if failure.machine), None)
+    if broken is not None:
+        raise UserError(f"{broken.job.kind} failed: {broken.error} (log: {broken.log}); rerun the same command to resume")
     trials = tuple(_trial(part, pool, suite.comparable) for part in plans)
     allowed = [trial for trial in trials if trial.verdict == ALLOWED]
+    if not allowed:
+        raise UserError(f"method {method}: no trial came through within its track, so none is kept; the last one: {trials[-1].verdict}")
     found = Record(
         method=record,
         suite=suite.id,
@@ -138,12 +144,10 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
         seeds=SEEDS,
         items=suite.validation_items,
         trials=trials,
-        chosen=max(allowed, key=lambda trial: (trial.points, -trial.cost)).settings if allowed else {},
+        chosen=max(allowed, key=lambda trial: (trial.points, -trial.cost)).settings,
     )
     if not options.quick:
         keep(record, board_of(options), found)
-    if not allowed:
-        raise UserError(f"method {method}: no trial came through within its track; the last one: {trials[-1].verdict}")
     return found
 
 

@@ -10,6 +10,7 @@ entry is then made again. It also holds its cost: the cost of a cached result eq
     <cache>/entries/<key>/           entry.json and its files
     <cache>/work/<key>/              snapshots of an unfinished computation
     <cache>/locks/<key>              held while an entry is made
+    <cache>/locks/command-*          held while a command runs
     <cache>/jobs.jsonl               how long jobs took (bench.runs.forecast)
 """
 
@@ -23,7 +24,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -201,7 +201,8 @@ class Cache:
             raise DamagedError(str(error)) from error
 
     def size(self) -> dict[str, tuple[int, int]]:
-        """Number and bytes of entries by kind, and of checkpoints. `UserError` where the folder is a file."""
+        """Number and bytes of entries by kind, of checkpoints, and of what is unfinished where something is: snapshots of running work and
+        what interruptions left. `UserError` where the folder is a file."""
         self._exists()
         sizes: dict[str, tuple[int, int]] = {}
         for folder in sorted((self.folder / "entries").glob("[!.]*")):
@@ -213,28 +214,29 @@ class Cache:
             sizes[kind] = (count + 1, total + _bytes(folder))
         stored = list((self.folder / "checkpoints").glob("[!.]*"))
         sizes["checkpoints"] = (len(stored), sum(map(_bytes, stored)))
-        return sizes
+        unfinished = [path for pattern in ("work/*", "entries/.*", "checkpoints/.*") for path in self.folder.glob(pattern)]
+        return sizes | ({"unfinished": (len(unfinished), sum(map(_bytes, unfinished)))} if unfinished else {})
 
     def prune(self) -> int:
         """Delete everything but the marker; returns the bytes freed.
 
-        `UserError` where the folder is not a cache of ours, while a process computes an entry, and where something could not be deleted.
+        `UserError` where the folder is not a cache of ours, while a command uses it, and where something could not be deleted.
         """
         if not self._exists() or not any(self.folder.iterdir()):
             return 0
         if not is_cache(self.folder):
             raise foreign(self.folder, "--cache")
         parts = [self.folder / name for name in ("jobs.jsonl", "entries", "checkpoints", "work", "logs", "locks")]
-        with ExitStack() as held:
-            for lock in sorted((self.folder / "locks").glob("*")):
-                try:
-                    held.enter_context(FileLock(lock, timeout=0))
-                except Timeout as error:
-                    raise UserError(f"cache {self.folder} is in use by a running command: wait for it to end") from error
-            before = sum(map(_bytes, parts))
-            for part in parts:
-                if not part.is_symlink():  # somebody put it on another disk: what lies there is not below our marker
-                    remove(part)
+        for lock in sorted((self.folder / "locks").glob("*")):  # in turn: a process may not hold as many files open as there are entries
+            try:
+                with FileLock(lock, timeout=0):
+                    pass
+            except Timeout as error:
+                raise UserError(f"cache {self.folder} is in use by a running command: wait for it to end") from error
+        before = sum(map(_bytes, parts))
+        for part in parts:
+            if not part.is_symlink():  # somebody put it on another disk: what lies there is not below our marker
+                remove(part)
         left = [part for part in parts if os.path.lexists(part)]
         freed = before - sum(map(_bytes, left))
         if left:

@@ -49,7 +49,7 @@ def main(cache_folder: str, lane: str) -> None:
     import torch
     import transformers
 
-    from bench.errors import UserError
+    from bench.errors import MachineError, UserError
     from bench.storage.cache import Cache
     from bench.training.grpo import DivergedError
     from bench.user_code import no_breakpoint
@@ -76,7 +76,7 @@ def main(cache_folder: str, lane: str) -> None:
             took = {"seconds": time.monotonic() - began, "cpu": time.process_time() - worked}
             send({"job": current, "event": "done", "result": result, **took, "fresh": cache.made > made, "flops": cache.made_flops - flops})
         except (UserError, DivergedError) as error:
-            send({"job": current, "event": "failed", "error": str(error), "user": True})
+            send({"job": current, "event": "failed", "error": str(error), "user": True, "machine": isinstance(error, MachineError)})
         except (Exception, SystemExit) as error:
             traceback.print_exc()
             text = " ".join(str(error).split())

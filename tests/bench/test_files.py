@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,19 @@ def test_a_folder_is_made_and_nothing_is_left_in_it(tmp_path: Path) -> None:
     check_folder(tmp_path / "a" / "b", "--out")
     check_folder(tmp_path / "a" / "b", "--out")
     assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize("check", [check_folder, check_cache])
+def test_a_check_that_makes_nothing_leaves_a_folder_and_its_parents_alone(check: Callable[..., None], tmp_path: Path) -> None:
+    check(tmp_path / "a" / "b", "--cache", make=False)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    check(tmp_path / "a" / "b", "--cache", make=False)
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    for name, message in (("x" * 300, "name too long"), ("file/below", "is a file")):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(UserError, match=f"(?i){message}"):
+            check(tmp_path / name, "--cache", make=False)
 
 
 def test_a_file_in_its_place_or_on_its_way_is_named(tmp_path: Path) -> None:
@@ -98,6 +112,15 @@ def test_a_marker_that_another_process_is_writing_is_no_obstacle(tmp_path: Path)
     (tmp_path / f".{MARKER}abc").write_text("")
     check_cache(tmp_path)
     assert (tmp_path / MARKER).exists()
+
+
+def test_a_cache_that_another_process_marks_meanwhile_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sees no marker, then the other's marker and folders."""
+    (tmp_path / "entries").mkdir()
+    seen = iter([False, True])
+    monkeypatch.setattr("bench.files.is_cache", lambda folder: next(seen))
+    check_cache(tmp_path)
+    assert next(seen, None) is None
 
 
 def test_checkpoints_of_another_cache_are_missed_by_name(tmp_path: Path) -> None:

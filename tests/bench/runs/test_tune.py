@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,9 +17,10 @@ from bench.registry import tuned_settings
 from bench.runs import tune as tuning
 from bench.runs.forecast import Ledger
 from bench.runs.plan import graph_of
+from bench.runs.pool import Failure
 from bench.runs.tune import MAX_TRIALS, SEEDS, Record, table, trials_of
 from bench.suite import DEVELOPMENT_SEEDS, SCORED_SEEDS
-from bench.worker.jobs import Recover, Stage
+from bench.worker.jobs import Job, Recover, Stage
 
 MINE = """
 from bench.method import Method, Training
@@ -151,6 +154,38 @@ def test_a_record_that_could_not_be_kept_is_not_begun(tmp_path: Path) -> None:
     (tmp_path / "tuned").write_text("a file, not a folder")
     with pytest.raises(UserError, match="cannot be kept there"):
         tune(f"{tmp_path}/mine.py:Mine", cache=tmp_path / "cache", display=False)
+
+
+@pytest.mark.parametrize(
+    ("failed", "machine", "said"),
+    [
+        (1, True, "recover failed: its process was killed twice.*rerun the same command to resume"),
+        (6, False, "no trial came through within its track, so none is kept; the last one: failed: its process was killed twice"),
+    ],
+)
+def test_an_earlier_record_stays_where_the_machine_fails_a_trial_or_all_fail(
+    tiny_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: int, machine: bool, said: str
+) -> None:
+    """The failures are put in place of the workers."""
+
+    class Failing:
+        results: ClassVar[dict[str, Any]] = {}
+
+        def __init__(self, *_: object) -> None:
+            self.failures: list[Failure] = []
+
+        def run(self, graph: Mapping[str, Job]) -> None:
+            repairs = [job for job in graph.values() if isinstance(job, Recover)][:failed]
+            self.failures += [Failure(job, "its process was killed twice", Path("log"), machine=machine) for job in repairs]
+
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tuned" / "mine-Mine.json").write_text('{"of another board": {}}')
+    monkeypatch.setattr(tuning, "SEEDS", SEEDS[:1])
+    monkeypatch.setattr(tuning, "Pool", Failing)
+    with pytest.raises(UserError, match=said):
+        tune(f"{tmp_path}/mine.py:Mine", suite=str(tiny_suite), sequence="math-qa", cache=tmp_path / "cache", display=False)
+    assert (tmp_path / "tuned" / "mine-Mine.json").read_text() == '{"of another board": {}}'
 
 
 def test_a_design_is_tuned_on_the_order_that_its_settings_are_kept_for() -> None:

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from bench import weights as weights_module
 from bench.checkpoint import Checkpoint, DamagedError
 from bench.errors import UserError
-from bench.files import MARKER, canonical, default_cache, key_hash, write_json
+from bench.files import MARKER, cache_in_use, canonical, default_cache, key_hash, write_json
 from bench.storage.cache import Cache, Entry, Made
 from bench.weights import WEIGHTS
 
@@ -419,6 +419,37 @@ def test_prune_spares_what_a_running_process_holds(folder: Path) -> None:
 
     assert fetch(folder, make).value == {"greedy": 0.5}
     assert Cache(folder).prune() > 0
+
+
+def test_prune_spares_a_cache_that_a_command_uses(folder: Path, make: Maker) -> None:
+    fetch(folder, make)
+    with cache_in_use(folder), pytest.raises(UserError, match="in use by a running command"):
+        Cache(folder).prune()
+    assert len(list((folder / "entries").iterdir())) == 1
+    assert not list((folder / "locks").glob("command-*"))
+    assert Cache(folder).prune() > 0
+
+
+def test_prune_takes_more_entries_than_a_process_may_open_files(folder: Path) -> None:
+    Cache(folder).prepare()
+    (folder / "locks").mkdir()
+    for number in range(200):
+        (folder / "locks" / f"{number}").touch()
+    code = (
+        "import resource, sys; from bench.storage.cache import Cache\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)); Cache(sys.argv[1]).prune()"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code, str(folder)], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert files_below(folder) == {MARKER}
+
+
+def test_size_counts_what_is_unfinished(folder: Path, make: Maker) -> None:
+    fetch(folder, make)
+    for name in ("work/key", "entries/.unfinished-a", "checkpoints/.unfinished-b"):
+        (folder / name).mkdir()
+        (folder / name / "part").write_bytes(b"x" * 100)
+    assert make.cache.size()["unfinished"] == (3, 300)
 
 
 def test_prune_frees_what_it_says_and_says_what_it_could_not(folder: Path, make: Maker, tmp_path: Path) -> None:
