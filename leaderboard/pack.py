@@ -138,6 +138,7 @@ def check_entry(runs: Sequence[Run]) -> Suite:
             ("methods", "choose one with --method", first.method.reference, manifest.method.reference),
             ("settings", one_entry, first.method.settings, manifest.method.settings),
             ("versions of their method", "run the older ones again", first.method, manifest.method),
+            ("generation backends", one_entry, first.spec.engine, manifest.spec.engine),
             ("suites", one_entry, first.suite.fingerprint, manifest.suite.fingerprint),
             ("targets", one_entry, first.spec.targets, spec.targets),
             ("devices", one_entry, first.numerics["device"], manifest.numerics["device"]),

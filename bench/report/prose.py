@@ -87,7 +87,8 @@ def _headline(board: BoardReport) -> str:
 def standfirst(board: BoardReport) -> str:
     """A paragraph: what was run, what was forgotten, who is first and by how much, how to read the numbers."""
     orders = " and ".join(" → ".join(order) for order in board.orders) if len(board.orders) < 3 else f"{len(board.orders)} orders"
-    device = "CPU" if board.device == "cpu" else board.device.upper()
+    device, _, engine = board.device.partition(" ")
+    device = device.upper() + (f" (generation by {engine})" if engine else "")
     count = len(board.seeds)
     over = "cover item sampling only (one seed)" if count == 1 else "cover seeds and test items"
     return " ".join(

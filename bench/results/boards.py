@@ -32,8 +32,8 @@ RANKED_BY = {"single": "net recovery", "all": "retention"}
 
 @dataclass(frozen=True)
 class Board:
-    """entries: in ranking order, those whose metric is undefined last. null: domain -> baseline runs with
-    null stages after it, where there are any."""
+    """device: with the generation backend where it is another than hf, as in "cuda vllm"; entries: in ranking order, those whose metric is
+    undefined last; null: domain -> baseline runs with null stages after it, where there are any."""
 
     suite: str
     sequence: str
@@ -134,7 +134,8 @@ def _key(run: Run) -> tuple[str, ...]:
     suite, model = manifest.suite, manifest.model
     suite_id, base = (f"{suite.id} {Path(model.name).name}", model.content) if model.name else (suite.id, "")
     suite_id += f" draw {manifest.spec.draw}" if manifest.spec.draw else ""
-    return suite_id, suite.fingerprint, base, manifest.numerics["device"], manifest.spec.targets, imported
+    device = manifest.numerics["device"] + ("" if manifest.spec.engine == "hf" else f" {manifest.spec.engine}")
+    return suite_id, suite.fingerprint, base, device, manifest.spec.targets, imported
 
 
 def _name(key: tuple[str, ...], sequence: str) -> tuple[str, str, str, str]:

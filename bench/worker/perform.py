@@ -12,6 +12,7 @@ from bench.method import Stage as MethodStage
 from bench.registry import make_method
 from bench.spec import MethodRecord, ModelRecord
 from bench.storage.cache import Cache
+from bench.training.sampling import NotFiniteError
 from bench.worker import method_steps
 from bench.worker.history import RunHistory
 from bench.worker.jobs import Distances, Job, LMEval, Recover, Score, Setup, Stage, Start
@@ -42,7 +43,10 @@ class Performer:
             case Recover():
                 return self._recover(job, bench, made)
             case Score():
-                entry = bench.answers(bench.checkpoint(made[job.of.key]), job.domain, job.split, job.draw)
+                try:
+                    entry = bench.answers(bench.checkpoint(made[job.of.key]), job.domain, job.split, job.draw)
+                except NotFiniteError as error:
+                    raise UserError(f"{error}: what made the model ({job.of.kind}) gave it damaged or diverged weights") from error
                 means = {name: value for name, value in entry.value.items() if name != "cut"}
                 return Scored(str(entry.folder / "answers.jsonl.gz"), means, entry.value["cut"])
             case LMEval():

@@ -217,6 +217,10 @@ class Workbench:
             if trainer.step % self.suite.snapshot_every == 0 and trainer.step < trainer.total:
                 state = {"trainer": trainer.state(), "lines": lines, "flops": meter.flops}
                 _save_snapshot(state, snapshot)
+        if not meter.flops:
+            raise UserError(
+                "the training metered no FLOPs, so it is not stored: something calls the model past its hooks, as peft below 0.21 does"
+            )
         (files / "log.jsonl").write_text("".join(canonical(line) + "\n" for line in lines), encoding="utf-8")
         trained = self.cache.store.add_model(trainer.finished(), parent.folder)
         return Made({"checkpoint": trained.hash, "steps": trainer.total}, meter.flops)

@@ -141,6 +141,10 @@ def test_runs_of_several_entries(runs: list[Run], suite: Suite, tmp_path: Path) 
         pack([*runs[:3], *write_runs(tmp_path / "runs", suite, "refresh", steps=5)[3:]], "both", tmp_path, WORDS)
     with pytest.raises(UserError, match="have different targets"):
         pack([*runs[:3], *write_runs(tmp_path / "runs", suite, "refresh", targets="all")[3:]], "both", tmp_path, WORDS)
+    spec = runs[3].manifest.spec.model_copy(update={"engine": "vllm"})
+    other = replace(runs[3], manifest=runs[3].manifest.model_copy(update={"spec": spec}))
+    with pytest.raises(UserError, match="have different generation backends"):
+        pack([*runs[:3], other, *runs[4:]], "both", tmp_path, WORDS)
     with pytest.raises(UserError, match="no runs: name the folders"):
         pack([], "nothing", tmp_path, WORDS)
 

@@ -63,6 +63,7 @@ def built(
     null: str = "",
     imported: str | None = None,
     source: str = "5" * 64,
+    engine: str = "hf",
     **settings: Any,
 ) -> Run:
     """A run as it would be loaded, its answers drawn from the given scores. The baseline rows of a seed are the same for every method."""
@@ -72,7 +73,7 @@ def built(
         seed=seed,
         sequence=sequence,
         targets=["math"] if targets == "single" else sequence[:-1],
-        spec={"targets": targets, "sequence": name, "null": null, "imported": (imported,) if imported else ()},
+        spec={"targets": targets, "sequence": name, "null": null, "imported": (imported,) if imported else (), "engine": engine},
         method={"settings": settings, "track": track, "control": control, "source": source, "own_stages": stages is not None},
         access=AccessRecord(**access),
         cost=cost,
@@ -254,6 +255,16 @@ def test_a_repair_that_fails_on_a_seed_is_named_once_and_a_broken_baseline_run_t
     lines = regime_warnings(boards(runs)[0].entries)
     assert sorted(line.partition(":")[0] for line in lines) == ["refresh", "seed 4"]
     assert any("refresh: seed 2: the repair recovers" in line for line in lines)
+
+
+def test_runs_of_another_generation_backend_have_their_own_board() -> None:
+    plain = [built("refresh", REFRESHED, seed) for seed in range(3)]
+    other = [built("refresh", BASELINE[-1], seed, engine="vllm") for seed in range(2)]
+    null = [built("none", BASELINE[-1], 0, null="math", control=True, engine="vllm")]
+    for shown in (boards([*plain, *other, *null]), boards([*other, *null, *plain])):
+        by_device = {board.device: board for board in shown}
+        assert {device: board.entries[0].seeds for device, board in by_device.items()} == {"cpu": (0, 1, 2), "cpu vllm": (0, 1)}
+        assert {device: list(board.null) for device, board in by_device.items()} == {"cpu": [], "cpu vllm": ["math"]}
 
 
 def test_null_runs_belong_to_their_board() -> None:

@@ -127,19 +127,26 @@ def test_the_suites_way_to_train_is_taken(chat_model: Path, chat_suite: Path, tm
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(content | {"rl": content["rl"] | more}))
         benches[name] = Workbench(load_suite(str(path)), Cache(tmp_path / "cache"), model=str(chat_model))
-    ends = {
-        name: b.cache.checkpoint(b.train(b.base, Training.on("cw", advantages=FirstOfEach()), seed=100).value["checkpoint"])
-        for name, b in benches.items()
-    }
+    entries = {name: bench.train(bench.base, Training.on("cw", advantages=FirstOfEach()), seed=100) for name, bench in benches.items()}
+    ends = {name: benches[name].cache.checkpoint(entry.value["checkpoint"]) for name, entry in entries.items()}
     base = benches["baseline"].base
     moved = {name: max((own - before).abs().max().item() for _, own, before in end.pieces(base)) for name, end in ends.items()}
     assert moved["other"] > 0
     if "lora" in rl:
         same = ends["other"].tensor("model.embed_tokens.weight") - base.tensor("model.embed_tokens.weight")
         assert same.abs().max() == 0, "adapters move the linear layers inside the blocks alone"
+        assert entries["other"].flops == pytest.approx(entries["baseline"].flops, rel=0.2)
     else:
         gap = max((one - other).abs().max().item() for _, one, other in ends["baseline"].pieces(ends["other"]))
         assert gap < 1e-4 < moved["baseline"]
+
+
+def test_a_training_that_is_not_metered_is_not_stored(chat_model: Path, chat_suite: Path, tmp_path: Path, monkeypatch) -> None:
+    """As with a peft that calls the model past its hooks."""
+    bench = Workbench(load_suite(str(chat_suite)), Cache(tmp_path / "cache"), model=str(chat_model))
+    monkeypatch.setattr("bench.costs.Meter.watch", lambda self, model: model)
+    with pytest.raises(UserError, match="metered no FLOPs, so it is not stored"):
+        bench.train(bench.base, Training.on("cw"), seed=100)
 
 
 def test_masks_and_penalties_do_not_go_with_adapters(chat_model: Path, chat_suite: Path, tmp_path: Path) -> None:

@@ -47,3 +47,10 @@ def test_it_is_part_of_what_results_depend_on() -> None:
     assert described["arithmetic"] == arithmetic()
     assert described["capability"] == torch.backends.cpu.get_cpu_capability()
     assert Numerics("cuda", bf16=True).described()["arithmetic"] == ""
+
+
+def test_the_type_of_gpu_is_part_of_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H200")
+    monkeypatch.setattr(torch.version, "cuda", "12.9")
+    assert Numerics("cuda", bf16=True).described()["capability"] == "NVIDIA H200, CUDA 12.9"

@@ -14,6 +14,7 @@ from bench.registry import describe
 from bench.runs.plan import plan
 from bench.spec import RunSpec
 from bench.storage.cache import Cache
+from bench.worker.jobs import Score
 from bench.worker.perform import Performer, _method
 from bench.worker.workbench import Workbench, _loaded_snapshot, _save_snapshot
 
@@ -43,6 +44,13 @@ def test_a_suite_edited_during_the_run_is_refused(tiny_suite: Path, tmp_path: Pa
     file.write_text(file.read_text().replace("test_items: 16", "test_items: 18"))
     with pytest.raises(UserError, match="edited during the run"):
         Performer(Cache(tmp_path / "cache"), lambda event: None).perform(start, {})
+
+
+def test_a_model_with_broken_weights_is_named_with_what_made_it(tiny_bench: Workbench, tiny_suite: Path) -> None:
+    start = plan(RunSpec(suite=str(tiny_suite), device="cpu", sequence="math-qa")).makers.baseline[0]
+    broken = tiny_bench.base.map(lambda name, tensor: torch.full_like(tensor, torch.nan))
+    with pytest.raises(UserError, match=r"logits are not numbers: what made the model \(start\) gave it damaged or diverged weights"):
+        Performer(tiny_bench.cache, lambda event: None).perform(Score(start, "math", "test"), {start.key: broken.hash})
 
 
 def test_a_domain_that_the_suite_lacks_is_named_with_its_neighbours(tiny_bench: Workbench) -> None:
