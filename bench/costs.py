@@ -8,7 +8,7 @@ sequence's FLOPs: a constant of the suite where it has a base of its own, and el
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -65,7 +65,7 @@ class AccessRecord(BaseModel):
 
     @classmethod
     def union(cls, records: Iterable[AccessRecord]) -> AccessRecord:
-        """All that several took; of each domain's prompts the most that one took."""
+        """All that several runs took; of each domain's prompts the most that one took."""
         found = list(records)
         prompts: dict[str, int] = {}
         for record in found:
@@ -78,25 +78,38 @@ class AccessRecord(BaseModel):
         )
 
 
-@dataclass
-class Access:
+class Access(BaseModel):
     """What a method had access to in addition to the checkpoint it was given: checkpoints (domains, "base"), experts, and prompts of each
     domain. Drawing the same prompts again counts once, by the largest count; other prompts are added. A stage's prompts of its own domain
-    do not count: every method has them."""
+    do not count: every method has them.
 
-    checkpoints: set[str] = field(default_factory=set)
-    experts: set[str] = field(default_factory=set)
-    drawn: dict[tuple[str, str], int] = field(default_factory=dict)
+    drawn: which prompts, such as "stage", "score" or "own answers" -> domain -> count.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoints: set[str] = set()
+    experts: set[str] = set()
+    drawn: dict[str, dict[str, int]] = {}
 
     @property
     def prompts(self) -> dict[str, int]:
         """Prompts by domain."""
-        domains = sorted({domain for _, domain in self.drawn})
-        return {domain: sum(count for (_, own), count in self.drawn.items() if own == domain) for domain in domains}
+        domains = sorted({domain for counts in self.drawn.values() for domain in counts})
+        return {domain: sum(counts.get(domain, 0) for counts in self.drawn.values()) for domain in domains}
 
     def drew(self, prompts: str, domain: str, count: int) -> None:
-        """`count` of these prompts: "train", "score", or a draw of "own answers"."""
-        self.drawn[prompts, domain] = max(count, self.drawn.get((prompts, domain), 0))
+        """`count` of these prompts of a domain."""
+        counts = self.drawn.setdefault(prompts, {})
+        counts[domain] = max(count, counts.get(domain, 0))
+
+    def add(self, other: Access) -> None:
+        """Take in what another verb of the same run took."""
+        self.checkpoints |= other.checkpoints
+        self.experts |= other.experts
+        for prompts, counts in other.drawn.items():
+            for domain, count in counts.items():
+                self.drew(prompts, domain, count)
 
     def record(self) -> AccessRecord:
         """For results."""
@@ -124,18 +137,19 @@ class Spent:
 
     training: float
     charged: Mapping[str, float]
-    access: AccessRecord
+    access: Access
 
 
 def cost_of(baseline_flops: float, stages: Iterable[Spent], repair: Spent | None, *, own_stages: bool) -> Cost:
     """A run's cost. baseline_flops: of the baseline sequence's stages (> 0); stages: the method's, whose training counts as 1 where it is
-    the baseline's. What two verbs request is charged once."""
+    the baseline's. What two verbs request is charged once, and prompts that two of them draw count once."""
     verbs = list(stages)
     trained = sum(spent.training for spent in verbs) / baseline_flops if own_stages else 1.0
     verbs += [repair] if repair is not None else []
     charged: dict[str, float] = {}
+    access = Access()
     for spent in verbs:
         for key, flops in spent.charged.items():
             charged[key] = max(flops, charged.get(key, 0.0))
-    access = AccessRecord.union(spent.access for spent in verbs)
-    return Cost(stages=trained, repair=sum(charged.values()) / baseline_flops, access=access)
+        access.add(spent.access)
+    return Cost(stages=trained, repair=sum(charged.values()) / baseline_flops, access=access.record())

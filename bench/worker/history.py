@@ -79,15 +79,16 @@ class RunHistory:
     def train(self, checkpoint: Checkpoint, training: Training) -> Checkpoint:
         entry = self._charge(self._bench.train(checkpoint, training, seed=self.seed, purpose="repair"))
         self.logs.append(Log("+".join(sorted(training.mixture)), str(entry.folder / "log.jsonl")))
-        self.trains(training)
+        # Where a hook chooses them, no two trainings need have prompts in common.
+        self.draws("repair" if training.prompts is None else f"repair {entry.work}", training)
         return self._checkpoint(entry)
 
-    def trains(self, training: Training, own: str = "") -> None:
-        """Count the prompts of a training, but for a stage's own domain."""
+    def draws(self, prompts: str, training: Training, own: str = "") -> None:
+        """Count the prompts of a training under this name, but for a stage's own domain."""
         steps = self._bench.suite.grpo.steps if training.steps is None else training.steps
         for domain, share in training.mixture.items():
             if domain != own:
-                self.access.drew("train", domain, round(share * steps * self._bench.suite.grpo.prompts))
+                self.access.drew(prompts, domain, round(share * steps * self._bench.suite.grpo.prompts))
 
     def fisher(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
         return self._tensors(self._bench.fisher(checkpoint, domain, count, seed=self.seed), domain, count)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from bench.costs import AccessRecord
+from bench.costs import Access
 from bench.spec import ModelRecord
 from bench.suite import Decoding
 
@@ -39,7 +39,7 @@ class Made:
     flops: float = 0.0
     charged: dict[str, float] = field(default_factory=dict)
     free: float = 0.0
-    access: AccessRecord = field(default_factory=AccessRecord)
+    access: Access = field(default_factory=Access)
     logs: tuple[Log, ...] = ()
     kind: Literal["made"] = "made"
 

@@ -73,12 +73,12 @@ class Performer:
         history = _history(bench, job.sequence, job.seed, previous)
         method = _method(job.runs)
         training = method_steps.stage(job.runs.name, method, stage, history)
-        history.trains(training, own=stage.domain)
+        history.draws("stage", training, own=stage.domain)
         entry = bench.train(previous[-1], training, seed=job.seed, null=job.null)
         trained = bench.checkpoint(entry.value["checkpoint"])
         checkpoint = method_steps.after_stage(job.runs.name, method, stage, trained, history)
         logs = (Log(_what(training), str(entry.folder / "log.jsonl")), *history.logs)
-        return Made(checkpoint.hash, entry.flops, history.charged, history.free, history.access.record(), logs)
+        return Made(checkpoint.hash, entry.flops, history.charged, history.free, history.access, logs)
 
     def _baseline_stage(self, job: Stage, bench: Workbench, parent: Checkpoint) -> Made:
         """A stage of the baseline run: trained here, or a user's."""
@@ -93,8 +93,7 @@ class Performer:
         previous = [bench.checkpoint(made[need.key]) for need in job.needs]
         history = _history(bench, job.sequence, job.last.seed, previous)
         repaired = method_steps.recover(job.runs.name, _method(job.runs), previous[-1], job.targets, history)
-        logs, access = tuple(history.logs), history.access.record()
-        return Made(repaired.hash, charged=history.charged, free=history.free, access=access, logs=logs)
+        return Made(repaired.hash, charged=history.charged, free=history.free, access=history.access, logs=tuple(history.logs))
 
     def _bench(self, setup: Setup) -> Workbench:
         if setup not in self._benches:

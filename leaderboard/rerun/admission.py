@@ -61,7 +61,8 @@ def checked(job: Job, said: Any) -> Made:
         raise UserError("what its worker answered has impossible costs")
     access, known = made.access, {"base", *job.sequence}
     named = {*access.checkpoints, *access.experts, *access.prompts}
-    if not named <= known or not all(0 <= count <= MAX_PROMPTS for count in access.prompts.values()):
+    counts = [count for by_domain in access.drawn.values() for count in by_domain.values()]
+    if not named <= known or not all(0 <= count <= MAX_PROMPTS for count in [*counts, *access.prompts.values()]):
         raise UserError("what its worker answered has impossible access")
     return made
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bench.costs import Spent, cost_of
 from bench.method import Training
 from bench.storage.cache import Entry
 from bench.suite import load_suite
@@ -31,7 +32,7 @@ class Pretends:
         return Entry(repr(key), "any", value, 10.0, self.folder, repr(key))
 
     def train(self, parent: str, training: Training, *, seed: int, purpose: str = "stage") -> Entry:
-        return self._entry(purpose, seed, training.steps, f"{parent}+{'+'.join(training.mixture)}")
+        return self._entry(purpose, seed, training.steps, training.prompts, f"{parent}+{'+'.join(training.mixture)}")
 
     def answers(self, checkpoint: str, domain: str, split: str) -> Entry:
         return self._entry("answers", domain, split, checkpoint)
@@ -97,9 +98,53 @@ def test_a_training_draws_its_share_of_prompts(history: RunHistory) -> None:
     history.train("base", Training({"math": 0.75, "qa": 0.25}, steps=4))
     assert history.access.prompts == {"math": 3 * per_step, "qa": per_step}
     stage = Training({"cw": 0.5, "math": 0.5}, steps=2)
-    history.trains(stage, own="cw")
+    history.draws("stage", stage, own="cw")
     assert "cw" not in history.access.prompts, "a stage's own prompts are everybody's"
     assert [log.what for log in history.logs] == ["math+qa"]
+
+
+@dataclass
+class From:
+    """Training prompts from a number on."""
+
+    start: int
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def choose(self, domain: str, count: int, step: int) -> range:
+        return range(self.start + count * step, self.start + count * (step + 1))
+
+    def feedback(self, *_: object) -> None:
+        pass
+
+
+def test_trainings_that_choose_their_prompts_have_others_each(history: RunHistory) -> None:
+    """Those that do not choose have the same; and so has the same training twice."""
+    per_step = history._bench.suite.grpo.prompts
+    for start in (0, 1_000, 0):
+        history.train("base", Training.on("math", steps=2, prompts=From(start)))
+    assert history.access.prompts == {"math": 4 * per_step}
+    for steps in (1, 3):
+        history.train("base", Training.on("math", steps=steps))
+    assert history.access.prompts == {"math": 7 * per_step}
+
+
+def test_a_runs_verbs_add_up_what_they_do_not_share(tmp_path: Path) -> None:
+    """Two stages replay the same prompts of math, the repair trains on others and scores; both stages use one Fisher matrix."""
+    spent = []
+    for steps, repairs in ((4, False), (8, False), (2, True)):
+        history = RunHistory(Pretends(tmp_path), ("math", "qa", "cw"), 0, "base", {"math": "m", "qa": "q"})
+        if repairs:
+            history.train("q", Training.on("math", steps=steps))
+            history.score("q", "math")
+            _ = history.base
+        else:
+            history.draws("stage", Training({"qa": 0.5, "math": 0.5}, steps=steps), own="qa")
+            history.fisher("q", "math", 64)
+        spent.append(Spent(1.0, history.charged, history.access))
+    suite = history._bench.suite
+    access = cost_of(1.0, spent[:2], spent[2], own_stages=True).access
+    assert access.prompts == {"math": 4 * suite.grpo.prompts + 64 + 2 * suite.grpo.prompts + suite.validation_items}
+    assert access.checkpoints == ("base",)
 
 
 def test_checkpoints_that_were_looked_at_are_access(history: RunHistory) -> None:

@@ -487,7 +487,7 @@ ANSWERS = {
     "{'kind': 'made', 'checkpoint': checkpoint.hash, 'flops': 1e12}": "impossible costs",
     "{'kind': 'made', 'checkpoint': checkpoint.hash, 'free': 1e18}": "impossible costs",
     "{'kind': 'made', 'checkpoint': checkpoint.hash, 'access': {'checkpoints': ['<script>']}}": "impossible access",
-    "{'kind': 'made', 'checkpoint': checkpoint.hash, 'access': {'prompts': {'math': -5}}}": "impossible access",
+    "{'kind': 'made', 'checkpoint': checkpoint.hash, 'access': {'drawn': {'stage': {'math': -5}}}}": "impossible access",
 }
 
 
