@@ -13,10 +13,12 @@ from typing import ClassVar, Literal
 
 import pytest
 
+from bench.errors import UserError
 from bench.runs import pool as module
 from bench.runs.pool import Event, Pool
 from bench.runs.workers import MEMORY, THREADS
 from bench.spec import MethodRecord
+from bench.storage.cache import Cache
 from bench.worker.jobs import Job, Setup
 
 SETUP = Setup("micro", False, "", "cpu", "hf", (), "0" * 64)
@@ -98,9 +100,9 @@ def done_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Do
     monkeypatch.setattr(module, "worker_command", lambda cache, lane: [sys.executable, "-I", "-S", "-c", WORKER, str(log), lane])
     monkeypatch.setattr(module, "to_json", lambda job: {"key": job.key, "name": job.name, "deaths": job.deaths, "fails": job.fails})
 
-    def run(jobs: list[Fake], size: int) -> Done:
+    def run(jobs: list[Fake], size: int, hear: Callable[[Event], None] = lambda event: None) -> Done:
         events: list[Event] = []
-        pool = Pool(size, tmp_path, tmp_path / "logs", events.append)
+        pool = Pool(size, tmp_path, tmp_path / "logs", module.to_all([events.append, hear]))
         thread = threading.Thread(target=pool.run, args=({job.key: job for job in jobs},), daemon=True)
         thread.start()
         thread.join(60)
@@ -136,6 +138,24 @@ def test_every_job_is_done_once_and_a_worker_keeps_to_its_lane(done_by: Callable
     assert all(len(lanes) == 1 for lanes in by_process.values())
     lane_of = {job.name: job.lane for job in jobs}
     assert all(line["lane"] == lane_of[line["job"]] for line in done.lines)
+
+
+def test_the_cache_is_not_emptied_meanwhile(done_by: Callable[..., Done], tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def prune(event: Event) -> None:
+        with pytest.raises(UserError) as error:
+            Cache(tmp_path).prune()
+        said.append(str(error.value))
+
+    done = done_by([Fake("only")], 1, prune)
+    assert [event.name for event in done.events] == ["done"]
+    assert said == [f"cache {tmp_path} is in use by a running command: wait for it to end"]
+
+
+def test_a_dead_process_is_the_machines_failure_and_an_exception_is_not(done_by: Callable[..., Done]) -> None:
+    done = done_by([Fake("dies", deaths=2), Fake("fails", fails=True)], 2)
+    assert {failure.job.name: failure.machine for failure in done.pool.failures} == {"dies": True, "fails": False}
 
 
 def test_a_worker_has_one_thread_and_keeps_its_memory_unless_the_user_decides(
