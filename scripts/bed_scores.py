@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock
 
 from bench.errors import UserError, one_line
-from bench.files import check_cache, default_cache, key_hash, write_bytes
+from bench.files import default_cache, key_hash, write_bytes
 from bench.results.answers import table_of
 from bench.runs.plan import Plan, plan
 from bench.runs.pool import Pool
@@ -116,7 +116,6 @@ def needed(jobs: Iterable[Job]) -> dict[str, Job]:
 def computed(jobs: Mapping[str, Job], plans: Sequence[Plan], device: str, suite: Suite) -> dict[str, Any]:
     """The results of jobs of some plans, by key, from the cache where they are there. `UserError` where one fails."""
     cache = default_cache()
-    check_cache(cache)
     with Display(plans, enabled=sys.stderr.isatty()) as shown:
         pool = Pool(default_jobs(device, suite), cache, cache / "logs" / "test-bed", shown.hear, device)
         pool.run(jobs)

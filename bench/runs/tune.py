@@ -31,7 +31,7 @@ from bench.results.rows import Rows
 from bench.results.statistics import crossed_interval
 from bench.runs import preflight
 from bench.runs.compare import board_of, plans_of
-from bench.runs.execute import cost
+from bench.runs.execute import FailedRun, FailedRunsError, cost
 from bench.runs.forecast import Ledger
 from bench.runs.plan import Plan, graph_of
 from bench.runs.pool import Pool, to_all
@@ -127,7 +127,8 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
         pool.run(graph)
     broken = next((failure for failure in pool.failures if failure.machine), None)
     if broken is not None:
-        raise UserError(f"{broken.job.kind} failed: {broken.error} (log: {broken.log}); rerun the same command to resume")
+        part = next(planned for planned in flat if broken.job.key in planned.jobs)
+        raise FailedRunsError([FailedRun.of(part, broken)], [])
     trials = tuple(_trial(part, pool, suite.comparable) for part in plans)
     allowed = [trial for trial in trials if trial.verdict == ALLOWED]
     if not allowed:

@@ -27,10 +27,13 @@ class Requests:
     def of(self, nodes: Iterable[ast.AST]) -> Asked:
         """What some code asks, and all that it leads to."""
         found: set[str] = set()
+        names: set[str] = set()
         for part in self.parts(nodes):
             found.update(self._asked(part))
-            if isinstance(part, ast.Name) and part.id not in self.definitions:
-                found.update(*(of_package(*origin) for origin in self._imported.get(part.id, self._imported.get("*", []))))
+            if isinstance(part, ast.Name):
+                names.add(part.id)
+        for name in names - self.definitions.keys():
+            found.update(*(of_package(*origin) for origin in self._imported.get(name, self._imported.get("*", []))))
         return frozenset(found)
 
     def parts(self, nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
