@@ -25,6 +25,9 @@ MODELS_VARIABLE = "BENCH_MODELS"
 """Environment variable that puts pretrained models elsewhere."""
 MARKER = "CACHEDIR.TAG"
 """File by which a folder is known to be a cache of ours. Backup programs know the name and skip such folders (bford.info/cachedir)."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FAILS = (*_FULL, errno.EROFS)
+"""Error numbers of a disk that is full, or turned read-only."""
 _MARKER_TEXT = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# Cache of interference-bench. Everything here can be computed again; `python -m bench cache prune` empties it.\n"
@@ -77,7 +80,7 @@ def remove(path: Path) -> None:
 
 def disk_error(what: str, error: OSError) -> MachineError:
     """An error of the disk or of a path as one line. what: the option and the path, such as "--out runs"."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = error.errno in _FULL
     hint = "free some space or choose another folder" if full else "choose another folder"
     return MachineError(f"{what}: cannot be used ({error.strerror or error}); {hint}, then rerun the same command")
 

@@ -16,7 +16,6 @@ entry is then made again. It also holds its cost: the cost of a cached result eq
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -33,11 +32,10 @@ from filelock import FileLock, Timeout
 
 from bench.checkpoint import Checkpoint, DamagedError, Store, Tensors
 from bench.errors import UserError
-from bench.files import check_cache, default_cache, disk_error, file_hash, foreign, is_cache, key_hash, remove, write_json
+from bench.files import DISK_FAILS, check_cache, default_cache, disk_error, file_hash, foreign, is_cache, key_hash, remove, write_json
 
 log = logging.getLogger(__name__)
 
-_DISK_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _UNREADABLE = (DamagedError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What reading a damaged entry.json raises: missing, cut, not JSON, JSON of another shape, nested too deeply."""
 
@@ -133,7 +131,9 @@ class Cache:
             with FileLock(self.folder / "locks" / name):
                 return self.find(kind, key) or self._make(kind, key, make)
         except OSError as error:
-            if error.errno in _DISK_FAILS or str(error.filename).startswith(str(self.folder)):
+            if error.filename is None and error.errno in DISK_FAILS:
+                raise disk_error(f"cache {self.folder}, or the temporary files in {tempfile.gettempdir()}", error) from error
+            if str(error.filename).startswith(str(self.folder)):
                 raise disk_error(f"cache {self.folder}", error) from error
             raise
 

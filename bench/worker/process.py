@@ -16,17 +16,36 @@ import json
 import os
 import queue
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
+from bench.errors import MachineError, UserError
+from bench.files import DISK_FAILS, disk_error
+
 
 def _read_jobs(channel: TextIO, jobs: queue.Queue[dict[str, Any]]) -> None:
     for line in channel:
         jobs.put(json.loads(line))
     os._exit(0)
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """An error as an event has it: its line, whether a user can put it right, and whether the machine failed. The trace of any other
+    goes to the log, and so does that of a disk that failed, whose file may have no name."""
+    from bench.training.grpo import DivergedError
+
+    if isinstance(error, OSError) and error.errno in DISK_FAILS:
+        traceback.print_exception(error)
+        error = disk_error(str(error.filename or f"the cache or the temporary files ({tempfile.gettempdir()})"), error)
+    if isinstance(error, UserError | DivergedError):
+        return {"error": str(error), "user": True, "machine": isinstance(error, MachineError)}
+    traceback.print_exception(error)
+    text = " ".join(str(error).split())
+    return {"error": f"{type(error).__name__}: {text[:300]}", "user": False}
 
 
 def main(cache_folder: str, lane: str) -> None:
@@ -49,9 +68,7 @@ def main(cache_folder: str, lane: str) -> None:
     import torch
     import transformers
 
-    from bench.errors import MachineError, UserError
     from bench.storage.cache import Cache
-    from bench.training.grpo import DivergedError
     from bench.user_code import no_breakpoint
     from bench.worker import outcomes
     from bench.worker.jobs import from_json
@@ -75,9 +92,5 @@ def main(cache_folder: str, lane: str) -> None:
             result = outcomes.to_json(performer.perform(job, line["made"]))
             took = {"seconds": time.monotonic() - began, "cpu": time.process_time() - worked}
             send({"job": current, "event": "done", "result": result, **took, "fresh": cache.made > made, "flops": cache.made_flops - flops})
-        except (UserError, DivergedError) as error:
-            send({"job": current, "event": "failed", "error": str(error), "user": True, "machine": isinstance(error, MachineError)})
         except (Exception, SystemExit) as error:
-            traceback.print_exc()
-            text = " ".join(str(error).split())
-            send({"job": current, "event": "failed", "error": f"{type(error).__name__}: {text[:300]}", "user": False})
+            send({"job": current, "event": "failed", **failure(error)})

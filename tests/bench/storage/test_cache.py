@@ -7,9 +7,11 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,7 @@ from safetensors.torch import save_file
 
 from bench import weights as weights_module
 from bench.checkpoint import Checkpoint, DamagedError
-from bench.errors import UserError
+from bench.errors import MachineError, UserError
 from bench.files import MARKER, cache_in_use, canonical, default_cache, key_hash, write_json
 from bench.storage.cache import Cache, Entry, Made
 from bench.weights import WEIGHTS
@@ -657,7 +659,20 @@ def test_a_disk_that_fills_up_is_one_line(folder: Path, number: int) -> None:
     def make(files: Path, work: Path) -> Made:
         raise OSError(number, os.strerror(number))
 
-    with pytest.raises(UserError, match=f"cache {folder}: cannot be used .{os.strerror(number)}.*rerun the same command"):
+    places = f"cache {folder}, or the temporary files in {re.escape(tempfile.gettempdir())}"
+    with pytest.raises(MachineError, match=f"{places}: cannot be used .{os.strerror(number)}.*rerun the same command"):
+        fetch(folder, make)
+
+
+def test_a_disk_error_names_its_own_file(folder: Path) -> None:
+    def make(files: Path, work: Path) -> Made:
+        raise OSError(errno.ENOSPC, "no space", place)
+
+    place = str(folder / "entries" / "x")
+    with pytest.raises(MachineError, match=f"^cache {folder}: cannot be used"):
+        fetch(folder, make)
+    place = "/data/of/the/maker"
+    with pytest.raises(OSError, match="/data/of/the/maker"):
         fetch(folder, make)
 
 
