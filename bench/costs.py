@@ -50,7 +50,7 @@ class Meter:
 
 
 class AccessRecord(BaseModel):
-    """What a method used in addition to the last checkpoint: checkpoints (domains, "base"), experts (domains), prompts by domain."""
+    """What a method used beside the checkpoint it was given: checkpoints (domains, "base"), experts (domains), prompts by domain."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,6 +62,10 @@ class AccessRecord(BaseModel):
         """Whether this is equal to or smaller than the other."""
         sets = set(self.checkpoints) <= set(other.checkpoints) and set(self.experts) <= set(other.experts)
         return sets and all(count <= other.prompts.get(domain, 0) for domain, count in self.prompts.items())
+
+    def beside(self, given: str) -> AccessRecord:
+        """Without a checkpoint that every method is given: records made before 2026-12 name it where a method asked for it."""
+        return self.model_copy(update={"checkpoints": tuple(name for name in self.checkpoints if name != given)})
 
     @classmethod
     def union(cls, records: Iterable[AccessRecord]) -> AccessRecord:
@@ -79,9 +83,9 @@ class AccessRecord(BaseModel):
 
 
 class Access(BaseModel):
-    """What a method had access to in addition to the checkpoint it was given: checkpoints (domains, "base"), experts, and prompts of each
-    domain. Drawing the same prompts again counts once, by the largest count; other prompts are added. A stage's prompts of its own domain
-    do not count: every method has them.
+    """What a method had access to beside the checkpoint it was given: checkpoints (domains, "base"), experts, and prompts of each domain.
+    Drawing the same prompts again counts once, by the largest count; other prompts are added. Prompts that a hook chooses count as often
+    as they are drawn, since which they were is not known here. A stage's prompts of its own domain do not count: every method has them.
 
     drawn: which prompts, such as "stage", "score" or "own answers" -> domain -> count.
     """

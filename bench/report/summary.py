@@ -73,7 +73,7 @@ def cost_lines(runs: Sequence[Run]) -> str:
         [
             f"cost      repair {rounded(repair, 1)} % of the baseline sequence's FLOPs, stages {rounded(stages, 1)} % "
             f"(track {track}, {allowed}{over})",
-            f"access    {access_words(AccessRecord.union(cost.access for cost in costs))}",
+            f"access    {access_words(AccessRecord.union(run.access for run in runs))}",
         ]
     )
 

@@ -63,7 +63,7 @@ class Entry:
         """Means over the runs; access is what any of its runs had."""
         costs = [run.manifest.cost for run in self.runs]
         stages, repair = (float(np.mean(values)) for values in ([c.stages for c in costs], [c.repair for c in costs]))
-        return Cost(stages=stages, repair=repair, access=AccessRecord.union(cost.access for cost in costs))
+        return Cost(stages=stages, repair=repair, access=AccessRecord.union(run.access for run in self.runs))
 
     @property
     def access(self) -> AccessRecord:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.costs import Cost
+from bench.costs import AccessRecord, Cost
 from bench.errors import UserError
 from bench.results.answers import Answer, DamagedRunError, read_answers, table_of
 from bench.results.rows import Row, Rows, rows_of
@@ -93,6 +93,11 @@ class Run:
     @property
     def targets(self) -> tuple[str, ...]:
         return self.manifest.targets
+
+    @property
+    def access(self) -> AccessRecord:
+        """What its method used beside the last checkpoint."""
+        return self.manifest.cost.access.beside(self.sequence[-1])
 
     @cached_property
     def rows(self) -> Rows[Row]:

@@ -76,6 +76,7 @@ class Performer:
         history.draws("stage", training, own=stage.domain)
         entry = bench.train(previous[-1], training, seed=job.seed, null=job.null)
         trained = bench.checkpoint(entry.value["checkpoint"])
+        history.given = stage.domain
         checkpoint = method_steps.after_stage(job.runs.name, method, stage, trained, history)
         logs = (Log(_what(training), str(entry.folder / "log.jsonl")), *history.logs)
         return Made(checkpoint.hash, entry.flops, history.charged, history.free, history.access, logs)

@@ -97,7 +97,7 @@ def test_where_student_and_teacher_are_equal_nothing_changes(own_teacher: RunHis
 
 def test_the_teachers_passes_are_charged(own_teacher: RunHistory, tiny_bench: Workbench) -> None:
     """Two trainings that move nothing, on the same answers: one with a teacher, one without."""
-    with_teacher = RunHistory(tiny_bench, ("code", "math"), 100, tiny_bench.base, {"math": tiny_bench.base})
+    with_teacher = RunHistory(tiny_bench, ("math", "code"), 100, tiny_bench.base, {"math": tiny_bench.base, "code": tiny_bench.base})
     OPD(steps=2).recover(with_teacher.base, ("math",), with_teacher)
     without = RunHistory(tiny_bench, ("code", "math"), 100, tiny_bench.base, {})
     assert without.train(without.base, Training.on("math", steps=2, advantages=Nothing())) == without.base

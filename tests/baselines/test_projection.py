@@ -129,7 +129,7 @@ def test_its_gradients_are_charged(tiny_bench: Workbench) -> None:
     answers = 4 * tiny_bench.suite.grpo.group
     repaired = Projection(answers=answers, rounds=2).recover(last, ("math",), history)
     assert repaired not in (base, last)
-    assert history.access.checkpoints == {"math", "qa"}
+    assert history.access.checkpoints == {"math"}, "it is given the last, qa's"
     assert history.access.prompts == {"math": 2 * 4, "qa": 4}
     assert len(history.charged) == 3
 

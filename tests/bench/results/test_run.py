@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from manifests import manifest_of
 
+from bench.costs import AccessRecord
 from bench.errors import UserError
 from bench.results.answers import DamagedRunError
-from bench.results.run import distinct_seeds, find_runs, load_run
+from bench.results.entries import Entry
+from bench.results.run import Run, distinct_seeds, find_runs, load_run
 
 Build = Callable[..., Path]
 GOOD = {"method": "refresh", "final": [0.7, 0.8, 0.9, 0.8], "also": {"repaired": {"mmlu": {"acc": (0.5, 0.1)}}}}
@@ -104,6 +107,14 @@ def test_a_timing_file_may_be_anything(copied: Path) -> None:
     assert load_run(copied).unmetered == ("recover of x: took 9 CPU s",)
     (copied / "timing.json").unlink()
     load_run(copied).check()
+
+
+def test_the_last_checkpoint_is_no_access_whatever_a_record_says() -> None:
+    """Records made before 2026-12 name every checkpoint that was asked for."""
+    record = AccessRecord(checkpoints=("base", "cw", "math"), prompts={"math": 8})
+    run = Run(Path("x"), manifest_of(sequence=("math", "qa", "cw"), access=record))
+    assert run.access == AccessRecord(checkpoints=("base", "math"), prompts={"math": 8})
+    assert Entry("x", (run,)).access == run.access
 
 
 def test_a_run_knows_its_scores_by_row_and_item(built: Path) -> None:
