@@ -27,8 +27,8 @@ from leaderboard.verify import Place, verify
 
 BOARDS = {"single": "single", "all": "all", "balanced": "balanced"}
 """Folder of runs -> the last part of its entries' names."""
-TRIED = {"projection": 148}
-"""Configurations tried beyond those in the record of tuning (docs/developing-a-repair.md)."""
+TRIED = {"projection": 140}
+"""Configurations tried beyond those of an entry's record of tuning: in all 148 (docs/developing-a-repair.md)."""
 TRIALS = 8
 """In every record of tuning."""
 
