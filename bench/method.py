@@ -169,6 +169,8 @@ class Training:
             _check_number("learning_rate", self.learning_rate, above=0)
         if self.kl is not None:
             _check_number("kl", self.kl, least=0)
+        if isinstance(self.reference, Mapping) and not set(self.mixture) <= set(self.reference):
+            raise TrainingError("reference", sorted(self.reference), f"one checkpoint, or one for each of {', '.join(self.mixture)}")
 
     @classmethod
     def on(cls, *domains: str, **settings: Any) -> Training:
@@ -216,16 +218,18 @@ class History(Protocol):
     def score(self, checkpoint: Checkpoint, domain: str) -> float:
         """Mean greedy score, in [0, 1], on the validation items."""
 
-    def train(self, checkpoint: Checkpoint, training: Training) -> Checkpoint:
-        """The checkpoint trained further."""
+    def train(self, checkpoint: Checkpoint, training: Training, draw: int = 0) -> Checkpoint:
+        """The checkpoint trained further, with a new optimizer and the suite's warm-up. Each draw (0 or more) has prompts of its own: two
+        trainings with the same draw see the same prompts in the same order, so a repair that trains again and again counts its draws."""
 
     def fisher(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
         """Diagonal of the Fisher information, per coordinate, >= 0: the mean over `count` answers, sampled from the checkpoint, of the
         squared gradient of the answer's log-probability. It uses the policy's samples, not labels."""
 
     def gradient(self, checkpoint: Checkpoint, domain: str, count: int = 512, draw: int = 0) -> Tensors:
-        """Gradient of minus the expected reward, estimated from `count` answers of the checkpoint in groups of the suite's size: the
-        gradient of a plain GRPO step. Each draw (0 or more) has prompts of its own, for methods that take one gradient after another."""
+        """Gradient of a plain GRPO step's loss, estimated from `count` answers of the checkpoint in groups of the suite's size (rounded
+        down to whole groups, at least one). It is not the gradient of minus the expected reward: advantages are divided by their group's
+        spread. Each draw (0 or more) has prompts of its own, for methods that take one gradient after another."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Answers sampled from a checkpoint, and derivatives from them: the basis of training-free repairs and of the diagnostics."""
+"""Answers sampled from a checkpoint, and derivatives from them: the basis of training-free repairs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def fisher_diagonal(
             if parameter.grad is not None:
                 total[name].addcmul_(parameter.grad, parameter.grad, value=1 / count)
     model.zero_grad(set_to_none=True)
-    return total
+    return _with_buffers(model, total)
 
 
 def policy_gradient(
@@ -96,4 +96,10 @@ def policy_gradient(
         for name, parameter in model.named_parameters()
     }
     model.zero_grad(set_to_none=True)
-    return found
+    return _with_buffers(model, found)
+
+
+def _with_buffers(model: PreTrainedModel, found: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """With zeros for the buffers that a checkpoint stores (some mixtures of experts have them): nothing is derived with respect to them."""
+    buffers = {name for name, _ in model.named_buffers()}
+    return {**found, **{name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items() if name in buffers}}

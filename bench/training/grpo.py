@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import PreTrainedModel
@@ -25,6 +25,9 @@ from bench.training.loss import Batch, backward, group_advantages, log_probs, na
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Completions, NotFiniteError, Writer, generate, joined, uniforms
 from tasks.task import Item, Task
+
+Purpose = Literal["stage", "repair"]
+"""What a training is for."""
 
 
 class DivergedError(RuntimeError):
@@ -53,10 +56,10 @@ def domains_of(mixture: Mapping[str, float], prompts: int, step: int) -> list[st
 class Trainer:
     """One training of one model, from step to step.
 
-    seed, purpose: what draws depend on besides domain and step; reference: models for the KL term and for advantages, by domain, or one
-    under "*"; loaded: tensors of the penalty's fields; mask: tensors of 0 and 1 by parameter, 1 where it may change; writer: generates
-    answers instead of the model; answers_at_once: rows sampled together; permute_rewards: a null stage; shared: whether prompts are
-    encoded once per group (None: decided on the first batch). `steps()` trains and yields one log line per step; `state()` and
+    seed, purpose, draw: what draws depend on besides domain and step; reference: models for the KL term and for advantages, by domain, or
+    one under "*"; loaded: tensors of the penalty's fields; mask: tensors of 0 and 1 by parameter, 1 where it may change; writer:
+    generates answers instead of the model; answers_at_once: rows sampled together; permute_rewards: a null stage; shared: whether prompts
+    are encoded once per group (None: decided on the first batch). `steps()` trains and yields one log line per step; `state()` and
     `restore()` are all that resuming needs.
     """
 
@@ -66,7 +69,8 @@ class Trainer:
     training: Training
     settings: GRPO
     seed: int
-    purpose: str = "stage"
+    purpose: Purpose = "stage"
+    draw: int = 0
     reference: Mapping[str, PreTrainedModel] = field(default_factory=dict)
     loaded: Mapping[str, Mapping[str, torch.Tensor]] = field(default_factory=dict)
     mask: Mapping[str, torch.Tensor] | None = None
@@ -149,7 +153,7 @@ class Trainer:
             numbers[name] = self._prompts(name, names.count(name))
             own = [self.tasks[name].item("train", self.seed, number) for number in numbers[name]]
             ids = self.dialogue.encode([item.prompt for item in own])
-            key = ("rollout", self.seed, name, self.purpose, self.step)
+            key = ("rollout", self.seed, name, self.purpose, self.step, *([self.draw] if self.draw else []))
             draws = uniforms(len(own) * settings.group, self.dialogue.limit(self.tasks[name]), *key)
             answers.append(self._write(ids, draws))
             items += own
@@ -190,8 +194,8 @@ class Trainer:
     def _prompts(self, name: str, count: int) -> list[int]:
         if self.training.prompts is not None:
             return list(self.training.prompts.choose(name, count, self.step))
-        # Repairs use other prompts than the stage on the same domain with the same seed.
-        offset = 0 if self.purpose == "stage" else 1_000_000
+        # Repairs use other prompts than the stage on the same domain with the same seed; further draws begin beyond all that others use.
+        offset = 10**13 * self.draw or (0 if self.purpose == "stage" else 1_000_000)
         return [offset + self.step * self.settings.prompts + place for place in range(count)]
 
     def _rewards(self, items: list[Item], done: Completions) -> tuple[torch.Tensor, float]:

@@ -22,7 +22,8 @@ _OWN_ANSWERS = "own answers"
 class RunHistory:
     """`bench.method.History` of one run. stages: the checkpoints so far, by domain. `charged` holds the FLOPs of each distinct computation
     requested, by cache key (a repeated request costs nothing); `free` those of the first stage's expert, which the baseline run has
-    already; `logs` the log of each training."""
+    already; `logs` the log of each training; `given` names the checkpoint that the method has been handed (a domain or "base": at first
+    the newest), which is no access."""
 
     def __init__(self, bench: Workbench, sequence: tuple[str, ...], seed: int, base: Checkpoint, stages: Mapping[str, Checkpoint]) -> None:
         self.sequence = sequence
@@ -34,10 +35,11 @@ class RunHistory:
         self._bench = bench
         self._base = base
         self._stages = dict(stages)
+        self.given = next(reversed(self._stages), "base")
 
     @property
     def base(self) -> Checkpoint:
-        self.access.checkpoints.add("base")
+        self._looked_at("base")
         return self._base
 
     @property
@@ -52,7 +54,7 @@ class RunHistory:
     def checkpoint(self, domain: str) -> Checkpoint:
         if domain not in self._stages:
             raise KeyError(f"no checkpoint of {domain!r} yet: the stages so far are {', '.join(self._stages) or 'none'}")
-        self.access.checkpoints.add(domain)
+        self._looked_at(domain)
         return self._stages[domain]
 
     def expert(self, domain: str) -> Checkpoint:
@@ -76,11 +78,11 @@ class RunHistory:
         self.access.drew("score", domain, self._bench.suite.validation_items)
         return entry.value["greedy"]
 
-    def train(self, checkpoint: Checkpoint, training: Training) -> Checkpoint:
-        entry = self._charge(self._bench.train(checkpoint, training, seed=self.seed, purpose="repair"))
+    def train(self, checkpoint: Checkpoint, training: Training, draw: int = 0) -> Checkpoint:
+        entry = self._charge(self._bench.train(checkpoint, training, seed=self.seed, purpose="repair", draw=draw))
         self.logs.append(Log("+".join(sorted(training.mixture)), str(entry.folder / "log.jsonl")))
         # Where a hook chooses them, no two trainings need have prompts in common.
-        self.draws("repair" if training.prompts is None else f"repair {entry.work}", training)
+        self.draws(_numbered("repair", draw) if training.prompts is None else f"repair {entry.work}", training)
         return self._checkpoint(entry)
 
     def draws(self, prompts: str, training: Training, own: str = "") -> None:
@@ -97,6 +99,10 @@ class RunHistory:
         entry = self._bench.gradient(checkpoint, domain, count, seed=self.seed, draw=draw)
         return self._tensors(entry, domain, self._bench.suite.grpo.groups_of(count), draw)
 
+    def _looked_at(self, checkpoint: str) -> None:
+        if checkpoint != self.given:
+            self.access.checkpoints.add(checkpoint)
+
     def _charge(self, entry: Entry) -> Entry:
         self.charged[entry.work] = entry.flops
         return entry
@@ -106,5 +112,9 @@ class RunHistory:
 
     def _tensors(self, entry: Entry, domain: str, prompts: int, draw: int = 0) -> Tensors:
         self._charge(entry)
-        self.access.drew(f"{_OWN_ANSWERS} {draw}" if draw else _OWN_ANSWERS, domain, prompts)
+        self.access.drew(_numbered(_OWN_ANSWERS, draw), domain, prompts)
         return self._bench.cache.tensors(entry.value["tensors"])
+
+
+def _numbered(prompts: str, draw: int) -> str:
+    return f"{prompts} {draw}" if draw else prompts

@@ -36,7 +36,7 @@ from bench.suite import DECODINGS, Suite
 from bench.training import derivatives
 from bench.training.bases.own import add_adapted, add_own_base, check_takes_adapter
 from bench.training.dequantize import dequantized
-from bench.training.grpo import Trainer
+from bench.training.grpo import Purpose, Trainer
 from bench.training.models import add_model_folder, check_context, load_checkpoint
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Writer
@@ -140,11 +140,16 @@ class Workbench:
         }
 
     # --- training ---
-    def train(self, parent: Checkpoint, training: Training, *, seed: int, purpose: str = "stage", null: bool = False) -> Entry:
+    def train(
+        self, parent: Checkpoint, training: Training, *, seed: int, purpose: Purpose = "stage", draw: int = 0, null: bool = False
+    ) -> Entry:
         """`parent` trained as declared; the entry's value names the checkpoint, its files hold log.jsonl.
 
-        purpose: what the randomness depends on beside seed, domain and step (stage or repair); null: rewards permuted in groups.
+        purpose, draw: what the randomness depends on beside seed, domain and step; null: rewards permuted in groups. ValueError for a draw
+        below 0.
         """
+        if draw < 0:
+            raise ValueError(f"draw={draw}: must be at least 0")
         settings = self.suite.grpo
         training = training.but(
             steps=settings.steps if training.steps is None else training.steps,
@@ -161,13 +166,16 @@ class Workbench:
             "purpose": purpose,
             "null": null,
         }
+        key |= {"draw": draw} if draw else {}
 
         def make(files: Path, work: Path) -> Made:
-            return self._train(parent, training, seed, purpose, null, files, work)
+            return self._train(parent, training, seed, purpose, draw, null, files, work)
 
         return self.cache.remember("training", key, make)
 
-    def _train(self, parent: Checkpoint, training: Training, seed: int, purpose: str, null: bool, files: Path, work: Path) -> Made:
+    def _train(
+        self, parent: Checkpoint, training: Training, seed: int, purpose: Purpose, draw: int, null: bool, files: Path, work: Path
+    ) -> Made:
         meter, dialogue = Meter(), self._dialogue(parent)
         device = self.numerics.device
 
@@ -196,6 +204,7 @@ class Workbench:
             settings=self.suite.grpo,
             seed=seed,
             purpose=purpose,
+            draw=draw,
             reference={name: self._load(checkpoint, meter) for name, checkpoint in (references or {}).items()},
             loaded={name: loaded(value) for name, value in held.items() if isinstance(value, Tensors)},
             mask=loaded(training.trainable) if isinstance(training.trainable, Tensors) else None,

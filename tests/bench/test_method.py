@@ -54,6 +54,12 @@ def test_adapters_need_a_rank_and_a_scale(settings: dict[str, Any]) -> None:
         LoRA(**settings)
 
 
+def test_a_reference_by_domain_covers_the_mixture() -> None:
+    with pytest.raises(TrainingError, match=r"reference=\['math'\]: must be one checkpoint, or one for each of math, qa"):
+        Training.on("math", "qa", reference={"math": None})  # type: ignore[dict-item]
+    assert set(Training.on("math", reference={"math": None, "qa": None}).reference) == {"math", "qa"}  # type: ignore[dict-item, arg-type]
+
+
 def test_valid_values_are_kept() -> None:
     training = Training.on("math", "qa", "cw", steps=1, learning_rate=1, kl=0)
     assert (training.steps, training.learning_rate, training.kl) == (1, 1, 0)

@@ -30,6 +30,19 @@ def test_a_draw_below_0_would_use_prompts_of_trainings(tiny_bench: Workbench) ->
         tiny_bench.gradient(tiny_bench.base, "math", 8, seed=100, draw=-1)
 
 
+def test_buffers_that_a_checkpoint_stores_have_zeros(tiny_bench: Workbench) -> None:
+    """As in mixtures of experts that store a bias of their router: repairs pair every stored tensor with its statistic."""
+    model, dialogue = load_checkpoint(tiny_bench.base), Dialogue.of(tiny_bench.base.folder, tiny_bench.suite.prompting)
+    model.model.register_buffer("kept", torch.ones(3))
+    model.model.register_buffer("not_kept", torch.ones(3), persistent=False)
+    task, asked = tiny_bench.suite.loaded_tasks["math"], {"count": 8, "seed": 100}
+    fisher = derivatives.fisher_diagonal(model, dialogue, task, **asked)
+    gradient = derivatives.policy_gradient(model, dialogue, task, tiny_bench.suite.grpo, **asked)
+    for found in (fisher, gradient):
+        assert set(found) == {*tiny_bench.base.names(), "model.kept"}
+        assert found["model.kept"].tolist() == [0, 0, 0]
+
+
 def test_draws_give_other_gradients_of_the_same_expectation(tiny_bench: Workbench) -> None:
     """Two draws agree better with each other than with the gradient of another domain."""
 

@@ -526,5 +526,8 @@ def test_an_advantages_hook_sees_policy_and_reference(model: Qwen3ForCausalLM, f
 def test_repairs_and_other_seeds_see_other_prompts(model: Qwen3ForCausalLM) -> None:
     stage, again = trainer(model).rollout(), trainer(model).rollout()
     assert stage.prompts == again.prompts and torch.equal(stage.tokens, again.tokens)
-    assert trainer(model, purpose="repair").rollout().prompts != stage.prompts
+    repair = trainer(model, purpose="repair").rollout()
+    assert repair.prompts != stage.prompts
+    second = trainer(model, purpose="repair", draw=1).rollout()
+    assert not {*map(tuple, second.prompts)} & {*map(tuple, repair.prompts), *map(tuple, stage.prompts)}
     assert trainer(model, seed=1).rollout().prompts != stage.prompts

@@ -31,8 +31,8 @@ class Pretends:
         value = {"checkpoint": key[-1], "tensors": key[-1], "greedy": 0.5}
         return Entry(repr(key), "any", value, 10.0, self.folder, repr(key))
 
-    def train(self, parent: str, training: Training, *, seed: int, purpose: str = "stage") -> Entry:
-        return self._entry(purpose, seed, training.steps, training.prompts, f"{parent}+{'+'.join(training.mixture)}")
+    def train(self, parent: str, training: Training, *, seed: int, purpose: str = "stage", draw: int = 0) -> Entry:
+        return self._entry(purpose, draw, seed, training.steps, training.prompts, f"{parent}+{'+'.join(training.mixture)}")
 
     def answers(self, checkpoint: str, domain: str, split: str) -> Entry:
         return self._entry("answers", domain, split, checkpoint)
@@ -103,6 +103,14 @@ def test_a_training_draws_its_share_of_prompts(history: RunHistory) -> None:
     assert [log.what for log in history.logs] == ["math+qa"]
 
 
+def test_trainings_of_other_draws_have_other_prompts(history: RunHistory) -> None:
+    per_step = history._bench.suite.grpo.prompts
+    for steps, draw in ((2, 0), (3, 1), (3, 1), (1, 1)):
+        history.train("base", Training.on("math", steps=steps), draw=draw)
+    assert history.access.prompts == {"math": 5 * per_step}
+    assert history.spent == 30.0
+
+
 @dataclass
 class From:
     """Training prompts from a number on."""
@@ -148,11 +156,22 @@ def test_a_runs_verbs_add_up_what_they_do_not_share(tmp_path: Path) -> None:
 
 
 def test_checkpoints_that_were_looked_at_are_access(history: RunHistory) -> None:
-    assert history.checkpoint("qa") == "base+math+qa"
+    assert history.checkpoint("math") == "base+math"
     _ = history.base
-    assert history.access.record().checkpoints == ("base", "qa")
+    assert history.access.record().checkpoints == ("base", "math")
     with pytest.raises(KeyError, match="the stages so far are math, qa"):
         history.checkpoint("cw")
+
+
+def test_the_checkpoint_that_a_method_is_given_is_no_access(history: RunHistory, tmp_path: Path) -> None:
+    assert history.checkpoint("qa") == "base+math+qa"
+    assert not history.access.checkpoints
+    history.given = "cw"  # it has been trained meanwhile, and the method gets that
+    history.checkpoint("qa")
+    assert history.access.checkpoints == {"qa"}
+    first = RunHistory(Pretends(tmp_path), ("code", "math"), 0, "base", {})
+    assert first.base == "base"
+    assert not first.access.checkpoints
 
 
 def test_scores_are_of_validation_items(history: RunHistory) -> None:

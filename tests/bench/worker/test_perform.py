@@ -27,6 +27,22 @@ class Mine(Method):
 """
 
 
+LOOKS = """from bench.method import Method
+
+
+class Mine(Method):
+    track = "during"
+
+    def stage(self, stage, history):
+        history.checkpoint(stage.earlier[-1]) if stage.earlier else history.base
+        return super().stage(stage, history)
+
+    def after_stage(self, stage, checkpoint, history):
+        history.checkpoint(stage.earlier[-1]) if stage.earlier else history.base
+        return checkpoint
+"""
+
+
 def test_a_method_edited_during_the_run_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(MINE)
@@ -56,6 +72,28 @@ def test_a_model_with_broken_weights_is_named_with_what_made_it(tiny_bench: Work
 def test_a_domain_that_the_suite_lacks_is_named_with_its_neighbours(tiny_bench: Workbench) -> None:
     with pytest.raises(UserError, match="did you mean math"):
         tiny_bench.train(tiny_bench.base, Training.on("mth"), seed=100)
+
+
+def test_a_training_of_another_draw_is_another_training(tiny_bench: Workbench) -> None:
+    short = Training.on("math", steps=1)
+    first, second = (tiny_bench.train(tiny_bench.base, short, seed=100, purpose="repair", draw=draw) for draw in (0, 1))
+    assert first.value["checkpoint"] != second.value["checkpoint"]
+    with pytest.raises(ValueError, match="draw=-1: must be at least 0"):
+        tiny_bench.train(tiny_bench.base, short, seed=100, purpose="repair", draw=-1)
+
+
+def test_what_a_method_is_handed_is_no_access(tiny_bench: Workbench, tiny_suite: Path, tmp_path: Path) -> None:
+    """Its stage starts from the base, and after the stage it is handed what was trained."""
+    file = tmp_path / "mine.py"
+    file.write_text(LOOKS)
+    makers = plan(RunSpec(suite=str(tiny_suite), method=f"{file}:Mine", device="cpu", sequence="math-qa")).makers
+    performer, made = Performer(tiny_bench.cache, lambda event: None), {makers.baseline[0].key: tiny_bench.base.hash}
+    found = []
+    for stage in makers.method[1:]:
+        done = performer.perform(stage, made)
+        made[stage.key] = done.checkpoint
+        found.append(done.access.checkpoints)
+    assert found == [{"base"}, {"math"}], "after the stage the base of the first is no longer what it is handed"
 
 
 def test_a_snapshot_is_read_back_as_it_was_saved(tmp_path: Path) -> None:
