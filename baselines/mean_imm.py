@@ -3,9 +3,10 @@
     theta = sum_k alpha_k theta_k,    sum_k alpha_k = 1
 
 This is the mean of a mixture of Gaussians, one around each stage's checkpoint: the paper's model of the stages' posteriors. alpha_k are
-its mixing ratios: 1/K by default, or chosen freely. Ours: they grow by a constant factor from stage to stage, so that one number
-fits any sequence. Of the paper's transfer techniques during training only weight-transfer is used, which every sequence does anyway: a
-stage starts from the weights of the one before. L2-transfer and drop-transfer are left out.
+its mixing ratios: 1/K by default, or chosen freely. Here they grow by a constant factor from stage to stage, so that one number fits any
+sequence; CoMA (2312.08977) averages the checkpoints of a sequence in a similar way. Of the paper's transfer techniques during training
+only weight-transfer is used, which every sequence does anyway: a stage starts from the weights of the one before. L2-transfer and
+drop-transfer are left out.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     theta = sum_k alpha_k F_k theta_k / sum_k alpha_k F_k        (coordinate by coordinate)
 
 This is the mode of the mixture in `mean_imm`, with the diagonal Fisher F_k as the precision of the Gaussian around theta_k. F_k is taken
-at theta_k on the stage's own domain; alpha_k as in `mean_imm`. Ours: F_k is estimated from the policy's own samples, and coordinates
-where every Fisher is 0 take the plain mean.
+at theta_k on the stage's own domain, from the policy's own samples; alpha_k as in `mean_imm`. Fisher merging (2111.09832) has the same
+formula, and CoFiMA (2312.08977) applies it to the checkpoints of a sequence. Ours: coordinates where every Fisher is 0 take the plain mean.
 """
 
 from __future__ import annotations

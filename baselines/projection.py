@@ -1,8 +1,8 @@
 """Projection: remove the part of the later updates that lies along each target's policy gradient, row by row; no optimizer runs.
 
-With theta_d the target's own checkpoint and g the gradient of its expected reward at the current model, every row r of every weight matrix
-(along its last dimension: in a linear layer the weights of one output; a vector is one row) moves to the nearest point at which g_r is
-orthogonal to the update since theta_d:
+With theta_d the target's own checkpoint and g its GRPO gradient at the current model (`History.gradient`), every row r of every weight
+matrix (along its last dimension: in a linear layer the weights of one output; a vector is one row) moves to the nearest point at which
+g_r is orthogonal to the update since theta_d:
 
     theta_r <- theta_r - (g_r . (theta_r - theta_d,r) / |g_r|^2) g_r
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 class Revert(Method):
-    """No settings. Recovers all that the targets lost, and loses all that came later: a recovery ratio alone does not show that."""
+    """No settings. Recovers all that a single target lost, and loses all that came later: a recovery ratio alone does not show that. Of
+    several targets, the older ones stay as they were after the last one's stage."""
 
     track = "training-free"
     controls = True

@@ -1,6 +1,7 @@
 """Control: make the policy more confident without any training; multiply the final norm's weight by a constant.
 
-The logits grow by that factor, as under a lower temperature: scores at temperature 1 rise, greedy answers stay the same. A repair that
+The logits grow by that factor, as under a lower temperature: scores at temperature 1 rise, greedy answers stay the same. That holds where
+the norm multiplies by its weight and adds nothing (Llama, Qwen3, SmolLM2), not where it multiplies by 1 + weight (Gemma). A repair that
 gains only at temperature 1, as this does, has sharpened the policy and recovered nothing. The factor is chosen by the mean reward of
 samples on the targets.
 """
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 FINAL_NORM = "model.norm.weight"
-"""Its name in Llama, Qwen, Mistral and similar models."""
+"""Its name in Llama, Qwen, Mistral and similar models; but Gemma's has the same name."""
 
 
 class Sharpen(Method):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import declared
+import fixed_shrink
 import numpy as np
 import pytest
 import result_tables as tables
@@ -161,6 +162,24 @@ def test_shares_are_sorted_by_how_much_was_reverted(result: Result) -> None:
     lines = script.does_the_share_reverted_matter(result).splitlines()[2:]
     assert [line.split("|")[1].split()[0] for line in lines] == ["none", "shrink", "shrink", "shrink"]
     assert "31\N{NO-BREAK SPACE}%" in lines[1]
+
+
+def test_entries_are_set_against_shrink_with_fixed_steps(result: Result) -> None:
+    """Of what the targets lost refresh brings back all, the control half, and a fixed step its own share."""
+    table = fixed_shrink.section(result, "single", "greedy")
+    assert cells(table, "shrink alphas=0.75")[2:] == [""] * 4
+    refresh = cells(table, "refresh")
+    assert [float(cell.split()[0]) for cell in refresh[1:]] == pytest.approx([1, 0.5, 0.75, 0.5, 0.25], abs=0.06)
+    assert "random" not in table, "a control is no entry that is ranked"
+    assert all(
+        f"## Board `{board}`, {title}" in fixed_shrink.page(result) for board in ("single", "all") for title in ("greedy", "temperature 1")
+    )
+
+
+@pytest.mark.slow
+def test_the_page_of_fixed_steps_is_what_the_archives_give() -> None:
+    found = fixed_shrink.page(Result.read(script.PARTS, fixed_shrink.ARCHIVES))
+    assert found == (FILE.parent.parent / "docs" / "second-result-shrink.md").read_text(encoding="utf-8")
 
 
 def test_the_repair_must_be_above_all_four(result: Result) -> None:
