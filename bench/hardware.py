@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -17,21 +18,51 @@ CONTROL_GROUPS = Path("/sys/fs/cgroup")
 GROUPS_OF_THIS_PROCESS = Path("/proc/self/cgroup")
 
 
+@dataclass(frozen=True)
+class Card:
+    """An NVIDIA card, or a MIG slice of one. uuid: whole, as $CUDA_VISIBLE_DEVICES takes it; kind: its type, of a slice its UUID, since
+    `nvidia-smi` lists no types of slices; free_gb: free memory in GB (1e9 bytes), None where it is not known."""
+
+    uuid: str
+    kind: str
+    free_gb: float | None
+
+
 @cache
-def cards() -> tuple[tuple[str, float], ...]:
-    """(uuid, free memory in GB) of every NVIDIA card that $CUDA_VISIBLE_DEVICES leaves visible; empty without `nvidia-smi`."""
-    if shutil.which("nvidia-smi") is None:
-        return ()
-    asked = ["nvidia-smi", "--query-gpu=index,uuid,memory.free", "--format=csv,noheader,nounits"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+def cards() -> tuple[Card, ...]:
+    """The cards that $CUDA_VISIBLE_DEVICES leaves visible, in its order; its numbers are those of `nvidia-smi`, and the first entry that
+    names no card ends it, as in CUDA. Empty without `nvidia-smi`."""
+    found = _all_cards()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    allowed = None if visible is None else [part.strip() for part in visible.split(",")]
-    found = []
+    if visible is None or not found:
+        return tuple(found.values())
+    chosen: list[Card] = []
+    for name in map(str.strip, visible.split(",")):
+        if name.startswith("MIG-"):
+            chosen.append(Card(name, name, None))
+        elif name in found:
+            chosen.append(found[name])
+        elif name.startswith("GPU-") and (same := [card for card in found.values() if card.uuid.startswith(name)]):
+            chosen.append(same[0])  # a UUID may be shortened
+        else:
+            break
+    return tuple(dict.fromkeys(chosen))
+
+
+def _all_cards() -> dict[str, Card]:
+    """Number -> card, as `nvidia-smi` prints them. The free memory of a card that is cut into slices says nothing of a slice."""
+    if shutil.which("nvidia-smi") is None:
+        return {}
+    asked = ["nvidia-smi", "--query-gpu=index,uuid,mig.mode.current,memory.free,name", "--format=csv,noheader,nounits"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    found = {}
     for line in done.stdout.splitlines() if done.returncode == 0 else []:
-        index, uuid, free = (part.strip() for part in line.split(","))
-        if (allowed is None or index in allowed or uuid in allowed) and free.isdigit():
-            found.append((uuid, int(free) * 2**20 / 1e9))
-    return tuple(found)
+        fields = [field.strip() for field in line.split(",", 4)]
+        if len(fields) == 5:  # else "No devices were found"
+            index, uuid, sliced, free, kind = fields
+            known = free.isdigit() and sliced != "Enabled"  # else "[N/A]" and the like
+            found[index] = Card(uuid, kind, int(free) * 2**20 / 1e9 if known else None)
+    return found
 
 
 def has_cuda() -> bool:

@@ -130,8 +130,8 @@ class Suite(_Strict):
     sequences that are run and reported together (orders of the same domains, each a stratum); test_items: 2 or more, since scores have
     standard errors; rl: settings of `GRPO`; stage_flops: domain -> FLOPs of one plain stage (the mean over five development seeds of
     `paper`), required with a base: costs are shares of their sum over a sequence; base: None if each run names its model;
-    answers_at_once: rows sampled or scored together; gpu_memory_gb: GPU memory that one worker process needs; memory_gb: main memory that
-    it needs on a CPU.
+    answers_at_once: rows sampled or scored together; memory_gb: memory that one worker process needs, on a CPU or on a GPU; gpu_memory_gb:
+    on a GPU, where that is more.
     """
 
     name: str

@@ -14,13 +14,14 @@ from zipfile import BadZipFile
 import numpy as np
 from filelock import FileLock
 
+from bench import hardware
 from bench.errors import UserError, one_line
 from bench.files import default_cache, key_hash, write_bytes
 from bench.results.answers import table_of
 from bench.runs.plan import Plan, plan
 from bench.runs.pool import Pool
 from bench.runs.progress import Display
-from bench.runs.workers import default_jobs
+from bench.runs.workers import default_jobs, on_cpu, places
 from bench.spec import RunSpec
 from bench.suite import Decoding, Suite, load_suite
 from bench.worker.arithmetic import arithmetic
@@ -55,7 +56,7 @@ def scores_of(suite_name: str, runs: Sequence[Which], seed: int, split: Split, d
     found = read(file, suite) if file else {}
     missing = [which for which in runs if which not in found]
     if missing:
-        elsewhere = {run.machine for run in found.values()} - {machine(device)}
+        elsewhere = {run.machine for run in found.values()} - {machine(device, suite)}
         if elsewhere:
             raise UserError(f"{file}: lacks runs, and those in it are of {min(elsewhere)}: add the others there, or choose another --keep")
         found |= trained(suite, suite_name, missing, seed, split, device)
@@ -79,7 +80,7 @@ def trained(suite: Suite, name: str, runs: Sequence[Which], seed: int, split: Sp
     jobs = [scoring(which, *cell) for which, own in cells.items() for cell in own]
     trainings = [stage for run in plans.values() for stage in run.makers.baseline[1:]]
     results = computed(needed([*jobs, *trainings]), list(plans.values()), device, suite)
-    here = machine(device)
+    here = machine(device, suite)
 
     def scored(which: Which) -> Scored:
         stages = plans[which].makers.baseline[1:]
@@ -117,17 +118,22 @@ def computed(jobs: Mapping[str, Job], plans: Sequence[Plan], device: str, suite:
     """The results of jobs of some plans, by key, from the cache where they are there. `UserError` where one fails."""
     cache = default_cache()
     with Display(plans, enabled=sys.stderr.isatty()) as shown:
-        pool = Pool(default_jobs(device, suite), cache, cache / "logs" / "test-bed", shown.hear, device)
+        pool = Pool(default_jobs(device, suite), cache, cache / "logs" / "test-bed", shown.hear, places(device, suite))
         pool.run(jobs)
     if pool.failures:
         raise UserError(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")
     return pool.results
 
 
-def machine(device: str) -> str:
-    """What the numbers depend on besides the code; the number of cores does not count."""
+def machine(device: str, suite: Suite) -> str:
+    """What the numbers depend on besides the code: the CPU's capability, or the type of the cards that workers are put on. The number of
+    cores or cards does not count."""
     import torch
 
+    if not on_cpu(device):
+        kinds = {card.uuid: card.kind for card in hardware.cards()}
+        used = places(device, suite)[0]
+        return f"{device}, torch {torch.__version__}, {kinds.get(used, used)}, {platform.machine()}"
     capability = torch.backends.cpu.get_cpu_capability()
     return f"{device}, torch {torch.__version__}, {capability}, arithmetic {arithmetic()}, {platform.machine()}"
 

@@ -26,7 +26,7 @@ from bench.runs.plan import Plan, graph_of
 from bench.runs.pool import Event, Failure, Pool, Sandbox, to_all
 from bench.runs.progress import Display
 from bench.runs.tensorboard import curves
-from bench.runs.workers import allow_open_files, default_jobs
+from bench.runs.workers import allow_open_files, default_jobs, places
 from bench.suite import DECODINGS
 from bench.worker.outcomes import Started
 
@@ -100,7 +100,8 @@ def execute(
             listeners.append(held.enter_context(curves(log_to, plans, out)).hear)
 
         logs = cache / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        pool = Pool(jobs or default_jobs(spec.device, spec.load_suite()), cache, logs, to_all(listeners), spec.device, sandbox)
+        needs = (spec.device, spec.load_suite(), spec.engine)
+        pool = Pool(jobs or default_jobs(*needs), cache, logs, to_all(listeners), places(*needs), sandbox)
         try:
             pool.run(graph)
         except OSError as error:  # of a log, a ledger or a curve; what was finished is written

@@ -19,7 +19,7 @@ from typing import IO, Any, Protocol
 
 from bench.errors import UserError
 from bench.files import cache_in_use
-from bench.runs.workers import MEMORY, THREADS, card_of
+from bench.runs.workers import MEMORY, THREADS
 from bench.worker import outcomes
 from bench.worker.jobs import Job, to_json
 
@@ -36,8 +36,8 @@ MAX_WORDS = 300
 class Sandbox(Protocol):
     """Where the workers of users' methods run, apart from everything that this process trusts. A worker there does one job."""
 
-    def start(self, job: Job, errors: IO[bytes]) -> subprocess.Popen:
-        """A worker for a job, with pipes for jobs and events; errors: takes its standard error."""
+    def start(self, job: Job, errors: IO[bytes], card: str) -> subprocess.Popen:
+        """A worker for a job, with pipes for jobs and events; errors: takes its standard error; card: the one it sees, "" for none."""
 
     def begin(self, process: subprocess.Popen, checkpoints: Iterable[str]) -> None:
         """A worker gets its job: put the checkpoints that it starts from, by content hash and the base first, where it finds them.
@@ -158,14 +158,15 @@ def to_all(listeners: Sequence[Callable[[Event], None]]) -> Callable[[Event], No
 @dataclass
 class Pool:
     """Runs a graph on at most `size` worker processes. `listen(event)` hears every event; `logs` takes the workers' standard error;
-    `device` places them on cards. A worker keeps to one lane (`Job.lane`); where another lane has more pressing work, an idle worker ends
-    and a fresh one starts. With a sandbox, workers of users' methods run in there, and nothing that they say is taken on trust."""
+    `places` are the cards on which workers are put in turn (`bench.runs.workers.places`). A worker keeps to one lane (`Job.lane`); where
+    another lane has more pressing work, an idle worker ends and a fresh one starts. With a sandbox, workers of users' methods run in there,
+    and nothing that they say is taken on trust."""
 
     size: int
     cache: Path
     logs: Path
     listen: Callable[[Event], None]
-    device: str = "cpu"
+    places: Sequence[str] = ("",)
     sandbox: Sandbox | None = None
     results: dict[str, Any] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
@@ -243,15 +244,16 @@ class Pool:
         log = self.logs / f"worker-{self._started}.log"
         stream = log.open("wb")
         slot = next(number for number in range(self.size) if number not in [worker.slot for worker in self._workers])
+        card = self.places[slot % len(self.places)]
         if self.sandbox is not None and lane:
-            process = self.sandbox.start(job, stream)
+            process = self.sandbox.start(job, stream, card)
         else:
             process = subprocess.Popen(
                 worker_command(self.cache, lane),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,
-                env=MEMORY | os.environ | THREADS | card_of(slot, self.device),
+                env=MEMORY | os.environ | THREADS | {"CUDA_VISIBLE_DEVICES": card},
             )
         worker = _Worker(process, log, stream, lane, slot)
         self._workers.append(worker)

@@ -13,7 +13,7 @@ from bench.options import Options
 from bench.runs.execute import check_folders
 from bench.runs.forecast import Ledger
 from bench.runs.plan import Plan, graph_of
-from bench.runs.workers import default_jobs, short_of_memory
+from bench.runs.workers import default_jobs, on_cpu, places, short_of_memory
 from bench.storage.gguf import pretrained_file
 from bench.storage.hub import check_model
 from bench.suite import Suite
@@ -24,6 +24,11 @@ def check(plans: Sequence[Plan], options: Options, *, writes_runs: bool = True) 
     be written below --out. Leaves no new folder behind but the cache's, and in a dry run not even that."""
     check_options(options, writes_runs=writes_runs)
     spec = plans[0].spec
+    if options.engine != "hf" and options.jobs and not on_cpu(options.device):
+        room = len(places(options.device, spec.load_suite(), options.engine))
+        if options.jobs > room:
+            why = f"--engine {options.engine} runs one worker a card, and there is room for {room}"
+            raise UserError(f"--jobs {options.jobs}: {why}; use --jobs {room}, or leave it out")
     if spec.model and not spec.imported:
         check_model(spec.model, needed_context(spec.load_suite()))
     base = plans[0].suite.base
@@ -63,7 +68,7 @@ def needed_context(suite: Suite) -> int:
 def forecast(plans: Sequence[Plan], options: Options) -> str:
     """What the runs will take, in a line: stages, repairs and scorings, those in the cache, and the time by what such jobs took here."""
     suite = plans[0].spec.load_suite()
-    workers = options.jobs or default_jobs(options.device, suite)
+    workers = options.jobs or default_jobs(options.device, suite, options.engine)
     found = Ledger(options.cache or default_cache(), graph_of(plans).values()).forecast()
     short = "" if options.jobs else short_of_memory(options.device, suite)
     return f"{len(plans)} run{'s' * (len(plans) > 1)}: {found.text(workers)}" + (f"; {short}" if short else "")

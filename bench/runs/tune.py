@@ -36,7 +36,7 @@ from bench.runs.forecast import Ledger
 from bench.runs.plan import Plan, graph_of
 from bench.runs.pool import Pool, to_all
 from bench.runs.progress import Display
-from bench.runs.workers import default_jobs
+from bench.runs.workers import default_jobs, places
 from bench.spec import MethodRecord
 from bench.suite import DEVELOPMENT_SEEDS, load_suite
 
@@ -123,7 +123,8 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
         logs = cache / "logs" / f"tune-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         graph = graph_of(flat)
         listen = to_all([shown.hear, Ledger(cache, graph.values()).hear])
-        pool = Pool(options.jobs or default_jobs(options.device, suite), cache, logs, listen, options.device)
+        needs = (options.device, suite, options.engine)
+        pool = Pool(options.jobs or default_jobs(*needs), cache, logs, listen, places(*needs))
         pool.run(graph)
     broken = next((failure for failure in pool.failures if failure.machine), None)
     if broken is not None:

@@ -4,23 +4,52 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Sequence
 from contextlib import suppress
 
 from bench import hardware
+from bench.hardware import Card
 from bench.suite import Suite
 
 
 def on_cpu(device: str) -> bool:
-    """Whether workers compute on the CPU: `auto` takes CUDA where a card is."""
-    return device == "cpu" or (device == "auto" and not hardware.cards())
+    """Whether workers compute on the CPU: `auto` takes CUDA where it is."""
+    return device == "cpu" or (device == "auto" and not hardware.has_cuda())
 
 
-def default_jobs(device: str, suite: Suite) -> int:
-    """Worker processes of a suite that fit: one a core, and no more than memory holds, on CUDA (`auto` takes it where it is) the cards'. At
-    least one."""
-    on_cards = sum(int(free // suite.gpu_memory_gb) for _, free in hardware.cards())  # none where cards cannot be asked
-    fit = int(hardware.free_memory_gb() // suite.memory_gb) if on_cpu(device) else on_cards
-    return max(1, min(hardware.cores(), fit))
+def places(device: str, suite: Suite, engine: str = "hf") -> tuple[str, ...]:
+    """One entry for each worker of a suite that memory holds, at least one: the UUID of the card it is put on, "" on a CPU.
+
+    On CUDA (`auto` takes it where it is) workers are spread over the cards. A card takes as many as its free memory holds, and one where
+    that is not known. With another generation backend than hf it takes one: vLLM stops where others use its card as it starts. All cards
+    are of one type, the one that holds most workers: on another type, the same seed is another draw.
+    """
+    if on_cpu(device):
+        return ("",) * max(1, int(hardware.free_memory_gb() // suite.memory_gb))
+    need = max(suite.gpu_memory_gb, suite.memory_gb)
+
+    def room(card: Card) -> int:
+        fit = 1 if card.free_gb is None else int(card.free_gb // need)
+        return fit if engine == "hf" else min(fit, 1)
+
+    by_kind: dict[str, list[Card]] = {}
+    for card in hardware.cards():
+        by_kind.setdefault(card.kind, []).append(card)
+    if not by_kind:  # no `nvidia-smi` to ask
+        return (os.environ.get("CUDA_VISIBLE_DEVICES", "0"),)
+    same = max(by_kind.values(), key=lambda cards: (sum(map(room, cards)), _free(cards)))
+    spread = [card.uuid for turn in range(max(map(room, same))) for card in same if turn < room(card)]
+    return tuple(spread) or (max(same, key=lambda card: _free([card])).uuid,)
+
+
+def _free(cards: Sequence[Card]) -> float:
+    """GB that are known to be free on cards."""
+    return sum(card.free_gb or 0.0 for card in cards)
+
+
+def default_jobs(device: str, suite: Suite, engine: str = "hf") -> int:
+    """Worker processes of a suite that fit: one a core, and no more than there are `places`."""
+    return min(hardware.cores(), len(places(device, suite, engine)))
 
 
 def short_of_memory(device: str, suite: Suite) -> str:
@@ -31,13 +60,6 @@ def short_of_memory(device: str, suite: Suite) -> str:
     if free < need:
         return f"a worker needs about {need:g} GB of memory, and {free:.1f} GB are free: close other programs if it is killed"
     return f"memory for {int(free // need)} of {hardware.cores()} workers ({free:.1f} GB free, {need:g} GB each)"
-
-
-def card_of(worker: int, device: str) -> dict[str, str]:
-    """Environment that puts worker number `worker` (from 0) on a card, round robin; empty where there is none to choose."""
-    if device == "cpu" or len(hardware.cards()) < 2:
-        return {}
-    return {"CUDA_VISIBLE_DEVICES": hardware.cards()[worker % len(hardware.cards())][0]}
 
 
 THREADS = {

@@ -26,14 +26,14 @@ class Bubblewrap(Confined):
             raise UserError(f"--sandbox bubblewrap: {missing[0]} is not installed; apt-get install bubblewrap util-linux")
         super().__init__(*args, **kwargs)
 
-    def _started(self, folder: Path, inner: Sequence[str], errors: IO[bytes] | int) -> subprocess.Popen:
+    def _started(self, folder: Path, inner: Sequence[str], errors: IO[bytes] | int, card: str) -> subprocess.Popen:
         """With a filter of system calls, which bwrap reads from a descriptor."""
         descriptor = os.memfd_create("filter")
         try:
             os.write(descriptor, program())
             os.lseek(descriptor, 0, os.SEEK_SET)
             command, pipe = self.command(folder, inner, descriptor), subprocess.PIPE
-            return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=environment(), pass_fds=(descriptor,))
+            return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=environment(card), pass_fds=(descriptor,))
         finally:
             os.close(descriptor)
 

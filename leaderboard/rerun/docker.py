@@ -29,10 +29,11 @@ class Docker(Confined):
     """docker without network, with gVisor (`runsc`) where it is installed, and our filter of system calls on top of docker's own. The
     daemon must run on this machine, so that what a method takes can be watched.
 
-    image: only its folders are used: /usr is this machine's, as are Python and the packages.
+    image: only its folders are used: /usr is this machine's, as are Python and the packages. No card is passed into a container.
     """
 
     image = "debian:stable-slim"
+    reaches_cards = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._docker = shutil.which("docker")
@@ -58,7 +59,7 @@ class Docker(Confined):
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o777 if path.is_dir() else 0o666)
 
-    def _started(self, folder: Path, inner: Sequence[str], errors: IO[bytes] | int) -> subprocess.Popen:
+    def _started(self, folder: Path, inner: Sequence[str], errors: IO[bytes] | int, card: str) -> subprocess.Popen:
         """The container has a name of its own, because it outlives a client that is killed. The client has the caller's environment, which
         says where the daemon is."""
         self._name, pipe = f"rerun-{uuid.uuid4().hex}", subprocess.PIPE

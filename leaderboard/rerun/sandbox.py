@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import psutil
 
@@ -45,8 +45,8 @@ NOBODY = 65534
 """User and group that a method runs as."""
 _POLL = 0.2
 """Seconds between two looks of the watcher."""
-_WORKING: set[type] = set()
-"""Kinds of sandboxes in which Python was found to start."""
+_WORKING: set[tuple[type, bool]] = set()
+"""Kinds of sandboxes in which Python was found to start, and whether with a card."""
 
 
 @dataclass
@@ -96,9 +96,12 @@ class _Box:
 
 class Confined(ABC):
     """A sandbox (`bench.runs.pool.Sandbox`). place: a new folder; store: the checkpoints of the runs; readable: files that the method may
-    read, beside Python and the packages. Each run has a folder of its own in which it can write, and each job a process of its own."""
+    read, beside Python and the packages; card: one that workers use, as `bench.runs.workers.places` names it, "" on a CPU. Each run has a
+    folder of its own in which it can write, and each job a process of its own."""
 
-    def __init__(self, place: Path, store: Store, readable: Sequence[Path], limits: Limits | None = None) -> None:
+    reaches_cards: ClassVar[bool] = True
+
+    def __init__(self, place: Path, store: Store, readable: Sequence[Path], limits: Limits | None = None, card: str = "") -> None:
         self.place, self.store, self.readable = place.resolve(), store, tuple(path.resolve() for path in readable)
         self.limits = limits or Limits()
         self._watched: dict[int, Watched] = {}
@@ -107,20 +110,22 @@ class Confined(ABC):
             if seen := [place for place in (Path("/usr"), *installed()) if folder.is_relative_to(place)]:
                 raise UserError(f"{folder}: the method could read it, because it lies in {seen[0]}; choose another folder")
         self.place.mkdir(parents=True)
-        self._check()
+        self._check(card)
 
-    def _check(self) -> None:
-        """`UserError` unless Python starts in it and loads torch. Tried once a process."""
-        if type(self) in _WORKING:
+    def _check(self, card: str) -> None:
+        """`UserError` unless Python starts in it and loads torch, and that uses the card. Tried once a process."""
+        if (type(self), bool(card)) in _WORKING:
             return
+        use = "; torch.zeros(1, device='cuda')" if card else ""
         trial = _Box(self.place / "trial", self._hand_over)
         trial.close()
-        process = self._started(trial.folder, [sys.executable, "-c", "import torch"], subprocess.PIPE)
+        process = self._started(trial.folder, [sys.executable, "-c", f"import torch{use}"], subprocess.PIPE, card)
         errors = process.communicate()[1].decode(errors="replace").strip().splitlines()
         if process.returncode != 0:
             why = errors[-1] if errors else f"code {process.returncode}"
-            raise UserError(f"--sandbox {type(self).__name__.lower()}: Python and torch do not start in there ({why[:200]})")
-        _WORKING.add(type(self))
+            failed = "torch cannot use the GPU" if card else "Python and torch do not start"
+            raise UserError(f"--sandbox {type(self).__name__.lower()}: {failed} in there ({why[:200]})")
+        _WORKING.add((type(self), bool(card)))
 
     @abstractmethod
     def _hand_over(self, folder: Path) -> None:
@@ -130,16 +135,16 @@ class Confined(ABC):
     def command(self, folder: Path, inner: Sequence[str]) -> list[str]:
         """The command that runs `inner` in the sandbox. folder: in which it can write."""
 
-    def _started(self, folder: Path, inner: Sequence[str], errors: IO[bytes] | int) -> subprocess.Popen:
-        pipe = subprocess.PIPE
-        return subprocess.Popen(self.command(folder, inner), stdin=pipe, stdout=pipe, stderr=errors, env=environment())
+    @abstractmethod
+    def _started(self, folder: Path, inner: Sequence[str], errors: IO[bytes] | int, card: str) -> subprocess.Popen:
+        """Start `inner` in the sandbox, where it sees one card, or none."""
 
-    def start(self, job: Job, errors: IO[bytes]) -> subprocess.Popen:
+    def start(self, job: Job, errors: IO[bytes], card: str) -> subprocess.Popen:
         """A worker for a job. What it may take is watched from now on."""
         if job.run not in self._boxes:
             self._boxes[job.run] = _Box(self.place / f"run-{len(self._boxes)}", self._hand_over)
         box = self._boxes[job.run]
-        process = self._started(box.folder, worker_command(box.folder, job.lane), errors)
+        process = self._started(box.folder, worker_command(box.folder, job.lane), errors, card)
         watched = self._watched[process.pid] = Watched(process, Path(errors.name), box, time.monotonic())
         threading.Thread(target=self._watch, args=(watched,), daemon=True).start()
         return process
@@ -236,8 +241,8 @@ class Confined(ABC):
         return memory, unlisted
 
 
-def environment() -> dict[str, str]:
-    """Of a worker: only what torch needs."""
+def environment(card: str = "") -> dict[str, str]:
+    """Of a worker: only what torch needs, and the card it sees."""
     return {
         **MEMORY,
         **THREADS,
@@ -246,6 +251,7 @@ def environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HF_HUB_OFFLINE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "CUDA_VISIBLE_DEVICES": card,
         **({"PYTHONUSERBASE": site.getuserbase()} if site.ENABLE_USER_SITE else {}),
     }
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import bed_scores as script
 import numpy as np
 import pytest
 
+from bench import hardware
 from bench.errors import UserError
+from bench.runs.plan import plan
 from bench.spec import RunSpec
 from bench.suite import load_suite
 from bench.worker.jobs import Job, Start
@@ -60,7 +63,7 @@ def test_a_kept_seed_is_not_trained_again_and_comes_back_as_it_was(made: list[in
 def test_runs_that_were_not_kept_are_trained_beside_those_that_were(
     made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script, "machine", lambda device: "machine 100")
+    monkeypatch.setattr(script, "machine", lambda device, suite: "machine 100")
     first = script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
     found = script.scores_of("everyday", RUNS[1:], 100, "test", "cpu", tmp_path)
     assert (len(found), made) == (1, [100, 100])
@@ -69,9 +72,26 @@ def test_runs_that_were_not_kept_are_trained_beside_those_that_were(
     assert all(same(again[key], run) for key, run in (first | found).items())
 
 
+def test_the_machine_is_the_card_that_workers_are_put_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = tuple(hardware.Card(uuid, kind, free) for uuid, kind, free in (("GPU-a", "NVIDIA T4", 15.0), ("GPU-b", "NVIDIA H200", 140.0)))
+    monkeypatch.setattr(hardware, "cards", lambda: cards)
+    monkeypatch.setattr(hardware, "version", lambda package: "2.13.0+cu130")
+    suite = load_suite("everyday")
+    on_card, on_cpu = (script.machine(device, suite) for device in ("cuda", "cpu"))
+    assert ", NVIDIA H200, " in on_card
+    assert "arithmetic" not in on_card
+    assert "NVIDIA" not in on_cpu
+    pools: list[Any] = []
+    done = SimpleNamespace(run=lambda jobs: None, failures=[], results={})
+    monkeypatch.setattr(script, "Pool", lambda *given: pools.append(given) or done)
+    script.computed({}, [plan(RunSpec(suite="everyday"))], "cuda", suite)
+    assert set(pools[0][-1]) == {"GPU-b"}
+    assert "arithmetic" in on_cpu
+
+
 def test_a_seed_is_not_put_together_from_two_machines(made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
-    monkeypatch.setattr(script, "machine", lambda device: "another machine")
+    monkeypatch.setattr(script, "machine", lambda device, suite: "another machine")
     with pytest.raises(UserError, match=r"test-s100\.npz: lacks runs, and those in it are of machine 100: add the others there"):
         script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
     script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
@@ -112,7 +132,7 @@ def test_a_damaged_file_is_one_line(left: int, made: list[int], tmp_path: Path) 
 
 
 def test_what_another_process_added_meanwhile_stays(made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "machine", lambda device: "machine 100")
+    monkeypatch.setattr(script, "machine", lambda device, suite: "machine 100")
     trained = script.trained
 
     def slowly(suite, name, runs, seed, split, device):
@@ -129,7 +149,7 @@ def test_what_another_process_added_meanwhile_stays(made: list[int], tmp_path: P
 
 
 def test_null_stages_of_another_training_are_refused(made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "machine", lambda device: "machine 100")
+    monkeypatch.setattr(script, "machine", lambda device, suite: "machine 100")
     script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
     before = (tmp_path / "test-s100.npz").read_bytes()
     trained = script.trained

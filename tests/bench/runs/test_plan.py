@@ -49,7 +49,7 @@ def test_the_default_device_is_the_same_work_as_cpu_where_there_is_no_cuda(monke
 
     monkeypatch.setattr(hardware, "cards", tuple)
     assert keys("auto") == keys("cpu")
-    monkeypatch.setattr(hardware, "cards", lambda: (("GPU-aa", 40.0),))
+    monkeypatch.setattr(hardware, "cards", lambda: (hardware.Card("GPU-aa", "NVIDIA H200", 40.0),))
     monkeypatch.setattr(hardware, "version", lambda package: "2.13.0+cu130")
     assert not keys("auto") & keys("cpu")
 

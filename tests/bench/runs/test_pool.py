@@ -30,7 +30,7 @@ with open(log + ".environment", "w") as file:
 for line in sys.stdin:
     job = json.loads(line)["job"]
     with open(log, "a") as file:
-        file.write(json.dumps({"pid": os.getpid(), "lane": lane, "job": job["name"]}) + "\n")
+        file.write(json.dumps({"pid": os.getpid(), "lane": lane, "job": job["name"], "card": os.environ["CUDA_VISIBLE_DEVICES"]}) + "\n")
     marker = log + "." + job["name"]
     if job["deaths"] > (os.path.getsize(marker) if os.path.exists(marker) else 0):
         open(marker, "a").write("x")
@@ -100,9 +100,9 @@ def done_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Do
     monkeypatch.setattr(module, "worker_command", lambda cache, lane: [sys.executable, "-I", "-S", "-c", WORKER, str(log), lane])
     monkeypatch.setattr(module, "to_json", lambda job: {"key": job.key, "name": job.name, "deaths": job.deaths, "fails": job.fails})
 
-    def run(jobs: list[Fake], size: int, hear: Callable[[Event], None] = lambda event: None) -> Done:
+    def run(jobs: list[Fake], size: int, hear: Callable[[Event], None] = lambda event: None, places: tuple[str, ...] = ("",)) -> Done:
         events: list[Event] = []
-        pool = Pool(size, tmp_path, tmp_path / "logs", module.to_all([events.append, hear]))
+        pool = Pool(size, tmp_path, tmp_path / "logs", module.to_all([events.append, hear]), places)
         thread = threading.Thread(target=pool.run, args=({job.key: job for job in jobs},), daemon=True)
         thread.start()
         thread.join(60)
@@ -212,6 +212,17 @@ def test_a_failure_stops_only_what_needs_it(done_by: Callable[..., Done]) -> Non
 def test_a_worker_that_holds_a_card_ends_with_its_job(done_by: Callable[..., Done]) -> None:
     done = done_by([Fake(f"job {number}", keeps_card=True) for number in range(3)], 1)
     assert len({line["pid"] for line in done.lines}) == 3
+
+
+def test_workers_are_put_on_their_cards_in_turn(done_by: Callable[..., Done]) -> None:
+    """Each lane has its worker; there are more of them than places."""
+    jobs = [Fake(f"job {number}", f"lane {number}") for number in range(3)]
+    assert sorted(line["card"] for line in done_by(jobs, 3, places=("GPU-aa", "GPU-bb")).lines) == ["GPU-aa", "GPU-aa", "GPU-bb"]
+
+
+def test_workers_on_a_cpu_see_no_card(done_by: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert [line["card"] for line in done_by([Fake("job")], 1).lines] == [""]
 
 
 def test_a_worker_that_was_killed_is_named_as_such() -> None:

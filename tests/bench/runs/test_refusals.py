@@ -94,6 +94,18 @@ def test_a_device_or_an_engine_that_is_not_there_is_refused(command: list[str], 
     assert "--engine vllm: vllm is not installed" in refused(*command, "--engine", "vllm")
 
 
+def test_more_vllm_workers_than_cards_are_refused(refused: Refused, invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "cards", lambda: tuple(hardware.Card(f"GPU-{name}", "NVIDIA H200", 140.0) for name in "ab"))
+    monkeypatch.setattr(hardware, "version", lambda package: "2.13.0+cu130")
+    monkeypatch.setattr(preflight, "find_spec", lambda name: True)
+    monkeypatch.setattr(hardware, "cores", lambda: 7)
+    words = ["run", "--dry-run", "--device", "cuda", "--jobs", 3]
+    message = "--jobs 3: --engine vllm runs one worker a card, and there is room for 2; use --jobs 2, or leave it out"
+    assert message in refused(*words, "--engine", "vllm")
+    assert invoke(*words).exit_code == 0
+    assert invoke(*words[:-2], "--engine", "vllm").stdout.endswith("on 2 workers\n")
+
+
 # --- folders
 
 
