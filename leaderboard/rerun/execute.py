@@ -13,6 +13,7 @@ from bench.checkpoint import Store
 from bench.results.run import Run
 from bench.runs.execute import execute
 from bench.runs.plan import plan
+from bench.runs.workers import places
 from bench.suite import Suite
 from leaderboard.limits import Limits
 from leaderboard.rerun.sandbox import Confined
@@ -32,6 +33,10 @@ class Bench:
     jobs: int | None = None
     limits: Limits = field(default_factory=Limits)
 
+    def sandbox_for(self, submission: Submission) -> type[Confined] | None:
+        """Where a submission's method runs: those of this package need no sandbox."""
+        return None if submission.method.from_package else self.sandbox
+
 
 def run_again(folder: Path, submission: Submission, suite: Suite, seeds: Sequence[int], draw: int, bench: Bench) -> list[Run]:
     """The runs of a submission's method on some seeds, on the suite's test items or on a draw from the reserve.
@@ -48,11 +53,12 @@ def run_again(folder: Path, submission: Submission, suite: Suite, seeds: Sequenc
     reference = method.reference if method.from_package else f"{file.resolve()}:{method.name}"
     record, orders = record_of(submission, reference), suite.orders(submission.board.sequence)
     plans = [plan(spec_of(submission, reference, order, seed, draw), method=record) for order in orders for seed in seeds]
-    apart = bench.sandbox is not None and not method.from_package
+    kind = bench.sandbox_for(submission)
     with ExitStack() as held:
         sandbox = None
-        if apart:
+        if kind is not None:
             place = Path(held.enter_context(TemporaryDirectory(prefix="sandbox-", dir=work, ignore_cleanup_errors=True)))
-            sandbox = bench.sandbox(place / "box", Store(bench.cache / "checkpoints"), [file], bench.limits)
+            card = places(submission.board.device, suite)[0]
+            sandbox = kind(place / "box", Store(bench.cache / "checkpoints"), [file], bench.limits, card)
             held.callback(sandbox.close)
         return execute(plans, out=work / "runs", cache=bench.cache, jobs=bench.jobs, sandbox=sandbox)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +15,8 @@ from entries import write_runs
 from typer.testing import CliRunner
 from verdict_files import judge
 
+from bench import hardware
+from bench.checkpoint import Store
 from bench.errors import UserError
 from bench.results.run import Run
 from bench.runs.execute import FailedRun, FailedRunsError
@@ -19,9 +24,12 @@ from bench.runs.plan import Plan
 from bench.suite import Suite
 from leaderboard.cli import app
 from leaderboard.rank import leaderboard
-from leaderboard.rerun import execute, rerun
+from leaderboard.rerun import bubblewrap, execute, rerun
+from leaderboard.rerun.bubblewrap import Bubblewrap
+from leaderboard.rerun.docker import Docker
 from leaderboard.rerun.draw import fresh
 from leaderboard.rerun.execute import Bench
+from leaderboard.rerun.sandbox import Confined, environment
 from leaderboard.verdicts import OWN, Verdict, digest, rerun_of, verdict_on
 from leaderboard.verify import Place
 
@@ -204,6 +212,81 @@ def test_nothing_runs_for_a_submission_that_is_refused(place: Place, bench: Benc
     with pytest.raises(UserError, match="must be accepted before it is rerun"):
         rerun.rerun(["refresh-4", "mine"], "same", "", place, bench)
     assert not executed.plans
+
+
+# --- on a GPU
+
+
+@pytest.fixture
+def on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The submissions are of a board on CUDA, and this machine has two cards, the first one full."""
+    whole = rerun.verify_all
+
+    def found(names: Any, place: Place) -> Any:
+        found = whole(names, place)
+        for each in found.values():
+            each.submission.board.__dict__["device"] = "cuda"
+        return found
+
+    monkeypatch.setattr(rerun, "verify_all", found)
+    monkeypatch.setattr(rerun.Numerics, "choose", lambda device: None)
+    monkeypatch.setattr(hardware, "version", lambda package: "2.13.0+cu130")
+    monkeypatch.setattr(
+        hardware, "cards", lambda: (hardware.Card("GPU-aa", "NVIDIA H200", 0.0), hardware.Card("GPU-bb", "NVIDIA H200", 90.0))
+    )
+
+
+def test_docker_is_refused_on_a_gpu(place: Place, bench: Bench, fake: Any, on_cuda: None) -> None:
+    """Its containers have none, and the method would be blamed for that. Methods of the package run without a sandbox."""
+    executed = fake(None)
+    docker = replace(bench, kind="docker", sandbox=Docker)
+    with pytest.raises(UserError, match="--sandbox docker: no GPU is reached from there, and mine needs one; use --sandbox bubblewrap"):
+        rerun.rerun(["refresh-4", "mine"], "same", "", place, docker)
+    assert not executed.plans
+    rerun.rerun(["refresh-4"], "same", "", place, docker)
+    assert len(executed.plans) == 1
+
+
+class Plain(Confined):
+    """No sandbox: its commands run as they are."""
+
+    command = _hand_over = lambda self, *given: None
+
+    def _started(self, folder: Path, inner: Sequence[str], errors: Any, card: str) -> subprocess.Popen:
+        return subprocess.Popen(inner, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment(card))
+
+
+def test_a_sandbox_without_a_gpu_is_refused_before_the_method_runs(place: Place, bench: Bench, fake: Any, on_cuda: None) -> None:
+    """Python starts in this one. There is no GPU, or none with this UUID."""
+    executed = fake(None)
+    with pytest.raises(UserError, match=r"--sandbox plain: torch cannot use the GPU in there \(.+\)"):
+        rerun.rerun(["mine"], "same", "", place, replace(bench, kind="plain", sandbox=Plain))
+    assert not executed.plans
+
+
+def test_the_trial_uses_a_card_with_room(place: Place, bench: Bench, fake: Any, on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(None)
+    tried: list[str] = []
+    monkeypatch.setattr(Plain, "_check", lambda self, card: tried.append(card))
+    rerun.rerun(["mine"], "same", "", place, replace(bench, kind="plain", sandbox=Plain))
+    assert tried == ["GPU-bb"]
+
+
+@pytest.mark.parametrize("card", ["", "GPU-bb"])
+def test_a_worker_under_bubblewrap_sees_its_card_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: str) -> None:
+    started: list[dict[str, str]] = []
+
+    def popen(command: list[str], **given: Any) -> Any:
+        started.append(given["env"])
+        return SimpleNamespace(pid=1, poll=lambda: 0)
+
+    monkeypatch.setattr(bubblewrap, "subprocess", SimpleNamespace(PIPE=subprocess.PIPE, Popen=popen))
+    monkeypatch.setattr(bubblewrap.shutil, "which", lambda name: name)
+    monkeypatch.setattr(Bubblewrap, "_check", lambda self, card: None)
+    box = Bubblewrap(tmp_path / "box", Store(tmp_path / "checkpoints"), [])
+    with (tmp_path / "errors").open("wb") as errors:
+        box.start(SimpleNamespace(run="", lane="mine"), errors, card)
+    assert [env["CUDA_VISIBLE_DEVICES"] for env in started] == [card]
 
 
 def test_fresh_needs_a_public_value(place: Place, bench: Bench, fake: Any) -> None:
