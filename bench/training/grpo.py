@@ -3,7 +3,7 @@
 Each step samples G answers to each of P prompts, scores them, and takes one or more optimizer steps on the loss (`Trainer.steps`).
 Compared with a textbook version there is no value network, no length penalty, and a KL term only on request. A step whose groups all
 have equal rewards still takes its optimizer step, with a gradient of 0. Answers are sampled with counter-based draws, so there is no
-generator state to save, and a resumed training is bit-identical to an uninterrupted one.
+generator state to save. On a CPU, a resumed training is bit-identical to an uninterrupted one.
 
     python -m bench run --method none
 """
