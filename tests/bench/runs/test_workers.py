@@ -134,6 +134,7 @@ def test_a_card_needs_no_less_than_a_cpu(cards_of: Callable[..., None]) -> None:
     cards_of((A, 80))
     assert workers.default_jobs("cuda", suite_of(gpu_memory_gb=2, memory_gb=8)) == 10
     assert workers.default_jobs("cuda", load_suite("everyday")) == 16
+    assert workers.default_jobs("cuda", load_suite("gym")) == 1
 
 
 @pytest.mark.parametrize("command", [bench.run, bench.tune])
