@@ -48,12 +48,13 @@ def identity(names: Sequence[str]) -> list[list[str]]:
 
 
 def evaluate(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], *, limit: int | None, chat: bool
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], *, limit: int | None, chat: bool, bf16: bool = False
 ) -> dict[str, dict[str, list[float]]]:
     """Task -> metric -> value and standard error (0 where lm-eval gives none), as lm-eval reports them.
 
     names: lm-eval's tasks or groups, or paths of a task's .yaml; limit: items per task (None: all); chat: whether prompts go through the
-    model's chat template, without thinking. `UserError` for an unknown task, and where lm-eval cannot run one (its data cannot be loaded).
+    model's chat template, without thinking; bf16: whether the model computes in bf16 autocast. `UserError` for an unknown task, and where
+    lm-eval cannot run one (its data cannot be loaded).
     """
     import lm_eval
     from lm_eval.models.huggingface import HFLM
@@ -70,8 +71,10 @@ def evaluate(
                 raise UserError(f"--also {name}: lm-eval finds no task {task} in it; check its YAML")
             if task not in manager.all_tasks:
                 raise _unknown(task, manager.all_tasks)
+        # HFLM opens an autocast of its own, which overrides one around it. Its softmax is then in bf16 too, unless it is given a type.
+        types = {"mixed_precision_dtype": "bfloat16", "softmax_dtype": "float32"} if bf16 else {}
         found = lm_eval.simple_evaluate(
-            model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=16, enable_thinking=False if chat else None),
+            model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=16, enable_thinking=False if chat else None, **types),
             tasks=list(tasks.values()),
             task_manager=manager,
             limit=limit,

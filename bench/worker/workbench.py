@@ -314,9 +314,8 @@ class Workbench:
 
         def make(files: Path, work: Path) -> Made:
             tokenizer = self._dialogue(checkpoint).tokenizer
-            with self._autocast():
-                chat = self.suite.prompting.chat != "none"
-                return Made(general.evaluate(self._load(checkpoint), tokenizer, names, limit=limit, chat=chat))
+            chat = self.suite.prompting.chat != "none"
+            return Made(general.evaluate(self._load(checkpoint), tokenizer, names, limit=limit, chat=chat, bf16=self.numerics.bf16))
 
         self.report({"event": "scoring", "what": ", ".join(names)})
         return self.cache.remember("lm-eval", key, make).value

@@ -69,6 +69,20 @@ def test_a_tasks_file_is_evaluated_on_as_many_items_as_asked_for(base, sums: Pat
     assert part["two_sums"]["acc"][0] in (0.0, 0.5, 1.0)
 
 
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_model_computes_in_the_arithmetic_of_the_key(bf16: bool, base, sums: Path, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
+    softmaxes, log_softmax = set(), torch.nn.functional.log_softmax
+
+    def recorded(logits: torch.Tensor, **more) -> torch.Tensor:
+        softmaxes.add((logits.dtype, log_softmax(logits, **more).dtype))
+        return log_softmax(logits, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "log_softmax", recorded)
+    evaluate(*base, [str(sums)], limit=2, chat=False, bf16=bf16)
+    assert softmaxes == {(torch.bfloat16 if bf16 else torch.float32, torch.float32)}
+
+
 def test_files_are_known_by_their_content(sums: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.yaml"
 
