@@ -381,7 +381,7 @@ def _save_snapshot(state: dict[str, Any], snapshot: Path) -> None:
         os.fsync(file.fileno())
     if not snapshot.exists():
         try:
-            torch.load(unfinished, weights_only=True, map_location="cpu")
+            torch.load(unfinished, weights_only=True, map_location="cpu", mmap=True)  # what a weight holds is not read
         except Exception as error:
             unfinished.unlink()
             raise UserError("a hook's `state` must hold plain values and tensors only, so that training can resume from it") from error

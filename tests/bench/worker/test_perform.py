@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -118,3 +120,21 @@ def test_a_state_that_could_not_be_resumed_from_is_refused_at_once(tmp_path: Pat
     with pytest.raises(UserError, match="plain values and tensors"):
         _save_snapshot({"state": defaultdict(Path)}, tmp_path / "snapshot.pt")
     assert not list(tmp_path.iterdir())
+
+
+SAVE = """
+import resource, sys
+from pathlib import Path
+import torch
+from bench.worker.workbench import _save_snapshot
+
+state = {"weights": torch.ones(64_000_000)}
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+_save_snapshot(state, Path(sys.argv[1]))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+def test_the_first_snapshot_is_checked_without_reading_its_weights(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SAVE, str(tmp_path / "snapshot.pt")], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 128e6  # of 256 MB
