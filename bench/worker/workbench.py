@@ -10,8 +10,8 @@ import copy
 import json
 import logging
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ from bench.method import LoRA, Training
 from bench.results.answers import written
 from bench.spec import ModelRecord
 from bench.storage.cache import Cache, Entry, Made
-from bench.storage.hub import find_model
+from bench.storage.hub import context_window, find_model, read_config
 from bench.suite import DECODINGS, Suite
 from bench.training import derivatives
 from bench.training.bases.own import add_adapted, add_own_base, check_takes_adapter
@@ -109,19 +109,35 @@ class Workbench:
     def _dialogue(self, checkpoint: Checkpoint) -> Dialogue:
         return Dialogue.of(checkpoint.folder, self.suite.prompting)
 
-    def _writer(self, checkpoint: Checkpoint, model: PreTrainedModel, meter: Meter) -> Writer | None:
-        """vLLM on a checkpoint, found to be the model that was loaded from it; None where transformers writes."""
+    @contextmanager
+    def _writer(self, checkpoint: Checkpoint, model: PreTrainedModel, meter: Meter, domains: Iterable[str]) -> Iterator[Writer | None]:
+        """vLLM on a checkpoint, found to be the model that was loaded from it; None where transformers writes. domains: those of the
+        prompts. Its memory is freed at the end."""
         if self.numerics.engine == "hf":
-            return None
+            yield None
+            return
         from bench.training.engines.vllm import VLLM, Memory
 
-        answer = max(map(self._dialogue(checkpoint).limit, self.suite.loaded_tasks.values()))
-        context = min((self.suite.prompting.prompt_tokens or 1024) + answer, getattr(model.config, "max_position_embeddings", 1 << 20))
         size = sum(parameter.numel() for parameter in model.parameters())
         dtype = torch.bfloat16 if self.numerics.bf16 else torch.float32
-        writer = VLLM(checkpoint.folder, dtype, Memory(context=context), lambda tokens: meter.spend(tokens, size))
-        writer.check(model)
-        return writer
+        memory = Memory(context=self._context(checkpoint, domains))
+        writer = VLLM(checkpoint.folder, self.numerics.device, dtype, memory, lambda tokens: meter.spend(tokens, size))
+        with closing(writer):
+            writer.check(model)
+            yield writer
+
+    def _context(self, checkpoint: Checkpoint, domains: Iterable[str]) -> int:
+        """Tokens that an engine's prompts and answers may have together, at most the model's context window."""
+        dialogue, most = self._dialogue(checkpoint), self.suite.prompting.prompt_tokens
+        needed = 0
+        for domain in domains:
+            longest = most
+            if longest is None:
+                texts = [item.prompt for split in ("test", "validation") for item in self.suite.items(domain, split)]
+                longest = 2 * max(map(len, dialogue.encode(texts)))  # a training's prompts may be longer than these
+            needed = max(needed, longest + dialogue.limit(self.suite.loaded_tasks[domain]))
+        window = context_window(read_config(checkpoint.folder, str(checkpoint.folder)))
+        return min(needed, window or needed)
 
     def _autocast(self) -> AbstractContextManager:
         return torch.autocast(self.numerics.device, torch.bfloat16) if self.numerics.bf16 else nullcontext()
@@ -193,39 +209,39 @@ class Workbench:
             raise UserError("--engine vllm does not take adapters' weights yet: use --engine hf")
         if adapters and any(isinstance(value, Tensors) for value in [training.trainable, *held.values()]):
             raise UserError("this method holds or masks a model's own weights, and adapters train others: take lora out of the suite's rl")
-        model = self._load(parent)
-        writer = self._writer(parent, model, meter)  # its check is not the method's work: the meter watches from here on
-        trainer = Trainer(
-            model=meter.watch(model),
-            writer=writer,
-            dialogue=dialogue,
-            tasks=self.suite.loaded_tasks,
-            training=training,
-            settings=self.suite.grpo,
-            seed=seed,
-            purpose=purpose,
-            draw=draw,
-            reference={name: self._load(checkpoint, meter) for name, checkpoint in (references or {}).items()},
-            loaded={name: loaded(value) for name, value in held.items() if isinstance(value, Tensors)},
-            mask=loaded(training.trainable) if isinstance(training.trainable, Tensors) else None,
-            bf16=self.numerics.bf16,
-            answers_at_once=self.suite.answers_at_once,
-            permute_rewards=null,
-        )
+        model = self._load(parent, meter)
         lines: list[dict[str, Any]] = []
-        snapshot = work / "snapshot.pt"
-        saved = _loaded_snapshot(snapshot)
-        if saved is not None:
-            trainer.restore(saved["trainer"])
-            lines, meter.flops = saved["lines"], saved["flops"]
-            del saved
-        label = "+".join(sorted(training.mixture))
-        for line in trainer.steps():
-            lines.append(line)
-            self.report({"event": "step", "what": label, "of": trainer.total, **line})
-            if trainer.step % self.suite.snapshot_every == 0 and trainer.step < trainer.total:
-                state = {"trainer": trainer.state(), "lines": lines, "flops": meter.flops}
-                _save_snapshot(state, snapshot)
+        with self._writer(parent, model, meter, training.mixture) as writer:
+            trainer = Trainer(
+                model=model,
+                writer=writer,
+                dialogue=dialogue,
+                tasks=self.suite.loaded_tasks,
+                training=training,
+                settings=self.suite.grpo,
+                seed=seed,
+                purpose=purpose,
+                draw=draw,
+                reference={name: self._load(checkpoint, meter) for name, checkpoint in (references or {}).items()},
+                loaded={name: loaded(value) for name, value in held.items() if isinstance(value, Tensors)},
+                mask=loaded(training.trainable) if isinstance(training.trainable, Tensors) else None,
+                bf16=self.numerics.bf16,
+                answers_at_once=self.suite.answers_at_once,
+                permute_rewards=null,
+            )
+            snapshot = work / "snapshot.pt"
+            saved = _loaded_snapshot(snapshot)
+            if saved is not None:
+                trainer.restore(saved["trainer"])
+                lines, meter.flops = saved["lines"], saved["flops"]
+                del saved
+            label = "+".join(sorted(training.mixture))
+            for line in trainer.steps():
+                lines.append(line)
+                self.report({"event": "step", "what": label, "of": trainer.total, **line})
+                if trainer.step % self.suite.snapshot_every == 0 and trainer.step < trainer.total:
+                    state = {"trainer": trainer.state(), "lines": lines, "flops": meter.flops}
+                    _save_snapshot(state, snapshot)
         if not meter.flops:
             raise UserError(
                 "the training metered no FLOPs, so it is not stored: something calls the model past its hooks, as peft below 0.21 does"
@@ -282,19 +298,20 @@ class Workbench:
         key |= {"draw": draw} if draw else {}
 
         def make(files: Path, work: Path) -> Made:
-            meter, dialogue, model = Meter(), self._dialogue(checkpoint), self._load(checkpoint)
-            writer = self._writer(checkpoint, model, meter)
-            answers = score_domain(
-                meter.watch(model),
-                dialogue,
-                self.suite.loaded_tasks[domain],
-                items,
-                decodings=decodings,
-                split=split,
-                batch=self.suite.answers_at_once // len(DECODINGS),
-                writer=writer,
-                autocast=self._autocast,
-            )
+            meter, dialogue = Meter(), self._dialogue(checkpoint)
+            model = self._load(checkpoint, meter)
+            with self._writer(checkpoint, model, meter, [domain]) as writer:
+                answers = score_domain(
+                    model,
+                    dialogue,
+                    self.suite.loaded_tasks[domain],
+                    items,
+                    decodings=decodings,
+                    split=split,
+                    batch=self.suite.answers_at_once // len(DECODINGS),
+                    writer=writer,
+                    autocast=self._autocast,
+                )
             (files / "answers.jsonl.gz").write_bytes(written(answers))
             return Made({decoding: mean_score(answers, decoding) for decoding in decodings} | {"cut": dialogue.cut}, meter.flops)
 
