@@ -10,7 +10,8 @@ from pathlib import Path
 import fake_vllm
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from bench.costs import Meter
 from bench.errors import UserError
@@ -122,6 +123,21 @@ def test_what_bf16_may_change_is_measured_on_the_model(model: PreTrainedModel, m
         engine.close()
     assert 0.01 < gaps[0] < 0.03
     assert gaps[1] > 0.1
+
+
+def test_gpt2s_matrices_are_compared_as_vllm_stores_them(made: list[fake_vllm.LLM], tmp_path: Path) -> None:
+    own = GPT2LMHeadModel(GPT2Config(vocab_size=96, n_embd=64, n_layer=2, n_head=2, n_positions=64, bos_token_id=0, eos_token_id=0)).eval()
+    own.save_pretrained(tmp_path)
+    engine, stored = engine_of(tmp_path), copy.deepcopy(own)
+    for module in stored.modules():
+        if isinstance(module, Conv1D):
+            module.weight = torch.nn.Parameter(module.weight.T)
+    made[0].apply_model = lambda function: [function(stored)]
+    assert engine.check(own) < 1e-5
+    with torch.no_grad():
+        stored.transformer.h[1].mlp.c_fc.weight[0, 0] += 1e-3
+    with pytest.raises(WrongWeightsError, match=r"other weights than the model: transformer\.h\.1\.mlp\.c_fc\.weight$"):
+        engine.check(own)
 
 
 @pytest.mark.parametrize("most", [None, 40])
