@@ -2,8 +2,8 @@
 
     loss = L_s(theta) + strength * mean over tokens of (q/p - log q/p - 1),    p = pi_theta, q = pi_{s-1}
 
-The term is taken on the policy's own samples. There its mean is KL(p || q), but the mean of its gradient is that of KL(q || p), because
-nothing is differentiated through the sampling (2506.09477): what training reduces is KL(q || p). No prompt of an old domain is used:
+The term is taken on the policy's own samples. There its expectation is KL(p || q), but its expected gradient is that of KL(q || p), because
+the sampling itself is not differentiated (2506.09477): what training reduces is KL(q || p). No prompt of an old domain is used:
 2509.04259 finds that the KL on the new prompts predicts forgetting. The first stage is the same as in the baseline run, because nothing
 was learned before it, and so that it can be shared with the other methods. That choice and `strength` are ours.
 """

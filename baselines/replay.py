@@ -1,7 +1,7 @@
 """Replay: give a share of every later stage's prompts to the domains learned before (experience replay, 1811.11682).
 
 Stage s trains on its own domain with weight 1 - share, and on each of the s earlier ones with weight share / s. The paper replays stored
-experience; here the policy answers anew prompts of the earlier domains' own stages. Every later stage replays from the first of them on.
+experience; here the policy answers the prompts of the earlier stages again. Every later stage starts from the first of them.
 """
 
 from bench.method import History, Method, Stage, Training

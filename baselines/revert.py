@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 class Revert(Method):
-    """No settings. Recovers all that a single target lost, and loses all that came later: a recovery ratio alone does not show that. Of
-    several targets, the older ones stay as they were after the last one's stage."""
+    """No settings. Recovers all that a single target lost, and loses all that came later: a recovery ratio alone does not show that. With
+    several targets it returns to the checkpoint of the latest one; the earlier targets keep the scores that they had there."""
 
     track = "training-free"
     controls = True

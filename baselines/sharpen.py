@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 FINAL_NORM = "model.norm.weight"
-"""Its name in Llama, Qwen, Mistral and similar models; but Gemma's has the same name."""
+"""Its name in Llama, Qwen, Mistral and similar models, and in Gemma, where scaling it does something else."""
 
 
 class Sharpen(Method):

@@ -50,7 +50,7 @@ class Meter:
 
 
 class AccessRecord(BaseModel):
-    """What a method used beside the checkpoint it was given: checkpoints (domains, "base"), experts (domains), prompts by domain."""
+    """What a method used other than the checkpoint it was given: checkpoints (domains, "base"), experts (domains), prompts by domain."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -83,7 +83,7 @@ class AccessRecord(BaseModel):
 
 
 class Access(BaseModel):
-    """What a method had access to beside the checkpoint it was given: checkpoints (domains, "base"), experts, and prompts of each domain.
+    """What a method had access to other than the checkpoint it was given: checkpoints (domains, "base"), experts, and prompts by domain.
     Drawing the same prompts again counts once, by the largest count; other prompts are added. Prompts that a hook chooses count as often
     as they are drawn, since which they were is not known here. A stage's prompts of its own domain do not count: every method has them.
 

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -76,6 +77,20 @@ def remove(path: Path) -> None:
             path.unlink()
     else:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def disk_failure(error: BaseException) -> OSError | None:
+    """The failure of a disk (`DISK_FAILS`) that an error is or came from; None where there is none. Libraries hide it: torch raises a
+    RuntimeError while one is being handled, and safetensors names only its number."""
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, OSError) and at.errno in DISK_FAILS:
+            return at
+        number = re.search(r"\(os error (\d+)\)", str(at))
+        if number and int(number[1]) in DISK_FAILS:
+            return OSError(int(number[1]), os.strerror(int(number[1])))
+        at = at.__cause__ or at.__context__
+    return None
 
 
 def disk_error(what: str, error: OSError) -> MachineError:

@@ -31,7 +31,7 @@ class Card:
 @cache
 def cards() -> tuple[Card, ...]:
     """The cards that $CUDA_VISIBLE_DEVICES leaves visible, in its order; its numbers are those of `nvidia-smi`, and the first entry that
-    names no card ends it, as in CUDA. Empty without `nvidia-smi`."""
+    names no card ends it. Empty without `nvidia-smi`."""
     found = _all_cards()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None or not found:
@@ -50,7 +50,7 @@ def cards() -> tuple[Card, ...]:
 
 
 def _all_cards() -> dict[str, Card]:
-    """Number -> card, as `nvidia-smi` prints them. The free memory of a card that is cut into slices says nothing of a slice."""
+    """Number -> card, as `nvidia-smi` prints them. The free memory of a card that is cut into slices does not apply to a slice."""
     if shutil.which("nvidia-smi") is None:
         return {}
     asked = ["nvidia-smi", "--query-gpu=index,uuid,mig.mode.current,memory.free,name", "--format=csv,noheader,nounits"]

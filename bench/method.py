@@ -220,7 +220,8 @@ class History(Protocol):
 
     def train(self, checkpoint: Checkpoint, training: Training, draw: int = 0) -> Checkpoint:
         """The checkpoint trained further, with a new optimizer and the suite's warm-up. Each draw (0 or more) has prompts of its own: two
-        trainings with the same draw see the same prompts in the same order, so a repair that trains again and again counts its draws."""
+        trainings with the same draw see the same prompts in the same order, so a repair that trains several times should number its
+        draws."""
 
     def fisher(self, checkpoint: Checkpoint, domain: str, count: int = 512) -> Tensors:
         """Diagonal of the Fisher information, per coordinate, >= 0: the mean over `count` answers, sampled from the checkpoint, of the

@@ -1,6 +1,6 @@
 """Entries of the second result against `shrink` with fixed steps, for docs/second-result.md: an estimate made after the result was known.
 
-    python scripts/fixed_shrink.py > docs/second-result-shrink.md      # seconds, from the archives in docs/second-result/
+    python scripts/fixed_shrink.py > docs/second-result-shrink.md      # half a minute, from the archives in docs/second-result/
 
 The control `shrink` chooses its step by the targets' scores alone. The runs of part `shares` have it with fixed steps, on seeds 0 to 4 of
 the same sequence. They were repaired for board `single`, but a fixed step does not depend on the targets.
@@ -28,7 +28,8 @@ INTRODUCTION = """\
 
 Made after the result was known (`python scripts/fixed_shrink.py`), on seeds 0 to 4 of micro/3, `paper`. The control `shrink` chooses its
 step by the targets' scores; `shrink alphas=0.5` always takes half of the way back to the base. Brackets are 95 % intervals. They are not
-corrected for the number of comparisons, and nothing here was declared."""
+corrected for the number of comparisons, and nothing here was declared. The fixed steps were run for board `single` (question 6); they do not
+depend on what is to be recovered."""
 
 
 def section(result: Result, board: str, decoding: Decoding) -> str:

@@ -68,7 +68,7 @@ def p_words(value: float | None) -> str:
 
 
 def access_words(access: AccessRecord) -> str:
-    """What a method had access to beside the checkpoint it was given."""
+    """What a method had access to in addition to the checkpoint it was given."""
     parts = []
     if access.checkpoints:
         parts.append(f"checkpoints of {', '.join(access.checkpoints)}")

@@ -96,7 +96,7 @@ class Run:
 
     @property
     def access(self) -> AccessRecord:
-        """What its method used beside the last checkpoint."""
+        """What its method used in addition to the last checkpoint."""
         return self.manifest.cost.access.beside(self.sequence[-1])
 
     @cached_property

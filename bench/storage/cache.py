@@ -32,7 +32,19 @@ from filelock import FileLock, Timeout
 
 from bench.checkpoint import Checkpoint, DamagedError, Store, Tensors
 from bench.errors import UserError
-from bench.files import DISK_FAILS, check_cache, default_cache, disk_error, file_hash, foreign, is_cache, key_hash, remove, write_json
+from bench.files import (
+    DISK_FAILS,
+    check_cache,
+    default_cache,
+    disk_error,
+    disk_failure,
+    file_hash,
+    foreign,
+    is_cache,
+    key_hash,
+    remove,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +130,7 @@ class Cache:
         """The entry of a key, made if need be by make(files, work).
 
         files: an empty folder that becomes the entry's; work: a folder that survives an interruption, for `make` to resume from.
-        `UserError` where the cache's folder cannot be written or the disk is full.
+        `UserError` where the cache's folder cannot be written, or where a disk is full and `make` names no file elsewhere.
         """
         found = self.find(kind, key)
         if found is not None:
@@ -130,11 +142,14 @@ class Cache:
                 (self.folder / part).mkdir(exist_ok=True)
             with FileLock(self.folder / "locks" / name):
                 return self.find(kind, key) or self._make(kind, key, make)
-        except OSError as error:
-            if error.filename is None and error.errno in DISK_FAILS:
-                raise disk_error(f"cache {self.folder}, or the temporary files in {tempfile.gettempdir()}", error) from error
-            if str(error.filename).startswith(str(self.folder)):
-                raise disk_error(f"cache {self.folder}", error) from error
+        except UserError:
+            raise
+        except Exception as error:
+            failed = error if isinstance(error, OSError) else disk_failure(error)
+            if failed is not None and str(failed.filename).startswith(str(self.folder)):
+                raise disk_error(f"cache {self.folder}", failed) from error
+            if failed is not None and failed.filename is None and failed.errno in DISK_FAILS:
+                raise disk_error(f"cache {self.folder}, or the temporary files in {tempfile.gettempdir()}", failed) from error
             raise
 
     def _name(self, kind: str, key: Mapping[str, Any]) -> str:

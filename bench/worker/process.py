@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bench.errors import MachineError, UserError
-from bench.files import DISK_FAILS, disk_error
+from bench.files import disk_error, disk_failure
 
 
 def _read_jobs(channel: TextIO, jobs: queue.Queue[dict[str, Any]]) -> None:
@@ -38,9 +38,10 @@ def failure(error: BaseException) -> dict[str, Any]:
     goes to the log, and so does that of a disk that failed, whose file may have no name."""
     from bench.training.grpo import DivergedError
 
-    if isinstance(error, OSError) and error.errno in DISK_FAILS:
+    failed = None if isinstance(error, UserError) else disk_failure(error)
+    if failed is not None:
         traceback.print_exception(error)
-        error = disk_error(str(error.filename or f"the cache or the temporary files ({tempfile.gettempdir()})"), error)
+        error = disk_error(str(failed.filename or f"the cache or the temporary files ({tempfile.gettempdir()})"), failed)
     if isinstance(error, UserError | DivergedError):
         return {"error": str(error), "user": True, "machine": isinstance(error, MachineError)}
     traceback.print_exception(error)

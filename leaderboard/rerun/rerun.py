@@ -40,7 +40,7 @@ def rerun(names: Sequence[str], seeds: Seeds, public: str, place: Place, bench: 
         if each.submission.board.device == "cuda":
             sandbox = bench.sandbox_for(each.submission)
             if sandbox is not None and not sandbox.reaches_cards:
-                raise UserError(f"--sandbox {bench.kind}: no GPU is reached from there, and {name} needs one; use --sandbox bubblewrap")
+                raise UserError(f"--sandbox {bench.kind}: its containers have no GPU, and {name} needs one; use --sandbox bubblewrap")
             Numerics.choose("cuda")
     results = {name: _once(each, seeds, public, 0, bench, first) for name, each in found.items()}
     records = dict(zip(results, judge.adjusted([record for record, _ in results.values()]), strict=True))

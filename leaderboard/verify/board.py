@@ -135,7 +135,7 @@ def _check_access(facts: Facts | None, runs: Mapping[RunKey, RunEntry]) -> Itera
         asked = sorted(requests & facts.uses) if facts is not None else []
         if asked and stated and not any(getattr(access, field) for access in stated):
             words = " and ".join(f".{name}" for name in asked)
-            reason = f"no run states any, but the code has {words}: a maintainer should check whether it asks for more than it is given"
+            reason = f"no run states any, but the code has {words}: a maintainer should check whether it reads more than what it is given"
             yield Problem(FILE, f"cost.access.{field}", reason, warning=True)
 
 

@@ -20,8 +20,16 @@ from leaderboard.cli import app
 from leaderboard.pack import pack
 from leaderboard.rank import Standing, as_csv, as_json, as_text, leaderboard
 from leaderboard.submission import FILE, Submission
-from leaderboard.verdicts import OWN
+from leaderboard.verdicts import FOLDER as VERDICTS
+from leaderboard.verdicts import OWN, verdict_on
 from leaderboard.verify import Place, verify
+
+
+def test_every_verdict_that_ships_is_on_its_entry_as_it_is_now() -> None:
+    """A changed submission.json loses its verdict, its level and its place."""
+    names = sorted(file.stem for file in VERDICTS.glob("*.json"))
+    assert len(names) > 60
+    assert not [name for name in names if verdict_on(VERDICTS.parent / "submissions" / name) is None]
 
 
 def standings(place: Place) -> dict[str, Standing]:

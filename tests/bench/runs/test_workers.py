@@ -72,7 +72,9 @@ def suite_of(**needs: float) -> Suite:
         ("GPU-ff", []),
     ],
 )
-def test_visible_cards_are_those_that_cuda_sees(cards_of: Callable[..., None], visible: str | None, uuid: list[str]) -> None:
+def test_visible_cards_are_those_of_the_variable_whatever_names_it_mixes(
+    cards_of: Callable[..., None], visible: str | None, uuid: list[str]
+) -> None:
     cards_of((A, 80), (A, 80), (A, 80), visible=visible)
     assert uuids() == uuid
 

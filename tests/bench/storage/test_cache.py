@@ -664,6 +664,14 @@ def test_a_disk_that_fills_up_is_one_line(folder: Path, number: int) -> None:
         fetch(folder, make)
 
 
+def test_a_full_disk_behind_another_error_is_one_line(folder: Path) -> None:
+    def make(files: Path, work: Path) -> Made:
+        raise RuntimeError("unexpected pos") from OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(MachineError, match="or the temporary files"):
+        fetch(folder, make)
+
+
 def test_a_disk_error_names_its_own_file(folder: Path) -> None:
     def make(files: Path, work: Path) -> Made:
         raise OSError(errno.ENOSPC, "no space", place)

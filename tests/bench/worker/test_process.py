@@ -6,6 +6,7 @@ import errno
 import tempfile
 
 import pytest
+from safetensors import SafetensorError
 
 from bench.errors import MachineError, UserError
 from bench.worker.process import failure
@@ -17,6 +18,24 @@ def test_a_full_disk_is_the_machines_failure_and_named() -> None:
     assert told["user"]
     assert told["error"].startswith(f"the cache or the temporary files ({tempfile.gettempdir()}): cannot be used (No space left on device)")
     assert failure(OSError(errno.EROFS, "Read-only file system", "/data/x"))["error"].startswith("/data/x: cannot be used (Read-only")
+
+
+def test_a_full_disk_is_found_behind_what_a_library_says() -> None:
+    """torch.save ends in a RuntimeError while the disk's error is handled; safetensors has its number in the text."""
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", "/data/snapshot.tmp")
+        except OSError:
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")  # noqa: B904 (as torch does)
+    except RuntimeError as hidden:
+        told = failure(hidden)
+    assert told["machine"]
+    assert told["error"].startswith("/data/snapshot.tmp: cannot be used (No space left on device)")
+    assert failure(SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"))["machine"]
+    assert not failure(SafetensorError("I/O error: no such file (os error 2)")).get("machine")
+    said = UserError("a line")
+    said.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    assert failure(said) == {"error": "a line", "user": True, "machine": False}
 
 
 @pytest.mark.parametrize(("error", "machine"), [(UserError("a line"), False), (MachineError("a line"), True)])

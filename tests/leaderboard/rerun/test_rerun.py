@@ -240,7 +240,7 @@ def test_docker_is_refused_on_a_gpu(place: Place, bench: Bench, fake: Any, on_cu
     """Its containers have none, and the method would be blamed for that. Methods of the package run without a sandbox."""
     executed = fake(None)
     docker = replace(bench, kind="docker", sandbox=Docker)
-    with pytest.raises(UserError, match="--sandbox docker: no GPU is reached from there, and mine needs one; use --sandbox bubblewrap"):
+    with pytest.raises(UserError, match="--sandbox docker: its containers have no GPU, and mine needs one; use --sandbox bubblewrap"):
         rerun.rerun(["refresh-4", "mine"], "same", "", place, docker)
     assert not executed.plans
     rerun.rerun(["refresh-4"], "same", "", place, docker)

@@ -142,7 +142,7 @@ def test_access_that_the_code_asks_for_and_no_run_states(submissions: Path, suit
     said = "submission.json: cost.access.{}: warning: no run states any, but the code has .{}: a maintainer should check"
     found = warnings(submissions / "expert")
     assert [line for line in found if "cost.access" in line] == [
-        f"{said.format(field, request)} whether it asks for more than it is given"
+        f"{said.format(field, request)} whether it reads more than what it is given"
         for field, request in (("checkpoints", "base"), ("experts", "expert"))
     ]
     for seed in range(5):
