@@ -28,8 +28,8 @@ INTRODUCTION = """\
 
 Made after the result was known (`python scripts/fixed_shrink.py`), on seeds 0 to 4 of micro/3, `paper`. The control `shrink` chooses its
 step by the targets' scores; `shrink alphas=0.5` always takes half of the way back to the base. Brackets are 95 % intervals. They are not
-corrected for the number of comparisons, and nothing here was declared. The fixed steps were run for board `single` (question 6); they do not
-depend on what is to be recovered."""
+corrected for the number of comparisons, and nothing here was declared. The fixed steps were run for board `single` (question 6); they do
+not depend on what is to be recovered."""
 
 
 def section(result: Result, board: str, decoding: Decoding) -> str:

@@ -20,7 +20,8 @@ MEANING = {
     "significant",
     "net recovery": "recovery ratio, with targets capped at their own-stage score, minus every point that other domains lost to the "
     "repair; ranks board `single`",
-    "format loss": "share of the targets' lost items whose answer did not stop or did not parse: an upper bound on those lost through format alone",
+    "format loss": "share of the targets' lost items whose answer did not stop or did not parse: an upper bound on those "
+    "lost through format alone",
     "interference": "forgetting under real later stages minus forgetting under null stages (permuted rewards), same seeds, in points",
     "collateral damage": "points that the repair cost the domains that are not targets, on average; lower is better",
     "collateral damage, worst": "the same for the domain that lost most",
