@@ -17,6 +17,7 @@ import random
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def random_rewards(task: Task) -> Task:
     draw = random.Random(0)
     task = copy.copy(task)
     task.score = lambda item, answer: draw.random()
+    task.graded = True
     return task
 
 
@@ -107,11 +109,13 @@ def trl(model: PreTrainedModel, task: Task, out: Path) -> float:
         rows = zip(completions, completion_ids, number, strict=True)
         return [(task.score(items[n], text) or 0.0) if ids[-1] == end else 0.0 for text, ids, n in rows]
 
+    names = {setting.name for setting in fields(GRPOConfig)}
+    checkpointing = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"  # since 5.24
     args = GRPOConfig(
         output_dir=str(out),
         use_cpu=model.device.type == "cpu",
         bf16=False,
-        gradient_checkpointing=False,
+        **{checkpointing: False},
         report_to=[],
         save_strategy="no",
         logging_strategy="no",
