@@ -12,10 +12,11 @@ that theta_d sets its length and there is no learning rate; what changed orthogo
 others' turns changed along its own gradient.
 
 Each step is Kaczmarz's (1937): an orthogonal projection onto the set on which one linear equation holds. OGD (1910.07104) and A-GEM
-(1812.00420) project gradients in this way while a model learns the next task. If the gradient at theta_d is 0, then close to it g is H_d
-(theta - theta_d), the direction of steepest descent of the second-order term by which 2606.02398 explains forgetting. Ours: to project
-what was already learned, row by row, from checkpoints (docs/developing-a-repair.md). A turn stores a checkpoint and a gradient in the
-cache, so that twelve rounds over four domains take 96 times the model's size in fp32 there.
+(1812.00420) project gradients in this way while a model learns the next task. If the gradient at theta_d is 0, then close to it g is about
+H_d (theta - theta_d), with H_d the Hessian of GRPO's loss: the gradient of a second-order term like the one by which 2606.02398 explains
+forgetting (its loss is another one). Ours: to project what was already learned, row by row, from checkpoints
+(docs/developing-a-repair.md). A turn stores a checkpoint and a gradient in the cache, so that twelve rounds over four domains take 96 times
+the model's size in fp32 there.
 """
 
 from __future__ import annotations

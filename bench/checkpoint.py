@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -106,11 +106,12 @@ class Tensors:
     def map(self, change: Callable[..., torch.Tensor], *others: Tensors, elementwise: bool = False) -> Tensors:
         """Apply change(name, own, *theirs) to every tensor, all of one shape; returns new tensors in the same store.
 
-        elementwise: each coordinate's result depends on that coordinate, or on its row (along the last dimension), only; so large matrices
-        are passed in pieces of whole rows.
-        ValueError where `others` lack a tensor or have it in another shape (they belong to another model).
+        elementwise: each coordinate's result depends on that coordinate, or on its row (along the last dimension), only; so matrices of
+        more than 16.8 M coordinates are passed in pieces of whole rows. micro has none: there a wrong `elementwise` does not show.
+        ValueError where `change` returns another shape, and where `others` lack a tensor or have it in another shape (they belong to
+        another model).
         """
-        return Store(self.folder.parent).add_tensors(self._changed(change, others, elementwise))
+        return Store(self.folder.parent).add_tensors(self._changed(partial(_applied, change), others, elementwise))
 
     def _changed(
         self, change: Callable[..., torch.Tensor], others: Iterable[Tensors], elementwise: bool
@@ -170,9 +171,18 @@ class Checkpoint(Tensors):
         are."""
 
         def stored(name: str, own: torch.Tensor, *theirs: torch.Tensor) -> torch.Tensor:
-            return change(name, own, *theirs).float() if own.is_floating_point() else own
+            return _applied(change, name, own, *theirs).float() if own.is_floating_point() else own
 
         return Store(self.folder.parent).add_in_fp32(self._changed(stored, others, elementwise), self.folder)
+
+
+def _applied(change: Callable[..., torch.Tensor], name: str, own: torch.Tensor, *theirs: torch.Tensor) -> torch.Tensor:
+    """change(name, own, *theirs). ValueError where that is no tensor of the shape of `own`."""
+    found = change(name, own, *theirs)
+    if not isinstance(found, torch.Tensor) or found.shape != own.shape:
+        what = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
+        raise ValueError(f"map: the change of {name} returned {what}; return a tensor of shape {tuple(own.shape)}")
+    return found
 
 
 def _filled(parts: Iterator[torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:

@@ -22,6 +22,10 @@ TRACK_LIMITS: Mapping[Track, float] = {"training-free": 1.01, "light": 1.10, "du
 """The most that stages and repair may cost together, as a share of the baseline sequence's FLOPs."""
 
 
+PLAIN_TRACKS: frozenset[Track] = frozenset({"training-free", "light"})
+"""Tracks of methods that repair the baseline run's last checkpoint and leave its stages as they are."""
+
+
 def over_limit(track: Track, cost: float) -> str:
     """That a total cost is over its track's limit, in words; empty where it is not."""
     limit = TRACK_LIMITS.get(track)

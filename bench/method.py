@@ -15,6 +15,7 @@ each request and caches results by their inputs: rerun an interrupted repair and
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -74,6 +75,9 @@ class PromptChoice(Protocol):
 
     The other hooks may have a `state` too. A hook that keeps something between steps must keep it there, as plain values and tensors: it is
     all that an interrupted training restores of a hook.
+
+    Without this hook, a stage takes the prompts of each of its domains from number 0 on: what it mixes in of an earlier domain are the
+    prompts of that domain's own stage. Repairs have other prompts.
     """
 
     state: dict[str, Any]
@@ -93,10 +97,16 @@ class Penalty(Protocol):
 
 
 class GradientEdit(Protocol):
-    """Combines the gradients of a step's domains into one. A dataclass."""
+    """Combines the gradients of a step's domains into one. A dataclass of plain values: `Tensors` in it are not loaded.
+
+    The penalty's gradient is added to the result. Then the mask of `trainable`, the clipping of its norm and AdamW follow, so that a
+    direction removed here can come back.
+    """
 
     def __call__(self, gradients: Mapping[str, Mapping[str, torch.Tensor]]) -> Mapping[str, torch.Tensor]:
-        """gradients[domain][parameter]: the gradient of the loss on that domain's prompts only, normalised by its own tokens."""
+        """gradients[domain][parameter]: the gradient of the loss on that domain's prompts only, normalised by its own tokens. Only domains
+        that have prompts in this step are there: one with a small share is absent from some steps. Returns a gradient of the same shape
+        for every parameter."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +125,7 @@ class Rollout:
 
 
 class Advantages(Protocol):
-    """Computes advantages from rewards. A dataclass."""
+    """Computes advantages from rewards. A dataclass of plain values: `Tensors` in it are not loaded."""
 
     def __call__(self, rollout: Rollout) -> torch.Tensor:
         """(P*G,): one per answer, or (P*G, T): one per token."""
@@ -193,7 +203,10 @@ class Sample:
 
 
 class History(Protocol):
-    """What a method may use. The cost of every call is counted, and results are cached by their inputs."""
+    """What a method may use. The cost of every call is counted, and results are cached by their inputs.
+
+    sequence: the domains in order; seed: of the run, for a method's own random draws.
+    """
 
     sequence: tuple[str, ...]
     seed: int
@@ -207,7 +220,8 @@ class History(Protocol):
         """Steps of one plain stage, a constant of the suite."""
 
     def checkpoint(self, domain: str) -> Checkpoint:
-        """The checkpoint right after the stage on `domain`; KeyError if that stage has not been trained yet."""
+        """The checkpoint after the stage on `domain`, as the method's `after_stage` left it. KeyError if there is none yet: in
+        `after_stage`, the checkpoint of the stage itself is its argument."""
 
     def expert(self, domain: str) -> Checkpoint:
         """The base after one plain stage on `domain`."""
@@ -248,10 +262,13 @@ class Method:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for name, kind in inspect.get_annotations(cls).items():
+            if name in ("track", "follows", "controls", "search") and "ClassVar" not in str(kind):
+                raise TypeError(f"{cls.__name__}: {name} is no setting: write it without an annotation")
         dataclass(cls)
 
     def stage(self, stage: Stage, history: History) -> Training:
-        """How a stage is trained. Default: plain GRPO on the stage's domain."""
+        """How a stage is trained; it does not know the targets. Default: plain GRPO on the stage's domain."""
         return Training.on(stage.domain)
 
     def after_stage(self, stage: Stage, checkpoint: Checkpoint, history: History) -> Checkpoint:

@@ -18,6 +18,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 import baselines
+from bench.costs import PLAIN_TRACKS
 from bench.errors import UserError, nearest
 from bench.files import canonical
 from bench.method import Method, Track
@@ -135,10 +136,19 @@ def make_method(reference: str, settings: Mapping[str, Any]) -> Method:
     known = {setting.name for setting in dataclasses.fields(cls)}
     if cls.track not in get_args(Track):
         raise nearest(f"track of method {reference}", str(cls.track), get_args(Track))
+    if cls.track in PLAIN_TRACKS and not cls.plain_stages():
+        raise UserError(
+            f"method {reference}: a method of track {cls.track} keeps the plain stages, and this one overrides stage or after_stage: "
+            'set track = "during" or "open"'
+        )
+    if ".py" in reference and cls.plain_stages() and not cls.repairs():
+        raise UserError(f"method {reference}: overrides none of stage, after_stage and recover, so it would be the baseline run")
     values = {}
     for key, value in settings.items():
+        if key not in known and hasattr(cls, key):
+            raise UserError(f"method {reference}: {key} is no setting: a setting has an annotation, as in `{key}: float = ...`")
         if not known:
-            raise UserError(f"method {reference} takes no settings; remove --set {key}")
+            raise UserError(f"method {reference} takes no settings; remove {key}")
         if key not in known:
             raise nearest(f"setting of {reference}", key, known)
         try:

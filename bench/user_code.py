@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from types import ModuleType
 from tasks.own_files import OwnFiles
 from tasks.source import note_source
 
+_PREFIX = "_own_"
+"""Of the names of loaded files, as modules."""
 _late: dict[Path, set[str]] = {}
 """Folders of the files loaded in this process, and the modules that their code imports inside functions."""
 _added: list[str] = []
@@ -55,7 +58,7 @@ def load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise LoadingError(f"no file {path}")
     place = hashlib.sha256(str(path).encode()).hexdigest()[:12]
-    spec = importlib.util.spec_from_file_location(f"_own_{path.stem}_{place}", path)
+    spec = importlib.util.spec_from_file_location(f"{_PREFIX}{path.stem}_{place}", path)
     if spec is None or spec.loader is None:
         raise LoadingError(f"{path} is not a Python file: its name must end in .py")
     with guarded(f"{path} cannot be loaded"):
@@ -66,6 +69,16 @@ def load_file(path: Path) -> ModuleType:
     with guarded(f"{path} cannot be loaded"):
         spec.loader.exec_module(module)
     return module
+
+
+def line_of(error: BaseException) -> str:
+    """Where an error left a loaded file, as "nudge.py:12 in recover"; "" where it did not pass through one."""
+    places = [
+        f"{Path(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).startswith(_PREFIX)
+    ]
+    return places[-1] if places else ""
 
 
 def _forget_helpers(path: Path) -> None:

@@ -181,8 +181,9 @@ class FlipReport:
 
 @dataclass(frozen=True)
 class NullDomain:
-    """Forgetting of a domain under real and under null stages, in points. interference: real minus null on shared seeds (no decoding where
-    none is shared); moved_real, moved_null: Euclidean norm of the weight update since the domain's own stage, None where not stored."""
+    """Forgetting of a domain under real and under null stages of the same orders and seeds, in points. interference: real minus null (no
+    decoding where they share no order and seed; then real stands for all real stages); moved_real, moved_null: Euclidean norm of the
+    weight update since the domain's own stage, None where not stored."""
 
     domain: str
     real: ByDecoding[Value]
@@ -194,8 +195,9 @@ class NullDomain:
 
 @dataclass(frozen=True)
 class NullReport:
-    """Runs with null stages."""
+    """Runs with null stages: their orders and seeds, and what they made each domain forget."""
 
+    orders: tuple[tuple[str, ...], ...]
     seeds: tuple[int, ...]
     domains: tuple[NullDomain, ...]
 

@@ -74,40 +74,43 @@ def _curves(runs: Sequence[Run], part: str, label: str) -> Iterator[Curve]:
 
 
 def null_report(board: Board, baseline: Sequence[Run]) -> NullReport | None:
-    """Forgetting under null stages (rewards permuted within groups) beside that under real ones; None without null runs."""
+    """Forgetting under null stages (rewards permuted within groups) beside that under real ones of the same orders and seeds, or under all
+    where they share none; None without null runs."""
     if not board.null:
         return None
     interference = {decoding: board.interference(decoding) for decoding in DECODINGS}
+    pairs = {domain: (baseline, null) for domain, null in board.null.items()} | board.null_pairs()
     domains = []
-    for domain, null in board.null.items():
-        real, permuted = ({d: by_domain(Measured.of(runs, d))[domain].forgetting for d in DECODINGS} for runs in (baseline, null))
+    for domain, (real, null) in pairs.items():
+        forgotten = [{d: by_domain(Measured.of(runs, d))[domain].forgetting for d in DECODINGS} for runs in (real, null)]
         difference = {d: interference[d][domain] for d in DECODINGS if domain in interference[d]}
-        domains.append(NullDomain(domain, real, permuted, difference, moved(baseline, domain), moved(null, domain)))
-    seeds = sorted({run.seed for runs in board.null.values() for run in runs})
-    return NullReport(tuple(seeds), tuple(domains))
+        domains.append(NullDomain(domain, *forgotten, difference, moved(real, domain), moved(null, domain)))
+    used = [run for _, null in pairs.values() for run in null]
+    return NullReport(tuple(orders_of(used)), tuple(sorted({run.seed for run in used})), tuple(domains))
 
 
 def moved(runs: Sequence[Run], domain: str) -> float | None:
     """Euclidean norm of the update of the weights since a domain's own stage, mean over runs; None where a run has not stored it."""
-    norm = float(np.mean([_distance(run, run.rows.baseline[-1], run.rows.after(run.sequence.index(domain))) for run in runs]))
+    norm = float(np.mean([distance(run, run.rows.baseline[-1], run.rows.after(run.sequence.index(domain))) for run in runs]))
     return norm if np.isfinite(norm) else None
 
 
 def reverted(runs: Sequence[Run]) -> float | None:
     """Share of the later stages' squared update that the final model no longer has: 1 - |final - own|^2 / |baseline's end - own|^2, summed
-    over runs and targets. None where the method trains its own stages, and where nothing was updated."""
+    over runs and targets. None where the method trains its own stages, where nothing was updated, and below -1, where the method moved the
+    weights for another purpose than to undo (`sharpen` multiplies some)."""
     if any(run.rows.own_stages for run in runs):
         return None
     left = whole = 0.0
     for run in runs:
         for target in run.targets:
             own = run.rows.after(run.sequence.index(target))
-            left += _distance(run, own, run.rows.final) ** 2
-            whole += _distance(run, own, run.rows.baseline[-1]) ** 2
-    return 1 - left / whole if whole > 0 and np.isfinite(left) else None
+            left += distance(run, own, run.rows.final) ** 2
+            whole += distance(run, own, run.rows.baseline[-1]) ** 2
+    return 1 - left / whole if whole > 0 and left <= 2 * whole else None
 
 
-def _distance(run: Run, anchor: Row, row: Row) -> float:
+def distance(run: Run, anchor: Row, row: Row) -> float:
     return run.manifest.distances.get(anchor.name, {}).get(row.name, float("nan"))
 
 

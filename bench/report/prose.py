@@ -38,9 +38,12 @@ def null_command(run: Run) -> str:
 def null_words(board: BoardReport) -> str:
     """What null stages are for, or how to run them. Code is set in backticks."""
     if board.null:
+        orders = "" if len(board.orders) == 1 else f" of {listed([' → '.join(order) for order in board.null.orders])}"
+        seeds = seeds_words(board.null.seeds)
         return (
             f"{DRIFT} What they make a model forget is drift; interference is forgetting beyond that (real minus null). "
-            f"|δ| is how far the weights moved since the domain's own stage. Runs with null stages: {seeds_words(board.null.seeds)}."
+            f"|δ| is how far the weights moved since the domain's own stage. Runs with null stages: {seeds}{orders}; "
+            "the real stages beside them are those of the same orders and seeds, where there are any."
         )
     hint = f"`{board.null_command}` makes them." if board.null_command else "Imported checkpoints have none."
     return f"{DRIFT} There are no runs with null stages here, so drift and interference cannot be separated. {hint}"

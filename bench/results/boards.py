@@ -80,17 +80,18 @@ class Board:
         asked = [*families, *(["planned"] if planned and "planned" not in families else [])]
         return [found for family in asked for found in compare(self.entries, family, self.targets, decoding, planned)]
 
-    def interference(self, decoding: str = "greedy") -> dict[str, Value]:
-        """Domain -> forgetting under real later stages minus that under null ones, in points, on shared sequences and seeds; only domains
-        after whose own stage null stages were run."""
+    def null_pairs(self) -> dict[str, tuple[list[Run], list[Run]]]:
+        """Domain -> runs with real and with null stages after it, pair by pair of one sequence and seed. Not of domains without pairs."""
         real = {(run.sequence, run.seed): run for entry in self.entries for run in entry.runs}
-        found = {}
-        for domain, null in self.null.items():
-            shared = one_each([run for run in null if (run.sequence, run.seed) in real])
-            if shared:
-                same = [real[run.sequence, run.seed] for run in shared]
-                found[domain] = interference(Measured.of(same, decoding), Measured.of(shared, decoding), domain)
-        return found
+        shared = {domain: one_each([run for run in null if (run.sequence, run.seed) in real]) for domain, null in self.null.items()}
+        return {domain: ([real[run.sequence, run.seed] for run in null], null) for domain, null in shared.items() if null}
+
+    def interference(self, decoding: str = "greedy") -> dict[str, Value]:
+        """Domain -> forgetting under real later stages minus that under null ones, in points, over `null_pairs`."""
+        return {
+            domain: interference(Measured.of(real, decoding), Measured.of(null, decoding), domain)
+            for domain, (real, null) in self.null_pairs().items()
+        }
 
 
 def boards(runs: Sequence[Run], designs: Mapping[str, Sequence[str]] | None = None) -> list[Board]:

@@ -18,8 +18,8 @@ from bench.worker.jobs import Job, LMEval, Recover, Score, Stage
 from bench.worker.outcomes import Made
 
 FILE = "jobs.jsonl"
-TITLES: dict[type[Job], str] = {Stage: "stages", Recover: "repairs", Score: "scorings", LMEval: "scorings by lm-eval"}
-"""The jobs that take time, as a forecast names them."""
+TITLES: dict[type[Job], str] = {Stage: "stage{s}", Recover: "repair{s}", Score: "scoring{s}", LMEval: "scoring{s} by lm-eval"}
+"""The jobs that take time, as a forecast names them; {s} where there are several."""
 UNMETERED_RATIO = 4.0
 """How many times the CPU seconds of its metered FLOPs, at the rate of the baseline run's stages, a method's process may take ..."""
 UNMETERED_SECONDS = 20.0
@@ -39,7 +39,8 @@ class Forecast:
 
     def text(self, workers: int) -> str:
         """In words: 95 stages (20 in the cache), ..., about 43 min on 2 workers."""
-        parts = [f"{self.counts[kind]} {name} ({self.done[kind]} in the cache)" for kind, name in TITLES.items() if self.counts[kind]]
+        named = {kind: name.format(s="s" if self.counts[kind] > 1 else "") for kind, name in TITLES.items() if self.counts[kind]}
+        parts = [f"{self.counts[kind]} {name} ({self.done[kind]} in the cache)" for kind, name in named.items()]
         if self.seconds is None:
             time = "duration unknown until some of it has run here once"
         else:

@@ -63,6 +63,9 @@ class Display(AbstractContextManager):
         match event.name:
             case "step":
                 self._active[event.job] = event
+                if event.detail["step"] == event.detail["of"] and not self._drawn:
+                    reward = " ".join(f"{name} {value:.3f}" for name, value in event.detail["reward"].items())
+                    self._print(f"trained {event.detail['what']}: {event.detail['of']} steps, last reward {reward}")
             case "done":
                 self._finish(event)
             case "failed":
@@ -83,13 +86,10 @@ class Display(AbstractContextManager):
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def _finish(self, event: Event) -> None:
-        ended = self._active.pop(event.job, None)
+        self._active.pop(event.job, None)
         job = self._jobs[event.job]
         self._ended.add(event.job)
         self._done_steps += self._weights[event.job]
-        if ended is not None and not self._drawn:
-            reward = " ".join(f"{name} {value:.3f}" for name, value in ended.detail["reward"].items())
-            self._print(f"trained {ended.detail['what']}: {ended.detail['of']} steps, last reward {reward}")
         if isinstance(job, Score):
             scored: Scored = event.detail["result"]
             self._scores.setdefault(job.of.key, {})[job.domain] = scored.means["greedy"]

@@ -156,6 +156,7 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
 def keep(method: MethodRecord, board: str, record: Record) -> Path:
     """Put a board's record into the method's file, beside those of other boards."""
     file = tuned_file(method)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f".{file.name}.lock")):
         write_json(file, _records(method) | {board: record.model_dump(mode="json")})
     return file
@@ -165,8 +166,10 @@ def _records(method: MethodRecord) -> dict[str, Any]:
     """The records that are there; `UserError` where they cannot be read, or none could be written."""
     file = tuned_file(method)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(file.parent, os.W_OK):
+        folder = next(folder for folder in file.parents if folder.exists())
+        if not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is no folder")
+        if not os.access(folder, os.W_OK):
             raise PermissionError("the folder is not writable: tune from a checkout of your own")
         return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
     except (OSError, ValueError, TypeError) as error:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import torch
 from transformers import PreTrainedModel
 
+from bench.errors import UserError
 from bench.method import LoRA, Rollout, Training
 from bench.suite import GRPO
 from bench.training.loss import Batch, backward, group_advantages, log_probs, narrow, passes, sharing_is_exact
@@ -278,9 +279,25 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=False)
             loss += self._backward(batch.select([g for g, domain in enumerate(batch.domains) if domain == name]))
             gradients[name] = {n: p.grad.clone() for n, p in self.parameters.items()}
-        for name, gradient in self.training.gradient(gradients).items():
+        edited = self.training.gradient(gradients)
+        self._check_edited(edited)
+        for name, gradient in edited.items():
             self.parameters[name].grad.copy_(gradient)
         return loss
+
+    def _check_edited(self, edited: Any) -> None:
+        """`UserError` unless a hook gave every parameter a gradient of its shape. Any other would keep that of the last domain, or have one
+        number for all its coordinates."""
+        hook = f"gradient hook {type(self.training.gradient).__name__}"
+        if not isinstance(edited, Mapping):
+            raise UserError(f"{hook} returned a {type(edited).__name__}: return a gradient for every parameter, by its name")
+        for name in sorted({*edited} ^ {*self.parameters}, key=str):
+            fault = "no gradient for" if name in self.parameters else "one for an unknown parameter,"
+            raise UserError(f"{hook} returned {fault} {name}: return one for every parameter, by its name")
+        for name, parameter in self.parameters.items():
+            if getattr(edited[name], "shape", None) != parameter.shape:
+                found = tuple(getattr(edited[name], "shape", ())) or type(edited[name]).__name__
+                raise UserError(f"{hook} returned {found} for {name}: return a tensor of shape {tuple(parameter.shape)}")
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(

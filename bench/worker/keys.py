@@ -72,4 +72,6 @@ def declared(value: Any) -> Any:
         return [declared(inner) for inner in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise UserError(f"a training's {type(value).__name__} cannot be written down: make the hook a dataclass of plain values")
+    raise UserError(
+        f"a training holds a {type(value).__name__}, which cannot be written down: make hooks dataclasses of plain values and Tensors"
+    )

@@ -25,6 +25,7 @@ from typing import Any, TextIO
 
 from bench.errors import MachineError, UserError
 from bench.files import disk_error, disk_failure
+from bench.user_code import line_of, no_breakpoint
 
 
 def _read_jobs(channel: TextIO, jobs: queue.Queue[dict[str, Any]]) -> None:
@@ -45,8 +46,8 @@ def failure(error: BaseException) -> dict[str, Any]:
     if isinstance(error, UserError | DivergedError):
         return {"error": str(error), "user": True, "machine": isinstance(error, MachineError)}
     traceback.print_exception(error)
-    text = " ".join(str(error).split())
-    return {"error": f"{type(error).__name__}: {text[:300]}", "user": False}
+    text, line = " ".join(str(error).split()), line_of(error)
+    return {"error": f"{type(error).__name__}: {text[:300]}{f' ({line})' if line else ''}", "user": False}
 
 
 def main(cache_folder: str, lane: str) -> None:
@@ -70,7 +71,6 @@ def main(cache_folder: str, lane: str) -> None:
     import transformers
 
     from bench.storage.cache import Cache
-    from bench.user_code import no_breakpoint
     from bench.worker import outcomes
     from bench.worker.jobs import from_json
     from bench.worker.perform import Performer

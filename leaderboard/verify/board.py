@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import pairwise, product
 
-from bench.costs import TRACK_LIMITS, over_limit
+from bench.costs import PLAIN_TRACKS, TRACK_LIMITS, over_limit
 from bench.errors import UserError
 from bench.suite import DECODINGS, SCORED_SEEDS, Suite, load_suite, suite_names
 from leaderboard.code import Facts
@@ -69,6 +69,8 @@ def check_runs(submission: Submission, suite: Suite, facts: Facts | None, runs: 
     yield from _check_distinct(runs)
     total = [run.cost.total for run in runs.values()]
     track = submission.method.track
+    if track in PLAIN_TRACKS and submission.method.own_stages:
+        yield Problem(FILE, "method.track", f"methods of track {track} keep the plain stages, and this one trains its own")
     if total and not submission.method.control and over_limit(track, sum(total) / len(total)):
         limit = TRACK_LIMITS[track]
         mean = 100 * sum(total) / len(total)

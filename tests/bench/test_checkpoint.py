@@ -497,6 +497,17 @@ def test_map_of_tensors_gives_tensors(store: Store, checkpoint: Checkpoint) -> N
     assert summed.tensor("bias").tolist() == [1.5, 0.5]
 
 
+def test_map_refuses_a_change_of_shape(store: Store, checkpoint: Checkpoint) -> None:
+    tensors = store.add_tensors([("weight", WEIGHT), ("bias", BIAS)])
+    before = listing(store)
+    for one in (checkpoint, tensors):
+        with pytest.raises(ValueError, match=r"change of bias returned shape \(1,\); return a tensor of shape \(2,\)"):
+            one.map(lambda name, own: own[:1])
+        with pytest.raises(ValueError, match="change of bias returned a float"):
+            one.map(lambda name, own: 1.0)
+    assert listing(store) == before
+
+
 def test_map_refuses_another_models_tensors(store: Store, checkpoint: Checkpoint) -> None:
     before = listing(store)
     without = Store(store.folder.parent / "others").add_tensors([("weight", WEIGHT)])

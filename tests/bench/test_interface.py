@@ -25,11 +25,9 @@ class Project:
     current: str
 
     def __call__(self, gradients):
-        old = [gradient for domain, gradient in gradients.items() if domain != self.current]
-        if not old or self.current not in gradients:
-            return gradients.get(self.current) or old[0]
         own = gradients[self.current]
-        memory = {name: sum(gradient[name] for gradient in old) / len(old) for name in own}
+        old = [gradient for domain, gradient in gradients.items() if domain != self.current]
+        memory = {name: sum(gradient[name] for gradient in old) for name in own}
         along = sum((own[name] * memory[name]).sum() for name in own)
         if along >= 0:
             return own
@@ -38,14 +36,16 @@ class Project:
 
 
 class AGEM(Method):
-    """Averaged gradient episodic memory."""
+    """Averaged gradient episodic memory. share: of a step's prompts, for earlier domains."""
 
     track = "during"
+    share: float = 0.25
 
     def stage(self, stage, history):
         if not stage.earlier:
             return Training.on(stage.domain)
-        return Training.on(stage.domain, *stage.earlier, gradient=Project(stage.domain))
+        mixture = {domain: self.share / len(stage.earlier) for domain in stage.earlier}
+        return Training({stage.domain: 1 - self.share} | mixture, gradient=Project(stage.domain))
 
 
 class LoRAStages(Method):

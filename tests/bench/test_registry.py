@@ -218,6 +218,34 @@ def test_a_method_without_settings_says_so() -> None:
 # --- by file
 
 
+RECOVER = "    def recover(self, checkpoint, targets, history): return checkpoint"
+STAGE = "    def stage(self, stage, history): return Training.on(stage.domain)"
+
+
+@pytest.mark.parametrize(
+    ("body", "settings", "said"),
+    [
+        (RECOVER.replace("recover(", "recovery("), {}, "overrides none of stage, after_stage and recover"),
+        (STAGE, {}, 'track light keeps the plain stages.*set track = "during"'),
+        (f"    track = 'training-free'\n{STAGE}", {}, "track training-free keeps the plain stages"),
+        (f"    alpha = 0.3\n{RECOVER}", {"alpha": "1"}, "alpha is no setting: .*`alpha: float = "),
+        (f"    search: dict = {{}}\n{RECOVER}", {}, "search is no setting: write it without an annotation"),
+    ],
+)
+def test_a_class_that_says_something_else_than_its_author_means(tmp_path: Path, body: str, settings: dict[str, str], said: str) -> None:
+    file = tmp_path / "slip.py"
+    file.write_text(f"from bench.method import Method, Training\n\n\nclass Slip(Method):\n{body}\n")
+    with pytest.raises(UserError, match=said) as error:
+        describe(str(file), settings)
+    assert one_line(error)
+
+
+def test_a_method_that_changes_the_stages_names_its_track(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(f"from bench.method import Method, Training\n\n\nclass Own(Method):\n    track = 'during'\n{STAGE}\n")
+    assert describe(str(file)).record.own_stages
+
+
 def test_a_class_of_a_file(own: Path) -> None:
     method = make_method(f"{own}:Mine", {"steps": "7"})
     assert type(method).__name__ == "Mine"
@@ -282,7 +310,7 @@ def test_annotations_for_type_checkers_do_no_harm(tmp_path: Path) -> None:
         "from typing import TYPE_CHECKING\n"
         "from bench.method import Method\n"
         "if TYPE_CHECKING:\n    from bench.checkpoint import Checkpoint\n"
-        "class Typed(Method):\n    steps: int = 4\n    start: Checkpoint | None = None\n"
+        f"class Typed(Method):\n    steps: int = 4\n    start: Checkpoint | None = None\n{RECOVER}\n"
     )
     assert make_method(str(path), {"steps": "5"}).settings()["steps"] == 5
 

@@ -29,7 +29,7 @@ def commands() -> list[list[str]]:
 
 
 def write_method(folder: Path) -> None:
-    (source,) = re.findall(r"```python\n(.*?)```", (DOCS / "writing-a-method.md").read_text(encoding="utf-8"), re.DOTALL)
+    source, *_ = re.findall(r"```python\n(.*?)```", (DOCS / "writing-a-method.md").read_text(encoding="utf-8"), re.DOTALL)
     (folder / "nudge.py").write_text(source, encoding="utf-8")
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import result_tables as tables
 import second_result as script
+import stored_distances
 from declared import Declaration, Part, Result
 
 from bench.errors import UserError
@@ -174,6 +175,39 @@ def test_entries_are_set_against_shrink_with_fixed_steps(result: Result) -> None
     assert all(
         f"## Board `{board}`, {title}" in fixed_shrink.page(result) for board in ("single", "all") for title in ("greedy", "temperature 1")
     )
+
+
+def test_null_stages_are_rescaled_by_powers_of_the_distance(result: Result) -> None:
+    """Null stages move the weights two thirds as far as real ones on every seed, so that their forgetting grows by 3/2 and 9/4."""
+    table = stored_distances.interference(result)
+    for domain in ("code", "math"):
+        for title in ("greedy", "temperature 1"):
+            rows = [cells(table, domain, title, "0.67", power) for power in ("0", "1", "2")]
+            lost, drift, difference = ([float(row[column].split()[0]) for row in rows] for column in (4, 5, 6))
+            assert lost == [lost[0]] * 3
+            assert drift[1:] == pytest.approx([1.5 * drift[0], 2.25 * drift[0]], abs=0.2)
+            assert difference == pytest.approx(np.subtract(lost, drift), abs=0.15)
+
+
+def test_a_path_is_told_by_three_distances(result: Result) -> None:
+    """A repaired model lies 4 from the baseline's end and 5 from after math; those lie 6 apart."""
+    left, length, cosine = stored_distances.path(result.entry("single", "refresh").runs)
+    assert left == pytest.approx([5 / 6] * 5)
+    assert length == pytest.approx([4 / 6] * 5)
+    assert cosine == pytest.approx([(36 + 16 - 25) / 48] * 5)
+    table = stored_distances.way_back(result)
+    row = cells(table, "refresh steps=5", "5")
+    assert row[2:5] == ["0.833 (0.833 to 0.833)", "0.67", "0.56"]
+    recovered = result.entry("curve", "refresh steps=5").metrics["greedy"]["recovery ratio"].estimate
+    assert float(row[5].split()[0]) == pytest.approx(recovered, abs=0.006)
+    assert "| none " not in table, "it moves nothing"
+    assert [f"## {title}" in stored_distances.page(result) for title in ("If null stages", "Do repairs")] == [True, True]
+
+
+@pytest.mark.slow
+def test_the_page_of_distances_is_what_the_archives_give() -> None:
+    found = stored_distances.page(Result.read(script.PARTS, stored_distances.ARCHIVES))
+    assert found == (FILE.parent.parent / "docs" / "second-result-distances.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

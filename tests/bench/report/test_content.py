@@ -218,6 +218,16 @@ def test_unfinished_folders_are_named_and_empty_ones_are_refused(folder, tmp_pat
         collect([tmp_path / "half"])
 
 
+def test_repairs_after_null_stages_are_named_as_left_out(tmp_path, build_run):
+    """The tables show what null stages alone make the baseline run forget."""
+    build_run(tmp_path, method="none")
+    build_run(tmp_path, method="none", null="math")
+    folder = build_run(tmp_path, method="refresh", final=[0.6, 0.8, 0.9, 0.8], null="math")
+    report = content(*collect([tmp_path]))
+    assert report.left_out == (f"{folder}: null stages of refresh; tables show only those of none",)
+    assert [entry.label for entry in report.boards[0].entries] == ["none"]
+
+
 def test_runs_with_null_stages_alone_are_refused(folder):
     with pytest.raises(UserError, match="null stages alone"):
         content(*collect([folder / "micro-paper-single-null-after-math-s0"]))

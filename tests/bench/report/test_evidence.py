@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fake_runs import BASELINE
 
 from bench.report import tables
 from bench.report.content import collect, content
+from bench.report.prose import null_words
 from bench.results.run import load_run
 
 
@@ -43,6 +45,37 @@ def test_null_runs_of_other_seeds_have_no_interference(tmp_path, build_run):
     assert tables.null(board).rows[0][4] == "no shared seed"
 
 
+def test_real_stages_beside_null_ones_are_of_the_same_orders_and_seeds(tmp_path, build_run):
+    """On a board of four orders and two seeds, null stages were run on two of the orders, and of seed 1 only."""
+    orders = {
+        "paper": ("code", "math", "qa", "cw"), "balanced-2": ("math", "cw", "code", "qa"), "balanced-3": ("cw", "qa", "math", "code"),
+        "balanced-4": ("qa", "code", "cw", "math"),
+    }  # fmt: skip
+    rates = {name: BASELINE - 0.05 * place * np.arange(5)[:, None] ** 2 / 16 for place, name in enumerate(orders)}
+    for seed in range(2):
+        for name, order in orders.items():
+            build_run(tmp_path, method="none", seed=seed, order=order, sequence=name, targets="all", baseline=rates[name] - 0.1 * seed)
+    for name in ("paper", "balanced-3"):
+        build_run(tmp_path, method="none", seed=1, order=orders[name], sequence=name, targets="all", null="math", baseline=rates[name] / 2)
+    paired = [run for run in map(load_run, tmp_path.iterdir()) if run.seed == 1 and run.manifest.spec.sequence in ("paper", "balanced-3")]
+    _, board = content(*collect([tmp_path])).boards  # after that of `paper` alone
+    (found,) = board.null.domains
+    assert (board.null.orders, board.null.seeds) == ((orders["paper"], orders["balanced-3"]), (1,))
+    assert "seed 1 of code → math → qa → cw and cw → qa → math → code;" in null_words(board)
+    for decoding in ("greedy", "sampled"):
+        lost: dict[str, list[float]] = {"": [], "math": []}
+        for run in paired:
+            column = run.sequence.index("math")
+            scores = np.array(run.matrix[decoding].baseline)[:, column]
+            lost[run.manifest.spec.null].append(100 * (scores[column + 1] - scores[-1]))
+        real, null, interference = (getattr(found, kind)[decoding].estimate for kind in ("real", "null", "interference"))
+        assert (real, null) == pytest.approx((np.mean(lost[""]), np.mean(lost["math"])))
+        assert interference == pytest.approx(real - null)
+        assert real != pytest.approx(board.baseline[decoding]["math"].forgetting.estimate)
+    # math comes second on paper (two stages of 3 follow) and third on balanced-3 (one); null stages move the weights by 2.
+    assert (found.moved_real, found.moved_null) == (4.5, 3.0)
+
+
 def test_forgetting_is_given_per_distance_that_the_weights_moved(board):
     (found,) = board.null.domains
     # From after math to the end: two stages of 3, or of 2 where rewards were permuted.
@@ -57,6 +90,13 @@ def test_the_reverted_update_is_a_share_of_its_square(entries):
     assert entries["none"].reverted == pytest.approx(0.0)
     assert entries["refresh"].reverted == pytest.approx(1 - 5**2 / 6**2)  # a repaired model lies 5 from after math, the baseline's end 6
     assert entries["replay"].reverted is None  # its own stages are another update
+
+
+def test_a_move_that_undoes_nothing_reverts_no_share(tmp_path, build_run):
+    """Another row lies 5 from after math, and the baseline's end 3: 1 - 25/9 is below -1."""
+    build_run(tmp_path, method="sharpen", final=BASELINE[-1], targets="single", order=("code", "qa", "math", "cw"), sequence="other")
+    (board,) = content(*collect([tmp_path])).boards
+    assert board.entries[0].reverted is None
 
 
 def test_format_loss_counts_lost_items_that_did_not_stop(tmp_path, build_run):

@@ -48,6 +48,14 @@ def test_the_board_of_all_targets_shows_retention(tmp_path, build_run):
     assert "smoke test (--quick); results are not comparable" in text
 
 
+def test_limits_are_of_comparable_results_only(tmp_path, build_run):
+    """Stages of --quick are so short that a repair costs nearly as much as they do."""
+    given = {"method": "refresh", "final": [0.7, 0.9, 0.95, 0.8], "repair_cost": 0.9}
+    quick, whole = (summary([load_run(build_run(tmp_path / str(quick), quick=quick, **given))]) for quick in (True, False))
+    assert "limit 110 % in all; not applied to results that are not comparable)" in quick
+    assert "limit 110 % in all: OVER THE LIMIT)" in whole
+
+
 def test_means_are_over_the_seeds(runs):
     row = next(line for line in summary(runs).splitlines() if line.startswith("repaired"))
     mean = 100 * sum(run.matrix["greedy"].final[1] for run in runs) / 5

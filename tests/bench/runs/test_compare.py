@@ -144,7 +144,7 @@ def test_a_record_that_does_not_fit_gets_one_line(content: str, tmp_path: Path, 
 
 def test_records_lie_beside_the_method(tmp_path: Path) -> None:
     assert tuned_file(described("refresh", {}).record).parts[-3:] == ("baselines", "tuned", "refresh.json")
-    (tmp_path / "mine.py").write_text("from bench.method import Method\nclass Mine(Method):\n    pass\n")
+    (tmp_path / "mine.py").write_text("from bench.method import Method\nclass Mine(Method):\n    def recover(self, *given): ...\n")
     assert tuned_file(described(f"{tmp_path}/mine.py:Mine", {}).record) == tmp_path / "tuned" / "mine-Mine.json"
 
 

@@ -46,7 +46,7 @@ def test_a_forecast_adds_up_what_is_left(tmp_path: Path, planned: Plan) -> None:
     assert found.done == {Stage: 1, Recover: 1, Score: 3, LMEval: 0}
     # A stage as long as the one known; a score of math by the median of 1, 5, 2; four of qa by the scores of any domain.
     assert found.seconds == 10.0 + 2.0 + 4 * 2.0
-    assert "2 stages (1 in the cache), 1 repairs (1 in the cache), 8 scorings (3 in the cache)" in found.text(2)
+    assert "2 stages (1 in the cache), 1 repair (1 in the cache), 8 scorings (3 in the cache)" in found.text(2)
     assert second.key not in Ledger(tmp_path, jobs)._lines
 
 

@@ -11,7 +11,7 @@ from bench.runs.plan import Plan, plan
 from bench.runs.pool import Event
 from bench.runs.progress import Display
 from bench.spec import RunSpec
-from bench.worker.jobs import Score, Stage
+from bench.worker.jobs import Recover, Score, Stage
 from bench.worker.outcomes import Made, Scored
 
 ODD = "[/x] [red]"
@@ -80,6 +80,20 @@ def test_each_row_is_a_line_once_it_is_known() -> None:
     ]
     assert lines[-1][3:] == ["math", "50.0", "qa", "50.0"]
     assert "10 steps, last reward" in written.getvalue()
+
+
+def test_every_training_of_a_repair_is_a_line() -> None:
+    planned = plan(RunSpec(sequence="math-qa", method="refresh"))
+    shown, written = display([planned], terminal=False)
+    (repair,) = [job for job in planned.jobs.values() if isinstance(job, Recover)]
+    with shown:
+        for domain, steps in (("math", 2), ("qa", 3)):
+            for number in range(1, steps + 1):
+                shown.hear(Event("step", repair.key, {"what": domain, "step": number, "of": steps, "reward": {domain: number / 4}}))
+        shown.hear(Event("done", repair.key, {"result": Made("c" * 64)}))
+    assert written.getvalue().splitlines() == [
+        "trained math: 2 steps, last reward math 0.500", "trained qa: 3 steps, last reward qa 0.750",
+    ]  # fmt: skip
 
 
 def test_a_quiet_display_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:

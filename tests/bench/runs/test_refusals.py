@@ -169,7 +169,7 @@ def test_a_dry_run_tells_what_it_would_do_and_leaves_nothing(invoke: Callable[..
     )
     assert result.exit_code == 0, result.output
     expected = (
-        "2 runs: 2 stages (0 in the cache), 1 repairs (0 in the cache), 8 scorings (0 in the cache), 4 scorings by lm-eval (0 in the cache)"
+        "2 runs: 2 stages (0 in the cache), 1 repair (0 in the cache), 8 scorings (0 in the cache), 4 scorings by lm-eval (0 in the cache)"
     )
     assert expected in result.stdout
     assert not (tmp_path / "cache").exists()

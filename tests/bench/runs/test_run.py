@@ -97,7 +97,7 @@ def compared(refreshed: tuple[Run, str], words: list[object], place: Path, bench
 def test_another_repair_trains_no_stage_of_the_baseline_again(
     compared: str, refreshed: tuple[Run, str], place: Path, run_of: RunOf
 ) -> None:
-    assert "3 runs: 4 stages (2 in the cache), 1 repairs (0 in the cache)" in compared
+    assert "3 runs: 4 stages (2 in the cache), 1 repair (0 in the cache)" in compared
     assert compared.count("trained") == 2, "the method's own stages"
     rolled = run_of(place / "runs", "rollback").manifest.checkpoints
     assert rolled["baseline-2-qa"] == refreshed[0].manifest.checkpoints["baseline-2-qa"]

@@ -62,7 +62,8 @@ def test_a_method_without_a_search_space_gets_one_line() -> None:
 def test_too_many_combinations_get_one_line(tmp_path: Path) -> None:
     path = tmp_path / "greedy.py"
     path.write_text(
-        f"from bench.method import Method\nclass G(Method):\n    x: int = 0\n    search = {{'x': tuple(range({MAX_TRIALS + 1}))}}\n"
+        "from bench.method import Method\nclass G(Method):\n    x: int = 0\n    def recover(self, *given): ...\n"
+        f"    search = {{'x': tuple(range({MAX_TRIALS + 1}))}}\n"
     )
     with pytest.raises(UserError, match=f"{MAX_TRIALS} are allowed"):
         trials_of(f"{path}:G")

@@ -1,15 +1,61 @@
-"""The gradient of the expected reward: one GRPO step's, from prompts that belong to its draw."""
+"""The Fisher information, and the gradient of a GRPO step from prompts that belong to its draw."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pytest
 import torch
 
 from bench.checkpoint import Tensors
 from bench.training import derivatives
+from bench.training.loss import Batch
 from bench.training.models import load_checkpoint
 from bench.training.prompting import Dialogue
 from bench.worker.workbench import Workbench
+
+
+def log_prob(model: torch.nn.Module, batch: Batch, row: int) -> torch.Tensor:
+    """Log-probability of one answer, end token included, alone in its forward pass: a scalar."""
+    prompt, length = batch.prompts[row * len(batch.prompts) // len(batch.tokens)], int(batch.mask[row].sum())
+    answer = batch.tokens[row, :length]
+    logits = model(input_ids=torch.cat([torch.tensor(prompt), answer]).unsqueeze(0)).logits[0, len(prompt) - 1 : -1]
+    return logits.double().log_softmax(-1).gather(1, answer.unsqueeze(1)).sum()
+
+
+def gradient_of(model: torch.nn.Module, value: torch.Tensor) -> torch.Tensor:
+    """Of all parameters, as one vector."""
+    return torch.cat([part.flatten() for part in torch.autograd.grad(value, list(model.parameters()))])
+
+
+def flat(model: torch.nn.Module, found: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    return torch.cat([found[name].flatten() for name, _ in model.named_parameters()])
+
+
+def test_fisher_is_the_mean_square_of_each_answers_own_gradient(tiny_bench: Workbench) -> None:
+    model, dialogue = load_checkpoint(tiny_bench.base), Dialogue.of(tiny_bench.base.folder, tiny_bench.suite.prompting)
+    task = tiny_bench.suite.loaded_tasks["math"]
+    found = flat(model, derivatives.fisher_diagonal(model, dialogue, task, count=6, seed=100))
+    batch, _, _ = derivatives.own_answers(model, dialogue, task, prompts=6, group=1, seed=100, purpose="fisher")
+    expected = torch.stack([gradient_of(model, log_prob(model, batch, row)) ** 2 for row in range(6)]).mean(0)
+    assert expected.max() > 0
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5 * expected.max().item())
+
+
+def test_the_gradient_is_that_of_minus_the_advantage_times_the_log_probability_of_a_token(tiny_bench: Workbench) -> None:
+    """As GRPO weighs it, over the tokens of all answers. A step against it makes rewarded answers likelier."""
+    suite = tiny_bench.suite
+    model, dialogue = load_checkpoint(tiny_bench.base), Dialogue.of(tiny_bench.base.folder, suite.prompting)
+    task, group = suite.loaded_tasks["math"], suite.grpo.group
+    found = flat(model, derivatives.policy_gradient(model, dialogue, task, suite.grpo, count=8 * group, seed=100))
+    batch, _, _ = derivatives.own_answers(model, dialogue, task, prompts=8, group=group, seed=100, purpose="gradient")
+    rewards = batch.rewards
+    assert (rewards.std(1) > 0).any()
+    spread = rewards.std(1, keepdim=True)
+    advantages = torch.where(spread > 0, (rewards - rewards.mean(1, keepdim=True)) / (spread + 1e-4), 0.0).flatten()
+    loss = -sum(advantages[row] * log_prob(model, batch, row) for row in range(8 * group) if advantages[row]) / batch.mask.sum()
+    expected = gradient_of(model, loss)
+    assert torch.linalg.vector_norm(found - expected) < 1e-3 * torch.linalg.vector_norm(expected)
 
 
 def prompts_of(bench: Workbench, draw: int, prompts: int = 8) -> list[str]:

@@ -11,7 +11,7 @@ import io
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 import torch
 from transformers import Qwen3ForCausalLM
 
+from bench.errors import UserError
 from bench.method import LoRA, Rollout, Training
 from bench.suite import GRPO
 from bench.training import grpo, loss
@@ -502,6 +503,31 @@ def test_a_gradient_edit_sees_each_domain_alone(model: Qwen3ForCausalLM) -> None
         assert expected.norm() > 0
         assert (found - expected).norm() <= 1e-5 * expected.norm()
     assert all(torch.equal(parameter.grad, seen["cw"][name]) for name, parameter in model.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda gradients: None, "returned a NoneType"),
+        (lambda gradients: {}, "returned no gradient for model"),
+        (lambda gradients: {**gradients["cw"], "other": torch.ones(1)}, "returned one for an unknown parameter, other"),
+        (
+            lambda gradients: {name: tensor.sum() for name, tensor in gradients["cw"].items()},
+            r"returned Tensor for .*: return a tensor of shape",
+        ),
+        (
+            lambda gradients: {name: tensor[:1] for name, tensor in gradients["cw"].items()},
+            r"returned \(1,.* for .*: return a tensor of shape",
+        ),
+    ],
+)
+def test_a_gradient_edit_must_give_every_parameter_a_gradient(model: Qwen3ForCausalLM, edit: Callable[..., Any], said: str) -> None:
+    """Otherwise a parameter would keep the gradient of one of the domains, or have one number for all its coordinates."""
+    training = trainer(model, Training.on("cw", "math", gradient=edit))
+    before = weights(model)
+    with pytest.raises(UserError, match=said):
+        training.update(training.rollout())
+    assert all(torch.equal(before[name], after) for name, after in weights(model).items())
 
 
 def test_an_advantages_hook_sees_policy_and_reference(model: Qwen3ForCausalLM, fitted: Qwen3ForCausalLM) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import tempfile
+from pathlib import Path
 
 import pytest
 from safetensors import SafetensorError
 
 from bench.errors import MachineError, UserError
+from bench.user_code import load_file
 from bench.worker.process import failure
 
 
@@ -41,6 +43,17 @@ def test_a_full_disk_is_found_behind_what_a_library_says() -> None:
 @pytest.mark.parametrize(("error", "machine"), [(UserError("a line"), False), (MachineError("a line"), True)])
 def test_what_a_user_can_put_right_is_its_own_line(error: UserError, machine: bool) -> None:
     assert failure(error) == {"error": "a line", "user": True, "machine": machine}
+
+
+def test_an_error_in_a_users_file_names_its_line(tmp_path: Path) -> None:
+    """The deepest one of the file's own."""
+    file = tmp_path / "mine.py"
+    file.write_text("import json\n\ndef outer():\n    return inner()\n\ndef inner():\n    return json.loads('{')\n")
+    with pytest.raises(ValueError) as caught:
+        load_file(file).outer()
+    told = failure(caught.value)["error"]
+    assert told.startswith("JSONDecodeError: ")
+    assert told.endswith(" (mine.py:7 in inner)")
 
 
 def test_other_errors_are_named_by_type_on_one_line_and_traced_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,6 +33,13 @@ def test_another_board(submissions: Path, field: str, value: str, said: str) -> 
     refused(submissions / "mine", rf"submission\.json: {said}")
 
 
+@pytest.mark.parametrize("track", ["training-free", "light"])
+def test_own_stages_on_a_track_that_keeps_the_plain_ones(submissions: Path, track: str) -> None:
+    edit(submissions / "mine", FILE, put("method.track", track))
+    edit(submissions / "mine", FILE, put("method.own_stages", True))
+    refused(submissions / "mine", rf"submission\.json: method\.track: methods of track {track} keep the plain stages")
+
+
 def test_a_suite_in_the_making_has_no_board(submissions: Path, suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(bench.suite.FOLDER, tmp_path / "suites", symlinks=True)
     file = tmp_path / "suites" / "small.yaml"
