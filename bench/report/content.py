@@ -24,7 +24,7 @@ from bench.results.run import MANIFEST, Run, load_run
 from bench.results.statistics import crossed_interval
 from bench.suite import DECODINGS
 
-BASELINE_METRICS = ("forgetting", "normalized forgetting", "format loss")
+BASELINE_METRICS = ("forgetting", "normalized forgetting", "format loss", "intransigence")
 """Metrics of the baseline run alone."""
 UNDECIDED = ("not significant", "no verdict")
 

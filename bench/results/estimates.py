@@ -126,6 +126,8 @@ def measure_all(measured: Measured) -> dict[str, Value]:
     values["normalized forgetting, repaired"] = ratio(earlier(metrics.remaining_forgetting), earlier(metrics.gain), NO_GAIN)
     values["BWT"] = points(metrics.backward_transfer)
     values["FWT"] = points(metrics.forward_transfer)
+    if measured.intransigence is not None:
+        values["intransigence"] = Value.of(crossed_interval(measured.intransigence), 100)
     values["final average"] = points(metrics.final_average)
     return values
 

@@ -168,6 +168,21 @@ class Measured:
         only_format, lost = zip(*found.values(), strict=True)
         return list(only_format), list(lost)
 
+    @cached_property
+    def intransigence(self) -> list[np.ndarray] | None:
+        """A domain's score after the first stage of the baseline run that begins with it, minus that after its own stage of the method in
+        the other orders: (S, I) a domain, whose means add up to the mean over domains. None unless each of several domains begins an
+        order."""
+        experts = {order.sequence[0]: order.cells[0][:, 1] for order in self.orders}
+        if len(experts) < 2 or set(experts) != set(self.orders[0].sequence):
+            return None
+        found = []
+        for domain, expert in experts.items():
+            places = [(order, order.sequence.index(domain)) for order in self.orders if order.sequence[0] != domain]
+            later = [order.cells[place][:, (order.cells[place].shape[1] - 1) // 2 + 1 + place] for order, place in places]
+            found.append((expert - np.mean(later, axis=0)) / len(experts))
+        return found
+
     # --- the strata that ratios and ranks are made of ---
     @cached_property
     def forgetting(self) -> list[np.ndarray]:

@@ -34,6 +34,8 @@ MEANING = {
     "normalized forgetting, repaired": "the same for the final model: what it still lacks, over what the stages gained",
     "BWT": "backward transfer (GEM, arXiv 1706.08840): mean of final - own-stage score over all domains but the last, in points",
     "FWT": "forward transfer (GEM): mean of the score before a domain's own stage - base over all domains but the first, in points",
+    "intransigence": "points by which a domain's own stage ends lower after other stages than where it comes first, mean over domains, "
+    "only for designs in which each comes first once (arXiv 1801.10112 compares with joint training instead)",
     "final average": "mean score of the final model over all domains",
 }
 """What each metric means, in the order in which they are printed."""
@@ -157,11 +159,6 @@ def normalized_forgetting(outcome: Outcome) -> np.ndarray:
 def normalized_forgetting_repaired(outcome: Outcome) -> np.ndarray:
     """The same of the final model: sum_d (A_d - final_d) / sum_d (A_d - R0[0][d]) over all domains but the last."""
     return _ratio(remaining_forgetting(outcome)[..., :-1].sum(-1), gain(outcome)[..., :-1].sum(-1))
-
-
-def intransigence(expert: np.ndarray, outcome: Outcome) -> np.ndarray:
-    """(..., T): E_d - R[d+1][d] of the method; E (..., T) is the score of domain d after its stage is trained directly from the base."""
-    return expert - np.diagonal(outcome.method[..., 1:, :], axis1=-2, axis2=-1)
 
 
 def backward_transfer(outcome: Outcome) -> np.ndarray:

@@ -310,6 +310,24 @@ def test_a_design_is_one_board_of_means_over_its_orders() -> None:
     )
 
 
+def test_intransigence_is_what_a_stage_falls_short_of_where_the_domain_comes_first() -> None:
+    """Each of two domains begins one order. After its own stage code has .80 where it comes first and .75 after math, math .90 and .70."""
+    first = np.array([[0.30, 0.40], [0.80, 0.42], [0.60, 0.70]])
+    second = np.array([[0.40, 0.30], [0.90, 0.31], [0.50, 0.75]])
+    runs = [
+        built("none", baseline[-1], seed, baseline=baseline, sequence=order, name=name, targets="all")
+        for seed in range(5)
+        for name, order, baseline in (("one", ("code", "math"), first), ("two", ("math", "code"), second))
+    ]
+    found = boards(runs, {"both": ("one", "two")})
+    (entry,) = next(shown for shown in found if shown.sequence == "both").entries
+    value = entry.metrics["greedy"]["intransigence"]
+    assert value.estimate == pytest.approx((5 + 20) / 2, abs=1)
+    assert value.low < value.estimate < value.high
+    alone = next(shown for shown in found if shown.sequence == "one").entries[0]
+    assert "intransigence" not in alone.metrics["greedy"], "code alone comes first"
+
+
 def test_an_entry_without_all_orders_is_not_on_the_designs_board() -> None:
     runs = [
         *both_orders("refresh", REFRESHED, OTHER_BASELINE[-1], range(2)),

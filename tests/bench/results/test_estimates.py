@@ -54,7 +54,7 @@ def test_json_of_a_plain_value_is_short() -> None:
 def test_every_metric_has_a_meaning_and_a_unit() -> None:
     values = measure_all(of_rows([[0.2, 0.9, 0.7, 0.8], [0.2, 0.92, 0.71, 0.83]], [[0.1, 0.1, 0.6, 0.6]] * 2))
     assert set(values) <= set(MEANING)
-    assert set(MEANING) - set(values) == {"interference", "format loss"}, "those that need more than scores"
+    assert set(MEANING) - set(values) == {"interference", "format loss", "intransigence"}, "those that need more than one order's scores"
     assert set(SHARES) <= set(MEANING)
     assert [name for name in MEANING if name in values] == list(values), "printed in this order"
 

@@ -133,11 +133,6 @@ def test_a_cap_stays_where_it_was_put() -> None:
     assert metrics.retained_points(ALL, np.zeros(4, bool)) == pytest.approx(1.27)
 
 
-def test_intransigence_compares_with_the_expert() -> None:
-    # The method's own-stage scores are .58 .66 .78 .46.
-    np.testing.assert_allclose(metrics.intransigence(np.array([0.60, 0.70, 0.75, 0.50]), ALL), [0.02, 0.04, -0.03, 0.04], atol=1e-12)
-
-
 def test_surplus_is_what_lies_beyond_the_own_stage() -> None:
     assert metrics.surplus(ALL) == pytest.approx(0.02)  # .72 - .70; the other three lie below
     more = replace(ALL, final=np.array([0.63, 0.99, 0.70, 0.41]))
