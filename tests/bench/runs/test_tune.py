@@ -13,7 +13,7 @@ import baselines
 from bench.api import tune
 from bench.errors import UserError
 from bench.options import Options
-from bench.registry import tuned_settings
+from bench.registry import describe, tuned_settings
 from bench.runs import tune as tuning
 from bench.runs.forecast import Ledger
 from bench.runs.plan import graph_of
@@ -59,6 +59,16 @@ def test_a_method_without_a_search_space_gets_one_line() -> None:
         trials_of("none")
 
 
+def test_looking_for_records_makes_no_folder(mine: str, tmp_path: Path) -> None:
+    """As a dry run does. Where none could be kept, that is told before any work."""
+    record = describe(mine).record
+    assert tuning._records(record) == {}
+    assert not (tmp_path / "tuned").exists()
+    (tmp_path / "tuned").write_text("")
+    with pytest.raises(UserError, match="mine-Mine.json: the record of trials cannot be kept there"):
+        tuning._records(record)
+
+
 def test_too_many_combinations_get_one_line(tmp_path: Path) -> None:
     path = tmp_path / "greedy.py"
     path.write_text(
@@ -87,7 +97,7 @@ def tuned(tiny_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
 def test_the_record_holds_every_trial(tuned: tuple[Record, Path]) -> None:
     record, place = tuned
     assert [trial.settings for trial in record.trials] == trials_of(f"{place}/mine.py:Mine")
-    assert [trial.verdict for trial in record.trials] == ["allowed"] * 4 + ["failed: ValueError: on purpose"] * 2
+    assert [trial.verdict for trial in record.trials] == ["allowed"] * 4 + ["failed: ValueError: on purpose (mine.py:11 in recover)"] * 2
     assert all(trial.points is None for trial in record.trials[4:])
     assert (record.items, record.seeds, record.sequence, record.ranked_by) == (8, SEEDS[:1], "math-qa", "net recovery")
 
