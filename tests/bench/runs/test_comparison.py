@@ -41,7 +41,7 @@ def test_a_comparison_survives_a_failure_and_goes_on(suite: Path, tmp_path: Path
     printed = done.stdout + done.stderr
     assert "2 of 6 runs failed, 4 of 6 are finished" in printed
     failed = [
-        line for line in printed.splitlines() if "recover failed: RuntimeError: on purpose [/x] (broken.py:4 in recover) (log: " in line
+        line for line in printed.splitlines() if "recover failed: RuntimeError: on purpose [/x] (mine.py:4 in recover) (log: " in line
     ]
     assert len([line for line in failed if line.startswith("  two-")]) == 2
     log = Path(failed[-1].split("(log: ")[1].split(")")[0])

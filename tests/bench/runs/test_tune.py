@@ -65,7 +65,7 @@ def test_looking_for_records_makes_no_folder(mine: str, tmp_path: Path) -> None:
     assert tuning._records(record) == {}
     assert not (tmp_path / "tuned").exists()
     (tmp_path / "tuned").write_text("")
-    with pytest.raises(UserError, match="mine-Mine.json: the record of trials cannot be kept there"):
+    with pytest.raises(UserError, match=r"mine-Mine\.json: the record of trials cannot be kept there"):
         tuning._records(record)
 
 
