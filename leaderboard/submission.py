@@ -34,13 +34,17 @@ README = "README.md"
 METHOD_FILE = "method.py"
 LOGS = "logs.jsonl.xz"
 _NAME = re.compile(NAME)
-_FILL_IN = f"fill it in (no {PLACEHOLDER}, no null)"
 
 
-def _filled(value: Any) -> Any:
-    if value is None or (isinstance(value, str) and value.startswith(PLACEHOLDER)):
-        raise ValueError(_FILL_IN)
-    return value
+def _filled(form: str) -> Callable[[Any], Any]:
+    """A check that a value was filled in. form: what it should be."""
+
+    def check(value: Any) -> Any:
+        if value is None or (isinstance(value, str) and value.startswith(PLACEHOLDER)):
+            raise ValueError(f"fill it in: {form}")
+        return value
+
+    return check
 
 
 def _plain(text: str) -> str:
@@ -79,7 +83,7 @@ def _setting(value: Any, check: Callable[[Any], Any]) -> Any:
         ) from None
 
 
-Filled = BeforeValidator(_filled)
+Filled = BeforeValidator(_filled(f"a text without {PLACEHOLDER}"))
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})]
 Line = Annotated[str, Field(max_length=120), AfterValidator(_plain), Filled]
 Note = Annotated[str, Field(max_length=400), AfterValidator(_plain), Filled]
@@ -102,7 +106,7 @@ Address = Annotated[str, Field(max_length=200), AfterValidator(_address)]
 """A URL that must be there."""
 Licence = Annotated[str, Field(pattern=_LICENCE), Filled]
 """An identifier of SPDX."""
-Count = Annotated[int, Field(ge=0, le=1_000_000), Filled]
+Count = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(_filled("a whole number, 0 if there was none"))]
 Seed = Annotated[int, Field(ge=0, le=1_000_000)]
 Scalar = bool | int | float | Annotated[str, Field(max_length=200)] | None
 Setting = Annotated[Scalar | list[Scalar | list[Scalar]], WrapValidator(_setting)]
@@ -161,7 +165,9 @@ class Declared(Strict):
     external_data, external_compute: what was used that the harness does not count ("none" if nothing was); earlier_entries: names of
     entries, or of methods of this package, of which this one is a variant."""
 
-    tuning_seeds: Annotated[Annotated[tuple[Seed, ...], Field(max_length=1000)] | None, AfterValidator(_filled)]
+    tuning_seeds: Annotated[
+        Annotated[tuple[Seed, ...], Field(max_length=1000)] | None, AfterValidator(_filled("a list of whole numbers, [] if there was none"))
+    ]
     configurations_tried: Count
     scored_runs_seen: Count
     external_data: Note

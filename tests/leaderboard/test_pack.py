@@ -32,7 +32,9 @@ def test_without_words_it_says_what_to_fill_in(runs: list[Run], tmp_path: Path) 
     lines = [str(problem) for problem in verify(folder, Place(tmp_path, tmp_path)).refusals]
     fields = ["title", "authors.0", "licences.code", "licences.data", "declared.configurations_tried", "declared.scored_runs_seen"]
     fields += ["declared.external_data", "declared.external_compute"]
-    assert lines == [f"submission.json: {field}: fill it in (no FILL IN, no null)" for field in fields]
+    numbers = ("declared.configurations_tried", "declared.scored_runs_seen")
+    forms = ["a whole number, 0 if there was none" if field in numbers else "a text without FILL IN" for field in fields]
+    assert lines == [f"submission.json: {field}: fill it in: {form}" for field, form in zip(fields, forms, strict=True)]
     assert (folder / "README.md").read_text().startswith(f"# {PLACEHOLDER}")
 
 
@@ -41,7 +43,7 @@ def test_tuning_of_a_method_of_yours_without_a_record_is_yours_to_fill_in(suite:
     runs = write_runs(tmp_path / "runs", suite, f"{tmp_path / 'mine.py'}:Mine")
     folder = pack(runs, "mine", tmp_path, replace(WORDS, tuning_seeds=None))
     (problem,) = verify(folder, Place(tmp_path, tmp_path)).refusals
-    assert str(problem) == "submission.json: declared.tuning_seeds: fill it in (no FILL IN, no null)"
+    assert str(problem) == "submission.json: declared.tuning_seeds: fill it in: a list of whole numbers, [] if there was none"
 
 
 def test_the_same_runs_give_the_same_bytes(runs: list[Run], tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_item_scores_have_no_place(submissions: Path) -> None:
 
 def test_a_number_that_is_left_out_is_asked_for(submissions: Path) -> None:
     edit(submissions / "mine", FILE, put("declared.scored_runs_seen", None))
-    refused(submissions / "mine", r"submission\.json: declared\.scored_runs_seen: fill it in \(no FILL IN, no null\)")
+    refused(submissions / "mine", r"submission\.json: declared\.scored_runs_seen: fill it in: a whole number, 0 if there was none")
 
 
 def test_settings_that_were_chosen_on_scored_seeds(submissions: Path) -> None:

@@ -30,7 +30,7 @@ from leaderboard.submission import FILE
         ("e\u0301tude", "is not in Unicode's normal form NFC: copy it from here: \u00e9tude"),
         ("pay\u200dload", r"has the invisible character U\+200D"),
         (" space", "is empty, or begins or ends with a space"),
-        ("FILL IN: one line", r"fill it in \(no FILL IN, no null\)"),
+        ("FILL IN: one line", "fill it in: a text without FILL IN"),
         ("x" * 121, "at most 120 characters"),
     ],
 )
