@@ -8,7 +8,7 @@ the largest
 move by `step` towards the Fisher-weighted mean of the targets' own values, sum_d F_d,i theta_d,i / sum_d F_d,i. With one target that
 is theta_d,i. Half of the score's sum over all coordinates is a diagonal second-order estimate of KL(p_theta_d || p_theta_T), from the
 target's policy to the last one. It stands in for the forgetting, whose Hessian is another one: where all answers earn the same reward
-nothing can be forgotten, and F stays as it is.
+nothing can be forgotten, and F is not zero.
 
 The paper states that such a rollback on "a sparse proxy conflict coordinate set" restores Math partially, but not how the set is chosen,
 nor its size or the step. The rule above, `share` and `step` are ours.

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 TRACK_LIMITS: Mapping[Track, float] = {"training-free": 1.01, "light": 1.10, "during": 1.10, "open": 2.00}
 """The most that stages and repair may cost together, as a share of the baseline sequence's FLOPs."""
-
-
 PLAIN_TRACKS: frozenset[Track] = frozenset({"training-free", "light"})
 """Tracks of methods that repair the baseline run's last checkpoint and leave its stages as they are."""
 

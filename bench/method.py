@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -262,9 +262,13 @@ class Method:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name, kind in inspect.get_annotations(cls).items():
+        annotations, inherited = inspect.get_annotations(cls), {f.name: f.type for f in fields(cls)} if is_dataclass(cls) else {}
+        for name, kind in annotations.items():
             if name in ("track", "follows", "controls", "search") and "ClassVar" not in str(kind):
                 raise TypeError(f"{cls.__name__}: {name} is no setting: write it without an annotation")
+        for name in inherited.keys() & vars(cls).keys() - annotations.keys():  # a dataclass would keep the inherited default
+            kind = inherited[name] if isinstance(inherited[name], str) else inherited[name].__name__
+            raise TypeError(f"{cls.__name__}: to change the default of {name}, write it with its annotation: `{name}: {kind} = ...`")
         dataclass(cls)
 
     def stage(self, stage: Stage, history: History) -> Training:

@@ -145,10 +145,10 @@ def make_method(reference: str, settings: Mapping[str, Any]) -> Method:
         raise UserError(f"method {reference}: overrides none of stage, after_stage and recover, so it would be the baseline run")
     values = {}
     for key, value in settings.items():
-        if key not in known and hasattr(cls, key):
+        if ".py" in reference and key not in known and hasattr(cls, key) and not hasattr(Method, key):
             raise UserError(f"method {reference}: {key} is no setting: a setting has an annotation, as in `{key}: float = ...`")
         if not known:
-            raise UserError(f"method {reference} takes no settings; remove {key}")
+            raise UserError(f"method {reference} takes no settings; remove --set {key}")
         if key not in known:
             raise nearest(f"setting of {reference}", key, known)
         try:

@@ -15,7 +15,7 @@ from declared import Result
 from result_tables import as_share, github, in_points, minus
 from second_result import PARTS
 
-from bench.report.evidence import distance, moved, reverted
+from bench.report.evidence import distance, moved
 from bench.report.words import TITLES
 from bench.results import metrics
 from bench.results.entries import Entry
@@ -38,8 +38,7 @@ Null stages move the weights about half as far as real ones. Here the forgetting
 (‖δ real‖ / ‖δ null‖)^k, where ‖δ‖ is the distance from a domain's own checkpoint to the last one. k = 0 corrects nothing: question 5 again.
 k = 1 would be right if drift made a model forget in proportion to the distance, and k = 2 if in proportion to its square, as a
 second-order expansion around the domain's own checkpoint has it. k = 2 is an extrapolation, since scores end at 0 and forgetting cannot
-go on growing: it predicts that null stages would make qa forget more than real ones did. Nothing was trained or scored at the longer
-distance."""
+go on growing. Nothing was trained or scored at the longer distance."""
 BACK = f"""\
 ## Do repairs bring the weights back?
 
@@ -71,7 +70,7 @@ def way_back(result: Result) -> str:
     """Refresh's curve, then the repairs on board `single` after plain stages that move the weights, by how much of ‖δ‖ is left."""
     curve = [entry for entry in result.boards["curve"].entries if entry.runs[0].manifest.method.name == "refresh"]
     curve = sorted(curve, key=lambda entry: entry.runs[0].manifest.method.settings["steps"])
-    others = [entry for entry in result.boards["single"].entries if reverted(entry.runs) is not None]
+    others = [entry for entry in result.boards["single"].entries if not entry.runs[0].rows.own_stages]
     paths = {entry.label: path(entry.runs) for entry in (*curve, *others)}
     others = sorted((entry for entry in others if paths[entry.label][1].all()), key=lambda entry: paths[entry.label][0].mean())
 

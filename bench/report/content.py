@@ -91,13 +91,20 @@ def content(
         fingerprint = board.entries[0].runs[0].manifest.suite.fingerprint[:8]
         title = board.title if titles[board.title] == 1 else f"{board.title} · fingerprint {fingerprint}"
         reports.append(_board(board, title, planned, all_pairs))
-    unused = [f"{run.folder}: null stages of {run.manifest.method.name}; tables show only those of none" for run in repaired_null(runs)]
-    return Report(version("interference-bench"), MEANING, tuple(SHARES), (*left_out, *unused), tuple(reports))
+    return Report(version("interference-bench"), MEANING, tuple(SHARES), (*left_out, *unused_null(runs, found)), tuple(reports))
 
 
-def repaired_null(runs: Sequence[Run]) -> list[Run]:
-    """Runs with null stages of other methods than `none`, which no table shows: forgetting under null stages is the baseline run's."""
-    return [run for run in runs if run.manifest.spec.null and run.manifest.method.name != "none"]
+def unused_null(runs: Sequence[Run], found: Sequence[Board]) -> list[str]:
+    """A line for each run with null stages that no board shows."""
+    shown_there = {str(run.folder) for board in found for part in board.null.values() for run in part}
+    lines = []
+    for run in runs:
+        if run.manifest.spec.null and str(run.folder) not in shown_there:
+            method, after = run.manifest.method.name, run.manifest.spec.null
+            why = "another run of the same order and seed counts, or its orders share no seed, or there are no real stages beside it"
+            reason = f"null stages of {method}; tables show only those of none" if method != "none" else f"null stages after {after}: {why}"
+            lines.append(f"{run.folder}: {reason}")
+    return lines
 
 
 def check_planned(planned: Sequence[tuple[str, str]], labels: Sequence[set[str]]) -> None:
@@ -136,7 +143,7 @@ def _board(board: Board, title: str, planned: Sequence[tuple[str, str]], all_pai
         entries=tuple(entry_report(entry, board, places.get(entry.label)) for entry in board.entries),
         baseline={decoding: by_domain(found) for decoding, found in measured.items()},
         baseline_metrics={
-            decoding: {name: value for name, value in measure_all(found).items() if name in BASELINE_METRICS}
+            decoding: {name: value for name, value in measure_all(found.unrepaired).items() if name in BASELINE_METRICS}
             for decoding, found in measured.items()
         },
         comparisons=tuple(_comparisons(board, families, planned)),

@@ -183,9 +183,11 @@ class FlipReport:
 class NullDomain:
     """Forgetting of a domain under real and under null stages of the same orders and seeds, in points. interference: real minus null (no
     decoding where they share no order and seed; then real stands for all real stages); moved_real, moved_null: Euclidean norm of the
-    weight update since the domain's own stage, None where not stored."""
+    weight update since the domain's own stage, None where not stored; orders, seeds: of the runs with null stages."""
 
     domain: str
+    orders: tuple[tuple[str, ...], ...]
+    seeds: tuple[int, ...]
     real: ByDecoding[Value]
     null: ByDecoding[Value]
     interference: ByDecoding[Value]
@@ -195,10 +197,8 @@ class NullDomain:
 
 @dataclass(frozen=True)
 class NullReport:
-    """Runs with null stages: their orders and seeds, and what they made each domain forget."""
+    """Runs with null stages."""
 
-    orders: tuple[tuple[str, ...], ...]
-    seeds: tuple[int, ...]
     domains: tuple[NullDomain, ...]
 
 

@@ -84,9 +84,10 @@ def null_report(board: Board, baseline: Sequence[Run]) -> NullReport | None:
     for domain, (real, null) in pairs.items():
         forgotten = [{d: by_domain(Measured.of(runs, d))[domain].forgetting for d in DECODINGS} for runs in (real, null)]
         difference = {d: interference[d][domain] for d in DECODINGS if domain in interference[d]}
-        domains.append(NullDomain(domain, *forgotten, difference, moved(real, domain), moved(null, domain)))
-    used = [run for _, null in pairs.values() for run in null]
-    return NullReport(tuple(orders_of(used)), tuple(sorted({run.seed for run in used})), tuple(domains))
+        seeds = tuple(sorted({run.seed for run in null}))
+        lengths = moved(real, domain), moved(null, domain)
+        domains.append(NullDomain(domain, tuple(orders_of(null)), seeds, *forgotten, difference, *lengths))
+    return NullReport(tuple(domains))
 
 
 def moved(runs: Sequence[Run], domain: str) -> float | None:

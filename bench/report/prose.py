@@ -38,15 +38,22 @@ def null_command(run: Run) -> str:
 def null_words(board: BoardReport) -> str:
     """What null stages are for, or how to run them. Code is set in backticks."""
     if board.null:
-        orders = "" if len(board.orders) == 1 else f" of {listed([' → '.join(order) for order in board.null.orders])}"
-        seeds = seeds_words(board.null.seeds)
         return (
             f"{DRIFT} What they make a model forget is drift; interference is forgetting beyond that (real minus null). "
-            f"|δ| is how far the weights moved since the domain's own stage. Runs with null stages: {seeds}{orders}; "
-            "the real stages beside them are those of the same orders and seeds, where there are any."
+            f"|δ| is how far the weights moved since the domain's own stage. Runs with null stages {_null_runs(board)}. "
+            "The real stages beside them are of the same orders and seeds, unless the table says that they share none."
         )
     hint = f"`{board.null_command}` makes them." if board.null_command else "Imported checkpoints have none."
     return f"{DRIFT} There are no runs with null stages here, so drift and interference cannot be separated. {hint}"
+
+
+def _null_runs(board: BoardReport) -> str:
+    """`after math: seeds 0–4`, with their orders where the board has several."""
+    by_runs: dict[str, list[str]] = {}
+    for found in board.null.domains if board.null else ():
+        orders = "" if len(board.orders) == 1 else f" of {listed([' → '.join(order) for order in found.orders])}"
+        by_runs.setdefault(seeds_words(found.seeds) + orders, []).append(found.domain)
+    return "; ".join(f"after {listed(domains)}: {runs}" for runs, domains in by_runs.items())
 
 
 def comparisons_words(board: BoardReport) -> str:

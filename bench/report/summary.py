@@ -68,10 +68,9 @@ def cost_lines(runs: Sequence[Run]) -> str:
     track = runs[0].manifest.method.track
     limit = TRACK_LIMITS.get(track)
     allowed = "no limit" if limit is None else f"limit {100 * limit:.0f} % in all"
-    if not runs[0].manifest.suite.comparable:
+    over = ": OVER THE LIMIT" if over_limit(track, (stages + repair) / 100) else ""
+    if limit is not None and not runs[0].manifest.suite.comparable:
         over = "; not applied to results that are not comparable"
-    else:
-        over = ": OVER THE LIMIT" if over_limit(track, (stages + repair) / 100) else ""
     return "\n".join(
         [
             f"cost      repair {rounded(repair, 1)} % of the baseline sequence's FLOPs, stages {rounded(stages, 1)} % "

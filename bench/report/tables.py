@@ -88,7 +88,8 @@ def cost(board: BoardReport) -> Table:
 
 
 def baseline(board: BoardReport) -> Table:
-    """What the later stages did to the baseline run: forgetting of the targets, interference by domain, format loss."""
+    """What the later stages did to the baseline run: forgetting of the targets, format loss, interference by domain; on designs, what
+    earlier stages kept later ones from learning."""
     names = tuple(board.baseline_metrics["greedy"])
     domains = board.null.domains if board.null else ()
     header = ("decoding", *names, *(f"interference, {found.domain}" for found in domains))

@@ -148,7 +148,7 @@ def _null_of(key: tuple[str, ...], sequences: Sequence[str], null: Sequence[Run]
     """Null runs of a board's sequences; what their stages make the model forget does not depend on the targets."""
     fitting = [run for run in null if _key(run)[:4] == key[:4] and run.manifest.spec.sequence in sequences]
     after = {domain: one_each([run for run in fitting if run.manifest.spec.null == domain]) for domain in _null_domains(fitting)}
-    return {domain: tuple(found) for domain, found in after.items()}
+    return {domain: tuple(found) for domain, found in after.items() if found}
 
 
 def _null_domains(null: Sequence[Run]) -> list[str]:

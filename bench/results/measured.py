@@ -39,9 +39,9 @@ class Order:
 
     @property
     def unrepaired(self) -> Order:
-        """The same with the baseline run's last row in place of the final row."""
-        last = (self.cells[0].shape[1] - 1) // 2 - 1
-        return replace(self, cells=tuple(np.concatenate([cell[:, :-1], cell[:, last : last + 1]], 1) for cell in self.cells))
+        """The same with the baseline run's rows in place of the method's, and its last one in place of the final row."""
+        rows = (self.cells[0].shape[1] - 1) // 2
+        return replace(self, cells=tuple(cell[:, [*range(rows), *range(rows), rows - 1]] for cell in self.cells))
 
     def only(self, rows: Sequence[int]) -> Order:
         """The same on some of its seeds, given by their places."""
@@ -136,7 +136,7 @@ class Measured:
 
     @property
     def unrepaired(self) -> Measured:
-        """The same with the end of the baseline run as the final model."""
+        """The same with the baseline run as the method, and its end as the final model."""
         return Measured(tuple(order.unrepaired for order in self.orders), self.seeds)
 
     def strata(self, metric: Callable[[Order], Linear]) -> list[np.ndarray]:
@@ -171,10 +171,10 @@ class Measured:
     @cached_property
     def intransigence(self) -> list[np.ndarray] | None:
         """A domain's score after the first stage of the baseline run that begins with it, minus that after its own stage of the method in
-        the other orders: (S, I) a domain, whose means add up to the mean over domains. None unless each of several domains begins an
+        the other orders: (S, I) a domain, whose means add up to the mean over domains. None unless each of several domains begins one
         order."""
         experts = {order.sequence[0]: order.cells[0][:, 1] for order in self.orders}
-        if len(experts) < 2 or set(experts) != set(self.orders[0].sequence):
+        if len(experts) < max(2, len(self.orders)) or set(experts) != set(self.orders[0].sequence):
             return None
         found = []
         for domain, expert in experts.items():

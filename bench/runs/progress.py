@@ -1,6 +1,6 @@
 """The live display of running jobs: one bar with the time left, what each worker does, and matrix rows as they are known.
 
-On a terminal it is drawn in place; elsewhere (a log, CI) each finished stage and row is one line.
+On a terminal it is drawn in place; elsewhere (a log, CI) each finished training and row is one line.
 """
 
 from __future__ import annotations

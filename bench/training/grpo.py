@@ -295,9 +295,10 @@ class Trainer:
             fault = "no gradient for" if name in self.parameters else "one for an unknown parameter,"
             raise UserError(f"{hook} returned {fault} {name}: return one for every parameter, by its name")
         for name, parameter in self.parameters.items():
-            if getattr(edited[name], "shape", None) != parameter.shape:
-                found = tuple(getattr(edited[name], "shape", ())) or type(edited[name]).__name__
-                raise UserError(f"{hook} returned {found} for {name}: return a tensor of shape {tuple(parameter.shape)}")
+            found = edited[name]
+            if not isinstance(found, torch.Tensor) or found.shape != parameter.shape:
+                what = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
+                raise UserError(f"{hook} returned {what} for {name}: return a tensor of shape {tuple(parameter.shape)}")
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(

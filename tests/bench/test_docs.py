@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import random
 import re
 from pathlib import Path
@@ -20,6 +21,16 @@ ROOT = Path(__file__).parents[2]
 
 def code_blocks(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_second_method_of_the_docs_is_the_one_that_is_trained_in_tests():
+    def classes(source):
+        found = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name in ("Project", "AGEM")}
+        return {name: [ast.dump(part) for part in node.body[1:]] for name, node in found.items()}  # the docstrings may differ
+
+    page = classes(code_blocks(ROOT / "docs" / "writing-a-method.md")[1])
+    assert len(page) == 2
+    assert page == classes((ROOT / "tests" / "bench" / "test_interface.py").read_text(encoding="utf-8"))
 
 
 def test_the_method_of_the_docs_runs_and_is_twenty_lines(tmp_path, tiny_suite):

@@ -230,14 +230,34 @@ STAGE = "    def stage(self, stage, history): return Training.on(stage.domain)"
         (f"    track = 'training-free'\n{STAGE}", {}, "track training-free keeps the plain stages"),
         (f"    alpha = 0.3\n{RECOVER}", {"alpha": "1"}, "alpha is no setting: .*`alpha: float = "),
         (f"    search: dict = {{}}\n{RECOVER}", {}, "search is no setting: write it without an annotation"),
+        (
+            "    pass\n\n\nclass Slip(Refresh):\n    steps = 30",
+            {},
+            "change the default of steps, write it with its annotation: `steps: int = ",
+        ),
     ],
 )
 def test_a_class_that_says_something_else_than_its_author_means(tmp_path: Path, body: str, settings: dict[str, str], said: str) -> None:
     file = tmp_path / "slip.py"
-    file.write_text(f"from bench.method import Method, Training\n\n\nclass Slip(Method):\n{body}\n")
+    imports = "from baselines.refresh import Refresh\nfrom bench.method import Method, Training\n"
+    file.write_text(f"{imports}\n\nclass Slip(Method):\n{body}\n")
     with pytest.raises(UserError, match=said) as error:
-        describe(str(file), settings)
+        describe(f"{file}:Slip", settings)
     assert one_line(error)
+
+
+def test_what_every_method_has_is_no_setting_to_be_annotated() -> None:
+    for key in ("track", "recover", "settings"):
+        with pytest.raises(UserError, match=f"setting of refresh.*{key}"):
+            make_method("refresh", {key: "1"})
+
+
+def test_class_variables_may_be_annotated_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        f"from typing import ClassVar\nfrom bench.method import Method\n\n\nclass Mine(Method):\n    track: ClassVar = 'open'\n{RECOVER}\n"
+    )
+    assert describe(str(file)).record.track == "open"
 
 
 def test_a_method_that_changes_the_stages_names_its_track(tmp_path: Path) -> None:

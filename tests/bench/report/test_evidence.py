@@ -27,7 +27,7 @@ def test_the_matrix_is_the_mean_over_seeds(board, folder):
 
 def test_interference_is_real_minus_null(board):
     (found,) = board.null.domains
-    assert board.null.seeds == (0, 1, 2, 3, 4)
+    assert found.seeds == (0, 1, 2, 3, 4)
     for decoding in ("greedy", "sampled"):
         real, null, interference = (getattr(found, kind)[decoding] for kind in ("real", "null", "interference"))
         assert real == board.baseline[decoding]["math"].forgetting
@@ -60,8 +60,8 @@ def test_real_stages_beside_null_ones_are_of_the_same_orders_and_seeds(tmp_path,
     paired = [run for run in map(load_run, tmp_path.iterdir()) if run.seed == 1 and run.manifest.spec.sequence in ("paper", "balanced-3")]
     _, board = content(*collect([tmp_path])).boards  # after that of `paper` alone
     (found,) = board.null.domains
-    assert (board.null.orders, board.null.seeds) == ((orders["paper"], orders["balanced-3"]), (1,))
-    assert "seed 1 of code → math → qa → cw and cw → qa → math → code;" in null_words(board)
+    assert (found.orders, found.seeds) == ((orders["paper"], orders["balanced-3"]), (1,))
+    assert "null stages after math: seed 1 of code → math → qa → cw and cw → qa → math → code." in null_words(board)
     for decoding in ("greedy", "sampled"):
         lost: dict[str, list[float]] = {"": [], "math": []}
         for run in paired:
@@ -74,6 +74,22 @@ def test_real_stages_beside_null_ones_are_of_the_same_orders_and_seeds(tmp_path,
         assert real != pytest.approx(board.baseline[decoding]["math"].forgetting.estimate)
     # math comes second on paper (two stages of 3 follow) and third on balanced-3 (one); null stages move the weights by 2.
     assert (found.moved_real, found.moved_null) == (4.5, 3.0)
+
+
+def test_null_runs_of_several_orders_without_a_common_seed_are_left_out(tmp_path, build_run):
+    other = ("cw", "qa", "math", "code")
+    for name, order in (("paper", ("code", "math", "qa", "cw")), ("balanced-2", ("math", "cw", "code", "qa")), ("balanced-3", other),
+                        ("balanced-4", ("qa", "code", "cw", "math"))):  # fmt: skip
+        build_run(tmp_path, method="none", order=order, sequence=name, targets="all", items=40)
+    build_run(tmp_path, method="none", null="math", targets="all", items=40)
+    build_run(tmp_path, method="none", null="math", seed=1, order=other, sequence="balanced-3", targets="all", items=40)
+    report = content(*collect([tmp_path]))
+    board = report.boards[-1]
+    assert board.title.startswith("micro/1 · balanced")
+    assert board.null is None
+    (line,) = report.left_out  # the other one stands on the board of `paper` alone
+    assert "balanced-3" in line
+    assert "null stages after math: another run of the same order and seed counts, or" in line
 
 
 def test_forgetting_is_given_per_distance_that_the_weights_moved(board):

@@ -13,6 +13,7 @@ from bench.costs import AccessRecord
 from bench.errors import UserError
 from bench.results.boards import Board, Comparison, Entry, Places, boards
 from bench.results.estimates import Measured
+from bench.results.measured import Order
 from bench.results.regimes import regime_warnings
 from bench.results.rows import Row, rows_of
 from bench.results.run import Run
@@ -320,12 +321,32 @@ def test_intransigence_is_what_a_stage_falls_short_of_where_the_domain_comes_fir
         for name, order, baseline in (("one", ("code", "math"), first), ("two", ("math", "code"), second))
     ]
     found = boards(runs, {"both": ("one", "two")})
-    (entry,) = next(shown for shown in found if shown.sequence == "both").entries
-    value = entry.metrics["greedy"]["intransigence"]
+    falls = (("one", ("code", "math"), first, 0.10), ("two", ("math", "code"), second, 0.20))
+    own = [
+        built("ewc", base[-1], seed, stages=base - fall, baseline=base, sequence=order, name=name, targets="all", track="during")
+        for seed in range(5)
+        for name, order, base, fall in falls
+    ]
+    both = next(shown for shown in boards(runs + own, {"both": ("one", "two")}) if shown.sequence == "both")
+    entries = {entry.label: entry for entry in both.entries}
+    value = entries["none"].metrics["greedy"]["intransigence"]
     assert value.estimate == pytest.approx((5 + 20) / 2, abs=1)
     assert value.low < value.estimate < value.high
+    # Its own stages end .10 lower on the order where math comes second, and .20 lower on the other; experts are the baseline run's.
+    assert entries["ewc"].metrics["greedy"]["intransigence"].estimate == pytest.approx((5 + 20 + 20 + 10) / 2, abs=1)
+    for entry in entries.values():
+        tables = entry.measured("greedy").unrepaired.intransigence
+        assert 100 * sum(table.mean() for table in tables) == pytest.approx(value.estimate), "that of the baseline run"
     alone = next(shown for shown in found if shown.sequence == "one").entries[0]
     assert "intransigence" not in alone.metrics["greedy"], "code alone comes first"
+
+
+def test_intransigence_needs_each_domain_to_come_first_once() -> None:
+    cells = (np.zeros((2, 9, 5)),) * 3
+    orders = [Order(tuple(words), (0,), cells) for words in ("abc", "bca", "cab", "acb")]
+    assert Measured(tuple(orders[:3]), (0, 1)).intransigence is not None
+    assert Measured(tuple(orders), (0, 1)).intransigence is None, "a comes first twice"
+    assert Measured(tuple(orders[:2]), (0, 1)).intransigence is None, "c never does"
 
 
 def test_an_entry_without_all_orders_is_not_on_the_designs_board() -> None:

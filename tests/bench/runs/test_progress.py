@@ -96,6 +96,14 @@ def test_every_training_of_a_repair_is_a_line() -> None:
     ]  # fmt: skip
 
 
+def test_a_terminal_shows_trainings_in_the_bar_alone() -> None:
+    planned = plan(RunSpec(sequence="math-qa"))
+    shown, written = display([planned], terminal=True)
+    with shown:
+        shown.hear(step(planned, 10))
+    assert "last reward" not in written.getvalue()
+
+
 def test_a_quiet_display_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     planned = plan(RunSpec(sequence="math-qa"))
     with Display([planned], enabled=False) as shown:
