@@ -41,9 +41,8 @@ def test_prompts_of_other_domains_in_a_stage(submissions: Path, suite: Suite) ->
     """A method that replays math in the stage of cw has used prompts of math."""
     file = submissions.parent / "replaying.py"
     body = 'return Training(mixture={stage.domain: 0.5, "math": 0.5})'
-    file.write_text(
-        MINE.partition("    def recover")[0].replace("Mine", "Replaying") + f"    def stage(self, stage, history):\n        {body}\n"
-    )
+    stage = f'    track = "during"\n\n    def stage(self, stage, history):\n        {body}\n'
+    file.write_text(MINE.partition("    def recover")[0].replace("Mine", "Replaying") + stage)
     pack(write_runs(submissions.parent / "runs", suite, f"{file}:Replaying"), "replaying", submissions, WORDS)
     assert refusals(submissions / "replaying") == []
     for seed in range(5):
@@ -114,7 +113,7 @@ WAYS_TO_TRAIN = {
     "in a helper": "return helper(history, checkpoint, targets)",
     "beside a hook of the stages": (
         "return history.train(checkpoint, Training.on(*targets, steps=self.steps))\n\n"
-        "    def after_stage(self, stage, checkpoint, history):\n        return checkpoint"
+        '    track = "during"\n\n    def after_stage(self, stage, checkpoint, history):\n        return checkpoint'
     ),
     "by another method": "from baselines.refresh import Refresh\n        return Refresh().recover(checkpoint, targets, history)",
 }
