@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -262,12 +262,12 @@ class Method:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        annotations, inherited = inspect.get_annotations(cls), {f.name: f.type for f in fields(cls)} if is_dataclass(cls) else {}
+        annotations, inherited = inspect.get_annotations(cls), {setting.name: setting.type for setting in fields(cls)}
         for name, kind in annotations.items():
             if name in ("track", "follows", "controls", "search") and "ClassVar" not in str(kind):
                 raise TypeError(f"{cls.__name__}: {name} is no setting: write it without an annotation")
         for name in inherited.keys() & vars(cls).keys() - annotations.keys():  # a dataclass would keep the inherited default
-            kind = inherited[name] if isinstance(inherited[name], str) else inherited[name].__name__
+            kind = getattr(inherited[name], "__name__", inherited[name])  # a text where annotations are postponed
             raise TypeError(f"{cls.__name__}: to change the default of {name}, write it with its annotation: `{name}: {kind} = ...`")
         dataclass(cls)
 

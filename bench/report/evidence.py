@@ -112,6 +112,8 @@ def reverted(runs: Sequence[Run]) -> float | None:
 
 
 def distance(run: Run, anchor: Row, row: Row) -> float:
+    """Euclidean norm of the difference of two rows' weights; nan where the run has not stored it. anchor: the end of the baseline run, or
+    the row after a target's own stage."""
     return run.manifest.distances.get(anchor.name, {}).get(row.name, float("nan"))
 
 

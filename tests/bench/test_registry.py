@@ -246,6 +246,15 @@ def test_a_class_that_says_something_else_than_its_author_means(tmp_path: Path, 
     assert one_line(error)
 
 
+def test_a_changed_default_of_any_type_names_its_annotation(tmp_path: Path) -> None:
+    """An annotation that is no class has no name of its own."""
+    file = tmp_path / "mine.py"
+    body = f"class First(Method):\n    start: int | None = None\n{RECOVER}\n\n\nclass Second(First):\n    start = 3\n"
+    file.write_text(f"from bench.method import Method\n\n\n{body}")
+    with pytest.raises(UserError, match=r"Second: to change the default of start, .*`start: int \| None = "):
+        describe(f"{file}:Second")
+
+
 def test_what_every_method_has_is_no_setting_to_be_annotated() -> None:
     for key in ("track", "recover", "settings"):
         with pytest.raises(UserError, match=f"setting of refresh.*{key}"):
