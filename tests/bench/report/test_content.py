@@ -159,6 +159,20 @@ def test_a_balanced_design_is_one_board_of_all_its_orders(tmp_path, build_run):
     assert text.markdown(found).count("### Scores, ") == 2 + 8
 
 
+def test_the_baselines_intransigence_is_its_own(tmp_path, build_run):
+    """Where the last entry trains its own stages, and the stages that come last learn nothing."""
+    orders = {"paper": ORDER, "balanced-2": ("math", "cw", "code", "qa"), "balanced-3": ("cw", "qa", "math", "code")}
+    for name, order in (orders | {"balanced-4": ("qa", "code", "cw", "math")}).items():
+        there = {"order": order, "sequence": name, "targets": "all", "items": 80}
+        build_run(tmp_path, method="none", **there)
+        build_run(tmp_path, method="replay", final=[0.1] * 4, own_stages=True, track="during", **there)
+    board = content(*collect([tmp_path])).boards[-1]
+    entries = {entry.label: entry.metrics["greedy"]["intransigence"].estimate for entry in board.entries}
+    assert list(entries) == ["none", "replay"]
+    assert entries["replay"] > entries["none"] + 5
+    assert board.baseline_metrics["greedy"]["intransigence"].estimate == pytest.approx(entries["none"])
+
+
 def _manifest_edit(run: Path, change: Callable[[dict], None]) -> None:
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     change(manifest)
