@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api import compare, run, tune
+    from bench.api import compare, diagnose, run, tune
     from bench.results.boards import boards
     from bench.results.run import Run, load_run
 
@@ -22,11 +22,12 @@ _WHERE = {
     "run": "bench.api",
     "compare": "bench.api",
     "tune": "bench.api",
+    "diagnose": "bench.api",
     "boards": "bench.results.boards",
     "Run": "bench.results.run",
     "load_run": "bench.results.run",
 }
-__all__ = ["Run", "boards", "compare", "load_run", "run", "tune"]
+__all__ = ["Run", "boards", "compare", "diagnose", "load_run", "run", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
 from bench.options import RUN, TUNE, Options, takes
+from bench.report.diagnosis import Diagnosis
 from bench.results.run import Run
 from bench.runs import preflight
 from bench.runs.compare import choices_of, plans_of, with_tuned
+from bench.runs.diagnose import diagnose as diagnosed
 from bench.runs.execute import execute
 from bench.runs.plan import Plan
 from bench.runs.tune import Record
@@ -42,6 +45,15 @@ def compare(methods: str = "refresh,rollback,replay,controls", *, display: bool 
 def tune(method: str, *, display: bool = True, options: Options) -> Record:
     """Choose a method's settings on validation items and development seeds, and keep the record beside the method."""
     return try_all(method, options, display=display)
+
+
+@takes("cache", "jobs")
+def diagnose(folders: Sequence[str | Path], only: Sequence[str] = (), *, display: bool = True, options: Options) -> Diagnosis:
+    """Measure the claims of 2606.02398 on the baseline stages of finished runs, seeds of one entry.
+
+    only: kinds of findings (`bench.diagnostics.findings.KINDS`; all, if empty). Raises `bench.errors.UserError`.
+    """
+    return diagnosed(folders, only, display=display, options=options)
 
 
 def start(plans: Sequence[Plan], options: Options, display: bool = True) -> list[Run]:

@@ -248,6 +248,30 @@ def report(
 
 @app.command()
 @one_line_errors("bench")
+@takes("cache", "jobs")
+def diagnose(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="A run's folder, or those of several seeds.")],
+    only: Annotated[str, typer.Option(help="Kinds of findings: edits, neurons, routes, gradients, path, conflict, contraction.")] = "",
+    report_to: Annotated[Path | None, typer.Option("--out", help="Folder for diagnosis.md and diagnosis.json.")] = None,
+    *,
+    options: Options,
+) -> None:
+    """Measure the paper's claims about interference on a run's stages. Stages that are not in the cache are trained again."""
+    from bench.api import diagnose as measure
+    from bench.files import check_folder
+    from bench.report.diagnosis import text, write
+
+    if report_to is not None:
+        check_folder(report_to, "--out")
+    kinds = list(filter(None, only.split(",")))
+    found = measure(folders, kinds, cache=options.cache, jobs=options.jobs)
+    typer.echo("\n" + text(found), nl=False)
+    if report_to is not None:
+        typer.echo("\n".join(["", *(f"written {path}" for path in write(found, report_to))]))
+
+
+@app.command()
+@one_line_errors("bench")
 def doctor(cache: CacheFolder = None) -> None:
     """Show what is installed and what is missing. For each missing piece, also what it would enable."""
     from bench.report.doctor import findings

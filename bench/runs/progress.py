@@ -6,7 +6,7 @@ On a terminal it is drawn in place; elsewhere (a log, CI) each finished training
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from rich.console import Console, Group
@@ -18,7 +18,7 @@ from rich.table import Table
 from bench.results.rows import Row
 from bench.runs.plan import Plan, graph_of
 from bench.runs.pool import Event
-from bench.worker.jobs import Job, Recover, Score, Stage
+from bench.worker.jobs import Diagnose, Job, Recover, Score, Stage
 from bench.worker.outcomes import Scored
 
 _SCORING_WEIGHT = 6
@@ -26,11 +26,12 @@ _SCORING_WEIGHT = 6
 
 
 class Display(AbstractContextManager):
-    """Hears the pool's events between __enter__ and __exit__."""
+    """Hears the pool's events between __enter__ and __exit__. jobs: what is done for these plans, where that is not to score their rows."""
 
-    def __init__(self, plans: Sequence[Plan], *, enabled: bool = True) -> None:
+    def __init__(self, plans: Sequence[Plan], *, enabled: bool = True, jobs: Mapping[str, Job] | None = None) -> None:
         self._plans = plans
-        self._jobs = graph_of(plans)
+        self._scored = jobs is None
+        self._jobs = graph_of(plans) if jobs is None else jobs
         self._console = Console(stderr=True, quiet=not enabled)
         self._drawn = enabled and self._console.is_terminal
         self._scores: dict[str, dict[str, float]] = {}
@@ -95,6 +96,8 @@ class Display(AbstractContextManager):
             self._scores.setdefault(job.of.key, {})[job.domain] = scored.means["greedy"]
             if not self._drawn:
                 self._print_rows()
+        elif isinstance(job, Diagnose) and not self._drawn:
+            self._print(f"seed {job.last.seed}  measured {job.about}{f' of {job.domain}' if job.domain else ''}")
 
     def _print_rows(self) -> None:
         for plan, row, maker in self._rows():
@@ -115,6 +118,8 @@ class Display(AbstractContextManager):
             reward = " ".join(f"{name} {value:.2f}" for name, value in event.detail["reward"].items())
             progress = f"step {event.detail['step']}/{event.detail['of']}"
             working.add_row("training", escape(event.detail["what"]), progress, escape(f"reward {reward}"))
+        if not self._scored:
+            return Group(self._bar, working)
         return Group(self._bar, working, self._matrix(self._plans[0]) if len(self._plans) == 1 else self._overview())
 
     def _matrix(self, plan: Plan) -> Table:
@@ -152,4 +157,6 @@ def _weight(job: Job, steps: int) -> float:
             return steps / 5
         case Score():
             return _SCORING_WEIGHT
+        case Diagnose():
+            return steps / 2
     return 0

@@ -231,6 +231,30 @@ class Distances(Job):
         return self.rows
 
 
+@dataclass(frozen=True, eq=False)
+class Diagnose(Job):
+    """Findings of one kind (`bench.diagnostics.findings.KINDS`) about the stages up to `last`. domain: of kinds that are measured domain by
+    domain, else empty."""
+
+    rank: ClassVar[int] = 2
+    last: Stage
+    about: str
+    domain: str
+    kind: Literal["diagnose"] = "diagnose"
+
+    @property
+    def setup(self) -> Setup:  # type: ignore[override]
+        return self.last.setup
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return chain(self.last)
+
+    @property
+    def like(self) -> str:
+        return f"{self.kind} {self.about}"
+
+
 def chain(last: Start | Stage) -> tuple[Start | Stage, ...]:
     """The jobs from the base up to `last`, in order."""
     return (last,) if isinstance(last, Start) else (*chain(last.previous), last)
@@ -246,7 +270,7 @@ def _plain(value: Any) -> Any:
     return {f.name: _plain(getattr(value, f.name)) for f in fields(value)} if isinstance(value, Setup) else value
 
 
-AnyJob = Annotated[Start | Stage | Recover | Score | LMEval | Distances, Field(discriminator="kind")]
+AnyJob = Annotated[Start | Stage | Recover | Score | LMEval | Distances | Diagnose, Field(discriminator="kind")]
 _JOBS: TypeAdapter[Job] = TypeAdapter(AnyJob)
 
 

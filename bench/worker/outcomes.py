@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from bench.costs import Access
+from bench.diagnostics.findings import AnyFinding
 from bench.spec import ModelRecord
 from bench.suite import Decoding
 
@@ -75,7 +76,15 @@ class Measured:
     kind: Literal["measured"] = "measured"
 
 
-Outcome = Annotated[Started | Made | Scored | Evaluated | Measured, Field(discriminator="kind")]
+@dataclass(frozen=True)
+class Diagnosed:
+    """What was found of a claim."""
+
+    findings: tuple[AnyFinding, ...]
+    kind: Literal["diagnosed"] = "diagnosed"
+
+
+Outcome = Annotated[Started | Made | Scored | Evaluated | Measured | Diagnosed, Field(discriminator="kind")]
 _OUTCOMES: TypeAdapter[Any] = TypeAdapter(Outcome)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.checkpoint import Checkpoint
+from bench.diagnostics.findings import Finding
 from bench.errors import UserError
 from bench.method import Method, Training
 from bench.method import Stage as MethodStage
@@ -15,9 +16,10 @@ from bench.storage.cache import Cache
 from bench.training.sampling import NotFiniteError
 from bench.worker import method_steps
 from bench.worker.history import RunHistory
-from bench.worker.jobs import Distances, Job, LMEval, Recover, Score, Setup, Stage, Start
+from bench.worker.jobs import Diagnose, Distances, Job, LMEval, Recover, Score, Setup, Stage, Start
 from bench.worker.keys import Numerics
-from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Started
+from bench.worker.outcomes import Diagnosed, Evaluated, Log, Made, Measured, Scored, Started
+from bench.worker.subject import StagesOfRun
 from bench.worker.workbench import Workbench
 from tasks.source import class_hash
 
@@ -54,6 +56,8 @@ class Performer:
             case Distances():
                 rows = [bench.checkpoint(made[row.key]) for row in job.rows]
                 return Measured(tuple(tuple(bench.distance(rows[anchor], row) for row in rows) for anchor in job.anchors))
+            case Diagnose():
+                return Diagnosed(tuple(self._diagnose(job, bench, made)))
         raise TypeError(f"no worker does a {type(job).__name__}")
 
     def _start(self, job: Start, bench: Workbench) -> Started:
@@ -95,6 +99,11 @@ class Performer:
         history = _history(bench, job.sequence, job.last.seed, previous)
         repaired = method_steps.recover(job.runs.name, _method(job.runs), previous[-1], job.targets, history)
         return Made(repaired.hash, charged=history.charged, free=history.free, access=history.access, logs=tuple(history.logs))
+
+    def _diagnose(self, job: Diagnose, bench: Workbench, made: Mapping[str, str]) -> list[Finding]:
+        base, *stages = (bench.checkpoint(made[need.key]) for need in job.needs)
+        sequence = job.last.sequence
+        return StagesOfRun(bench, sequence, job.last.seed, base, dict(zip(sequence, stages, strict=True))).findings(job.about, job.domain)
 
     def _bench(self, setup: Setup) -> Workbench:
         if setup not in self._benches:

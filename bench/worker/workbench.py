@@ -88,7 +88,7 @@ class Workbench:
 
     def check_context(self) -> None:
         """`UserError` where the base's tokenizer cannot be used, or the suite's prompts and answers do not fit its context window."""
-        check_context(self._dialogue(self.base), self.suite, self.base.folder, f"--model {self.model}")
+        check_context(self.dialogue(self.base), self.suite, self.base.folder, f"--model {self.model}")
 
     def checkpoint(self, content: str) -> Checkpoint:
         """The checkpoint of a content hash, found to be what its name says."""
@@ -102,11 +102,13 @@ class Workbench:
             return self.cache.verified(self.suite.base.content)
         return add_own_base(self.cache.store, self.suite)
 
-    def _load(self, checkpoint: Checkpoint, meter: Meter | None = None) -> PreTrainedModel:
+    def load(self, checkpoint: Checkpoint, meter: Meter | None = None) -> PreTrainedModel:
+        """A checkpoint's model on the device, in fp32 and evaluation mode. meter: counts what it computes."""
         model = load_checkpoint(checkpoint).to(self.numerics.device)
         return meter.watch(model) if meter is not None else model
 
-    def _dialogue(self, checkpoint: Checkpoint) -> Dialogue:
+    def dialogue(self, checkpoint: Checkpoint) -> Dialogue:
+        """The checkpoint's tokenizer with the suite's prompting."""
         return Dialogue.of(checkpoint.folder, self.suite.prompting)
 
     @contextmanager
@@ -128,7 +130,7 @@ class Workbench:
 
     def _context(self, checkpoint: Checkpoint, domains: Iterable[str]) -> int:
         """Tokens that an engine's prompts and answers may have together, at most the model's context window."""
-        dialogue, most = self._dialogue(checkpoint), self.suite.prompting.prompt_tokens
+        dialogue, most = self.dialogue(checkpoint), self.suite.prompting.prompt_tokens
         needed = 0
         for domain in domains:
             longest = most
@@ -142,7 +144,8 @@ class Workbench:
     def _autocast(self) -> AbstractContextManager:
         return torch.autocast(self.numerics.device, torch.bfloat16) if self.numerics.bf16 else nullcontext()
 
-    def _key(self, checkpoint: Checkpoint, code: tuple[str, ...], domains: list[str]) -> dict[str, Any]:
+    def key(self, checkpoint: Checkpoint, code: tuple[str, ...], domains: list[str]) -> dict[str, Any]:
+        """What every result from a checkpoint depends on: the tasks of these domains, the numerics, and the code of these modules."""
         for domain in domains:
             if domain not in self.suite.tasks:
                 raise nearest("domain", domain, self.suite.domains)
@@ -175,7 +178,7 @@ class Workbench:
         if training.kl and training.reference is None:
             training = training.but(reference=parent)
         own = {f.name: declared(getattr(training, f.name)) for f in fields(training)}
-        key = self._key(parent, TRAINING_CODE, list(training.mixture)) | {
+        key = self.key(parent, TRAINING_CODE, list(training.mixture)) | {
             "training": {name: value for name, value in own.items() if value is not None},
             "settings": asdict(settings),
             "seed": seed,
@@ -192,7 +195,7 @@ class Workbench:
     def _train(
         self, parent: Checkpoint, training: Training, seed: int, purpose: Purpose, draw: int, null: bool, files: Path, work: Path
     ) -> Made:
-        meter, dialogue = Meter(), self._dialogue(parent)
+        meter, dialogue = Meter(), self.dialogue(parent)
         device = self.numerics.device
 
         def loaded(tensors: Tensors) -> dict[str, torch.Tensor]:
@@ -209,7 +212,7 @@ class Workbench:
             raise UserError("--engine vllm does not take adapters' weights yet: use --engine hf")
         if adapters and any(isinstance(value, Tensors) for value in [training.trainable, *held.values()]):
             raise UserError("this method holds or masks a model's own weights, and adapters train others: take lora out of the suite's rl")
-        model = self._load(parent, meter)
+        model = self.load(parent, meter)
         lines: list[dict[str, Any]] = []
         with self._writer(parent, model, meter, training.mixture) as writer:
             trainer = Trainer(
@@ -222,7 +225,7 @@ class Workbench:
                 seed=seed,
                 purpose=purpose,
                 draw=draw,
-                reference={name: self._load(checkpoint, meter) for name, checkpoint in (references or {}).items()},
+                reference={name: self.load(checkpoint, meter) for name, checkpoint in (references or {}).items()},
                 loaded={name: loaded(value) for name, value in held.items() if isinstance(value, Tensors)},
                 mask=loaded(training.trainable) if isinstance(training.trainable, Tensors) else None,
                 bf16=self.numerics.bf16,
@@ -256,13 +259,13 @@ class Workbench:
         if self.suite.is_own_base(base) and domain in self.suite.stage_flops:
             return self.suite.stage_flops[domain]
         settings = self.suite.grpo
-        key = self._key(checkpoint, DERIVATIVES_CODE, [domain]) | {"prompts": settings.prompts, "group": settings.group, "seed": seed}
+        key = self.key(checkpoint, DERIVATIVES_CODE, [domain]) | {"prompts": settings.prompts, "group": settings.group, "seed": seed}
 
         def make(files: Path, work: Path) -> Made:
             meter = Meter()
             derivatives.own_answers(
-                self._load(checkpoint, meter),
-                self._dialogue(checkpoint),
+                self.load(checkpoint, meter),
+                self.dialogue(checkpoint),
                 self.suite.loaded_tasks[domain],
                 prompts=settings.prompts,
                 group=settings.group,
@@ -294,12 +297,12 @@ class Workbench:
         """
         items = self.suite.items(domain, split, draw)
         decodings = DECODINGS[:1] if split == "validation" else DECODINGS
-        key = self._key(checkpoint, SCORING_CODE, [domain]) | {"split": split, "items": len(items), "decodings": decodings}
+        key = self.key(checkpoint, SCORING_CODE, [domain]) | {"split": split, "items": len(items), "decodings": decodings}
         key |= {"draw": draw} if draw else {}
 
         def make(files: Path, work: Path) -> Made:
-            meter, dialogue = Meter(), self._dialogue(checkpoint)
-            model = self._load(checkpoint, meter)
+            meter, dialogue = Meter(), self.dialogue(checkpoint)
+            model = self.load(checkpoint, meter)
             with self._writer(checkpoint, model, meter, [domain]) as writer:
                 answers = score_domain(
                     model,
@@ -330,9 +333,9 @@ class Workbench:
         }
 
         def make(files: Path, work: Path) -> Made:
-            tokenizer = self._dialogue(checkpoint).tokenizer
+            tokenizer = self.dialogue(checkpoint).tokenizer
             chat = self.suite.prompting.chat != "none"
-            return Made(general.evaluate(self._load(checkpoint), tokenizer, names, limit=limit, chat=chat, bf16=self.numerics.bf16))
+            return Made(general.evaluate(self.load(checkpoint), tokenizer, names, limit=limit, chat=chat, bf16=self.numerics.bf16))
 
         self.report({"event": "scoring", "what": ", ".join(names)})
         return self.cache.remember("lm-eval", key, make).value
@@ -340,13 +343,13 @@ class Workbench:
     # --- what repairs look at ---
     def sample(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
         """`count` answers at temperature 1, one a training prompt: file samples.json, a list of [prompt, answer, reward]."""
-        key = self._key(checkpoint, DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
+        key = self.key(checkpoint, DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
 
         def make(files: Path, work: Path) -> Made:
             meter = Meter()
             batch, prompts, texts = derivatives.own_answers(
-                self._load(checkpoint, meter),
-                self._dialogue(checkpoint),
+                self.load(checkpoint, meter),
+                self.dialogue(checkpoint),
                 self.suite.loaded_tasks[domain],
                 prompts=count,
                 group=1,
@@ -372,12 +375,12 @@ class Workbench:
         return self._statistic("gradient", checkpoint, domain, count, seed, draw)
 
     def _statistic(self, kind: str, checkpoint: Checkpoint, domain: str, count: int, seed: int, draw: int = 0) -> Entry:
-        key = self._key(checkpoint, DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
+        key = self.key(checkpoint, DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
         key |= {"settings": asdict(self.suite.grpo), "draw": draw} if kind == "gradient" else {}
 
         def make(files: Path, work: Path) -> Made:
             meter = Meter()
-            model, dialogue = self._load(checkpoint, meter), self._dialogue(checkpoint)
+            model, dialogue = self.load(checkpoint, meter), self.dialogue(checkpoint)
             task, asked = self.suite.loaded_tasks[domain], {"count": count, "seed": seed, "at_once": self.suite.answers_at_once}
             if kind == "fisher":
                 found = derivatives.fisher_diagonal(model, dialogue, task, **asked)

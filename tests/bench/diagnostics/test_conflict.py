@@ -1,0 +1,64 @@
+"""Undoing and inserting parts of an update, on functions that depend on known coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hand_made import END, HARMFUL, OWN, SIZE, HandMade, harmful, tensors
+
+from bench.diagnostics import conflict
+from bench.diagnostics.findings import Conflict
+
+MakeSubject = Callable[..., HandMade]
+
+
+@pytest.fixture
+def found(hand_made: MakeSubject) -> dict[str, Conflict]:
+    fisher = torch.where(HARMFUL, 10.0, 1.0)
+    end = END.clone()
+    end[:2] = 0.11  # they moved most, and do nothing
+    return {each.of: each for each in conflict.diagnose(hand_made(OWN, end, fisher, harmful), "a")}
+
+
+def test_the_fisher_finds_the_harmful_coordinates_and_their_controls_do_not(found: dict[str, Conflict]) -> None:
+    part = found["a, 2 % by F d²"]
+    assert part.coordinates == pytest.approx(0.02)
+    assert part.norm == pytest.approx(0.02, rel=0.05)
+    assert (part.undo, part.insert) == pytest.approx((1, 1), abs=1e-5)
+    assert (part.undo_random, part.insert_random) == pytest.approx((0, 0), abs=1e-5)
+    length = part.norm**0.5
+    assert part.undo_shorter == pytest.approx(1 - (1 - length) ** 2, rel=1e-4)
+    assert part.insert_shorter == pytest.approx(length**2, rel=1e-4)
+    assert part.above_random == pytest.approx(1, abs=1e-5)
+    assert part.above_shorter == pytest.approx(1 - part.undo_shorter)
+
+
+def test_the_coordinates_that_moved_most_are_others(found: dict[str, Conflict]) -> None:
+    part = found["a, 2 % by |d|"]
+    assert (part.undo, part.insert) == pytest.approx((0, 0), abs=1e-5)
+    assert part.above_shorter < 0
+
+
+def test_the_gradients_span_the_harmful_direction(found: dict[str, Conflict]) -> None:
+    part = found["a, span of 3 gradients"]
+    assert part.coordinates == pytest.approx(1 / SIZE)  # all three point the same way, and that at A is 0
+    assert (part.undo, part.insert) == pytest.approx((1, 1), abs=1e-4)
+    assert (part.undo_random, part.above_random) == (None, None)
+
+
+def test_random_coordinates_are_as_many_in_each_tensor() -> None:
+    mask = tensors((torch.arange(SIZE) % 7 == 0).float())
+    drawn = conflict.Chosen("", mask).at_random(seed=3)
+    for name, own in mask.items():
+        assert drawn.mask[name].sum() == own.sum()
+        assert set(drawn.mask[name].unique().tolist()) <= {0.0, 1.0}
+    assert any(not torch.equal(drawn.mask[name], mask[name]) for name in mask)
+
+
+def test_a_span_projects_and_leaves_out_what_adds_nothing() -> None:
+    x, y = ({"w": torch.tensor([3.0, 0.0, 0.0])}, {"w": torch.tensor([1.0, 2.0, 0.0])})
+    plane = conflict.span("plane", [x, {"w": -x["w"]}, y])
+    assert len(plane.axes) == 2
+    torch.testing.assert_close(plane.of({"w": torch.tensor([5.0, 6.0, 7.0])})["w"], torch.tensor([5.0, 6.0, 0.0]))

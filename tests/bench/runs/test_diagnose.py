@@ -1,0 +1,107 @@
+"""Diagnosing finished runs: from the cache, trained again, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import bench.api
+from bench.errors import UserError
+from bench.results.run import Run
+from bench.runs.plan import plan
+from bench.spec import RunSpec
+from bench.worker.jobs import Diagnose, Stage, from_json, to_json
+
+Bench = Callable[..., subprocess.CompletedProcess[str]]
+RunOf = Callable[..., Run]
+ONLY = ("edits", "routes")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("place")
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_suite: Path, place: Path, bench: Bench, run_of: RunOf) -> Run:
+    where = ["--out", place / "runs", "--cache", place / "cache", "--jobs", 1]
+    bench("run", "--suite", tiny_suite, "--sequence", "math-qa", "--device", "cpu", *where)
+    return run_of(place / "runs", "none")
+
+
+def test_the_command_prints_and_writes_what_it_found(finished: Run, place: Path, bench: Bench) -> None:
+    """Without training anything: the stages are in the cache."""
+    words = ["diagnose", finished.folder, "--only", ",".join(ONLY), "--cache", place / "cache", "--jobs", 1, "--out", place / "found"]
+    done = bench(*words)
+    assert "trained" not in done.stderr
+    assert "seed 0  measured edits" in done.stderr
+    for word in ("1. RL on one domain", "3. Domains share", "math – qa", "no verdicts: fewer than 5 seeds", "not comparable"):
+        assert word in done.stdout
+    content = json.loads((place / "found" / "diagnosis.json").read_text())
+    (run,) = content["runs"]
+    assert {each["kind"] for each in run["findings"]} == set(ONLY)
+    assert done.stdout.strip().endswith(f"written {place / 'found' / 'diagnosis.json'}")
+    assert {path.name for path in finished.folder.iterdir()} == {
+        "manifest.json",
+        "matrix.json",
+        "metrics.json",
+        "samples",
+        "timing.json",
+        "training",
+        ".lock",
+    }
+
+
+def test_stages_that_are_not_in_the_cache_are_trained_again_and_give_the_same(finished: Run, place: Path, tmp_path: Path) -> None:
+    cached, again = (
+        bench.api.diagnose([finished.folder], ONLY, cache=cache, jobs=1, display=False).findings
+        for cache in (place / "cache", tmp_path / "cache")
+    )
+    assert [each.of for each in again[0]] == ["math", "qa", "math – qa"]
+    assert cached == again
+    assert (tmp_path / "cache").is_dir()
+
+
+def test_stages_that_come_out_otherwise_are_refused(finished: Run, place: Path, tmp_path: Path) -> None:
+    folder = tmp_path / finished.name
+    shutil.copytree(finished.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["checkpoints"]["baseline-2-qa"] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="baseline-2-qa comes out otherwise here"):
+        bench.api.diagnose([folder], ["edits"], cache=place / "cache", jobs=1, display=False)
+
+
+def test_a_run_of_another_version_of_the_suite_is_refused(finished: Run, tmp_path: Path) -> None:
+    folder = tmp_path / finished.name
+    shutil.copytree(finished.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["suite"]["fingerprint"] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="made with another version of suite tiny"):
+        bench.api.diagnose([folder], ["edits"], cache=tmp_path / "cache")
+
+
+def test_bad_words_are_refused_in_one_line(finished: Run, place: Path, bench: Bench) -> None:
+    done = bench("diagnose", finished.folder, "--only", "edit", code=2, lines=1)
+    assert "edits" in done.stderr
+    assert "no finished run there" in bench("diagnose", place / "nothing", code=2, lines=1).stderr
+    file = place / "file"
+    file.write_text("")
+    assert "--out" in bench("diagnose", finished.folder, "--out", file, code=2, lines=1).stderr
+
+
+def test_a_job_survives_json_and_depends_on_all_stages() -> None:
+    planned = plan(RunSpec(sequence="math-qa"))
+    last = planned.makers.baseline[-1]
+    assert isinstance(last, Stage)
+    job = Diagnose(last, "path", "math")
+    assert from_json(json.loads(json.dumps(to_json(job)))) == job
+    assert [need.kind for need in job.needs] == ["start", "stage", "stage"]
+    others = [Diagnose(last, "path", ""), Diagnose(last, "edits", "math"), Diagnose(last.previous, "path", "math")]
+    assert len({job.key, *(other.key for other in others)}) == 4
