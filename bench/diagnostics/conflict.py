@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from transformers import PreTrainedModel
 
 from bench.checkpoint import threshold_of_share
 from bench.diagnostics.findings import Conflict
@@ -101,16 +102,14 @@ def span(title: str, directions: list[Weights]) -> Span:
     return Span(title, axes)
 
 
-def parts(subject: Subject, domain: str) -> Iterator[Part]:
-    """The parts of a domain's later update that are tried."""
-    own, last = subject.stages[domain], subject.stages[subject.sequence[-1]]
-    model, anchors = subject.model(own), [subject.model(own), subject.model(last)]
-    start = weights_of(model)
-    update = minus(weights_of(anchors[1]), start)
-    fisher = named(subject.fisher(own, domain), start)
+def parts(subject: Subject, domain: str, model: PreTrainedModel, start: Weights, end: Weights) -> Iterator[Part]:
+    """The parts of a domain's later update that are tried. start, end: the weights at A and B; model: takes weights in turn."""
+    update = minus(end, start)
+    fisher = named(subject.fisher(subject.stages[domain], domain), start)
     yield top("2 % by F d²", {name: fisher[name] * tensor.square() for name, tensor in update.items()})
+    del fisher
     yield top("2 % by |d|", {name: tensor.abs() for name, tensor in update.items()})
-    smooth = SmoothReward(subject, domain, anchors)
+    smooth = SmoothReward(subject, domain, model, [start, end])
     gradients = [smooth.gradient(put(model, moved(start, t, update))) for t in WAY]
     if any(norm(gradient) for gradient in gradients):
         yield span("span of 3 gradients", gradients)
@@ -134,7 +133,7 @@ def diagnose(subject: Subject, domain: str) -> list[Conflict]:
         return share_of(undone - at_end, damage), share_of(at_start - inserted, damage)
 
     found = []
-    for part in parts(subject, domain):
+    for part in parts(subject, domain, model, start, end):
         own = part.of(update)
         length = norm(own) / norm(update)
         undo, insert = both(own)

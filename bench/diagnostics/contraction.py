@@ -28,7 +28,7 @@ def diagnose(subject: Subject, domain: str) -> list[Contraction]:
     at_end = reward(end)
     damage, recovered = reward(start) - at_end, reward(refreshed) - at_end
     found = []
-    for part in parts(subject, domain):
+    for part in parts(subject, domain, model, start, end):
         whole = norm(part.of(update))
         left, left_other = (norm(part.of(minus(weights, start))) / whole for weights in (refreshed, other))
         own = part.of(change)

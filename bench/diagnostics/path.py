@@ -24,7 +24,7 @@ def diagnose(subject: Subject, domain: str) -> list[Path]:
     model = subject.model(subject.stages[subject.sequence[-1]])
     start, end = weights_of(subject.model(subject.stages[domain])), weights_of(model)
     update = minus(end, start)
-    smooth = SmoothReward(subject, domain, [subject.model(subject.stages[domain]), put(model, end)])
+    smooth = SmoothReward(subject, domain, model, [start, end])
 
     def at(t: float, direction: Weights = update) -> float:
         return fresh(subject, put(model, moved(start, t, direction)), domain)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import PreTrainedModel
 
-from bench.diagnostics.subject import Subject, Weights
+from bench.diagnostics.subject import Subject, Weights, put
 from bench.training.derivatives import own_answers
 from bench.training.loss import Batch, log_probs
 
@@ -52,14 +52,14 @@ def share_of(change: float, damage: float) -> float | None:
 
 
 class SmoothReward:
-    """J as a function of the weights, on answers that were sampled at the anchors."""
+    """J as a function of the weights, on answers that were sampled at the anchors. model: takes the anchors' weights in turn."""
 
-    def __init__(self, subject: Subject, domain: str, anchors: Sequence[PreTrainedModel]) -> None:
+    def __init__(self, subject: Subject, domain: str, model: PreTrainedModel, anchors: Sequence[Weights]) -> None:
         self._pad = subject.dialogue.pad
         rewarded: dict[tuple[int, tuple[int, ...]], float] = {}
         prompts: list[list[int]] = []
-        for number, model in enumerate(anchors):
-            batch = answers(subject, model, domain, KEPT, f"anchor {number}")
+        for number, weights in enumerate(anchors):
+            batch = answers(subject, put(model, weights), domain, KEPT, f"anchor {number}")
             prompts = batch.prompts
             rewards = batch.rewards.flatten().tolist()
             for row in (place for place, reward in enumerate(rewards) if reward > 0):
@@ -67,8 +67,8 @@ class SmoothReward:
         self._rows = [(prompts[place], list(tokens)) for place, tokens in rewarded]
         reward = torch.tensor(list(rewarded.values()), dtype=torch.float64)
         missed = torch.zeros_like(reward)  # log of the probability that no anchor's sample holds the answer
-        for model in anchors:
-            missed += KEPT * torch.log1p(-self._probabilities(model).clamp(max=1 - 1e-12))
+        for weights in anchors:
+            missed += KEPT * torch.log1p(-self._probabilities(put(model, weights)).clamp(max=1 - 1e-12))
         self._plain = reward / PROMPTS
         self._factors = self._plain / -torch.expm1(missed)
 

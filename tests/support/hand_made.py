@@ -59,11 +59,11 @@ class HandMade:
 
 
 OWN = torch.zeros(SIZE)
-END = torch.full((SIZE,), 0.1)
+END = torch.full((SIZE,), 0.2)
 HARMFUL = torch.zeros(SIZE, dtype=torch.bool)
 HARMFUL[[3, 71]] = True  # two of a hundred, one in each tensor
 
 
 def harmful(weights: torch.Tensor) -> torch.Tensor:
     """J falls by 0.3 from `OWN` to `END`, with the square of the two harmful coordinates."""
-    return 0.7 - 0.15 * ((weights[HARMFUL] / 0.1) ** 2).sum()
+    return 0.7 - 0.15 * ((weights[HARMFUL] / 0.2) ** 2).sum()

@@ -19,8 +19,9 @@ def hand_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
     def make(own: torch.Tensor, end: torch.Tensor, fisher: torch.Tensor, reward: Callable[[torch.Tensor], torch.Tensor]) -> HandMade:
         class Exact:
-            def __init__(self, subject: object, domain: str, anchors: list[Numbers]) -> None:
-                assert [model.flat.tolist() for model in anchors] == [own.tolist(), end.tolist()]
+            def __init__(self, subject: object, domain: str, model: Numbers, anchors: list[Weights]) -> None:
+                for found, expected in zip(anchors, (own, end), strict=True):
+                    assert all(torch.equal(found[name], tensor) for name, tensor in tensors(expected).items())
 
             def value(self, model: Numbers) -> float:
                 return float(reward(model.flat.detach().double()))

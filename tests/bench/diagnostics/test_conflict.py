@@ -18,7 +18,7 @@ MakeSubject = Callable[..., HandMade]
 def found(hand_made: MakeSubject) -> dict[str, Conflict]:
     fisher = torch.where(HARMFUL, 10.0, 1.0)
     end = END.clone()
-    end[:2] = 0.11  # they moved most, and do nothing
+    end[:2] = 0.22  # they moved most, and do nothing
     return {each.of: each for each in conflict.diagnose(hand_made(OWN, end, fisher, harmful), "a")}
 
 
@@ -46,6 +46,17 @@ def test_the_gradients_span_the_harmful_direction(found: dict[str, Conflict]) ->
     assert part.coordinates == pytest.approx(1 / SIZE)  # all three point the same way, and that at A is 0
     assert (part.undo, part.insert) == pytest.approx((1, 1), abs=1e-4)
     assert (part.undo_random, part.above_random) == (None, None)
+
+
+def test_a_coordinate_counts_with_the_square_of_its_move(hand_made: MakeSubject) -> None:
+    """By F |d| the first two would come before the last two."""
+    end, fisher = END.clone(), torch.ones(SIZE)
+    fisher[:2] = 10
+    end[-2:], fisher[-2:] = 0.6, 3
+    subject = hand_made(OWN, end, fisher, harmful)
+    part = next(conflict.parts(subject, "a", subject.model(subject.stages["c"]), tensors(OWN), tensors(end)))
+    assert part.title == "2 % by F d²"
+    assert {name: mask.flatten().nonzero().flatten().tolist() for name, mask in part.mask.items()} == {"one": [], "two": [38, 39]}
 
 
 def test_random_coordinates_are_as_many_in_each_tensor() -> None:

@@ -17,7 +17,7 @@ def test_a_refresh_that_halves_the_harmful_part_and_moves_elsewhere(hand_made: M
     subject = hand_made(OWN, END, torch.where(HARMFUL, 10.0, 1.0), harmful)
     refreshed = torch.where(HARMFUL, END / 2, END)
     refreshed[10:20] += 0.1  # does nothing
-    others = END + 0.05
+    others = END + 0.1
     subject.after = {name: subject.store.add_tensors(tensors(flat).items()) for name, flat in (("a", refreshed), ("c", others))}
     found = {each.of: each for each in contraction.diagnose(subject, "a")}
     assert sorted(subject.asked) == [("a", 20), ("c", 20)]
@@ -25,7 +25,7 @@ def test_a_refresh_that_halves_the_harmful_part_and_moves_elsewhere(hand_made: M
     assert part.recovered == pytest.approx(0.75, abs=1e-5)
     assert (part.left, part.left_other) == pytest.approx((0.5, 1.5), rel=1e-5)
     assert part.below_other == pytest.approx(-1, rel=1e-5)
-    whole = (88 * 0.01 + 2 * 0.0025 + 10 * 0.04) ** 0.5
+    whole = (88 * 0.04 + 2 * 0.01 + 10 * 0.09) ** 0.5 / 2
     assert part.left_whole == pytest.approx(whole, rel=1e-5)
     assert (part.alone, part.without) == pytest.approx((1, 0), abs=1e-5)
     assert found["a, 2 % by |d|"].recovered == part.recovered

@@ -49,7 +49,7 @@ def sampled(monkeypatch: pytest.MonkeyPatch) -> dict[Table, tuple[int, ...]]:
     def log_probs(model: Table, batch: Batch, pad: int, *, shared: bool) -> torch.Tensor:
         return torch.tensor([[model.of[int(token)]] for token in batch.tokens[:, 0]]).log()
 
-    for name, value in (("answers", answers), ("log_probs", log_probs), ("PROMPTS", 1), ("KEPT", 2)):
+    for name, value in (("answers", answers), ("log_probs", log_probs), ("PROMPTS", 1), ("KEPT", 2), ("put", lambda model, table: table)):
         monkeypatch.setattr(reward, name, value)
     return draws
 
@@ -63,7 +63,7 @@ def test_it_is_unbiased_at_other_weights_over_all_that_the_anchors_can_sample(sa
         for anchor, drawn in zip(anchors, (one, two), strict=True):
             sampled[anchor] = drawn
             chance *= anchor.of[drawn[0]] * anchor.of[drawn[1]]
-        mean += chance * SmoothReward(Silent(), "a", anchors).value(other)
+        mean += chance * SmoothReward(Silent(), "a", None, anchors).value(other)
         whole += chance
     assert whole == pytest.approx(1)
     assert mean == pytest.approx(other.j, rel=1e-6)
@@ -72,7 +72,7 @@ def test_it_is_unbiased_at_other_weights_over_all_that_the_anchors_can_sample(sa
 def test_what_is_sampled_surely_counts_as_it_is(sampled: dict[Table, tuple[int, ...]]) -> None:
     sure, other = Table(1.0, 0.0, 0.0), Table(0.3, 0.2, 0.5)
     sampled[sure] = (1, 1)
-    found = SmoothReward(Silent(), "a", [sure])
+    found = SmoothReward(Silent(), "a", None, [sure])
     assert found.value(other) == pytest.approx(0.3)
     assert found.coverage(other) == pytest.approx(1)
 
@@ -80,7 +80,7 @@ def test_what_is_sampled_surely_counts_as_it_is(sampled: dict[Table, tuple[int, 
 def test_coverage_is_lower_where_answers_are_rare(sampled: dict[Table, tuple[int, ...]]) -> None:
     rare = Table(0.1, 0.0, 0.9)
     sampled[rare] = (1, 3)
-    found = SmoothReward(Silent(), "a", [rare])
+    found = SmoothReward(Silent(), "a", None, [rare])
     assert found.value(rare) == pytest.approx(0.1 / (1 - 0.9**2))
     assert found.coverage(rare) == pytest.approx(1 - 0.9**2)
 
@@ -88,7 +88,7 @@ def test_coverage_is_lower_where_answers_are_rare(sampled: dict[Table, tuple[int
 def test_without_a_rewarded_answer_j_is_0(sampled: dict[Table, tuple[int, ...]]) -> None:
     bad = Table(0.1, 0.1, 0.8)
     sampled[bad] = (3, 3)
-    found = SmoothReward(Silent(), "a", [bad])
+    found = SmoothReward(Silent(), "a", None, [bad])
     assert (found.value(bad), found.coverage(bad)) == (0.0, 0.0)
 
 
@@ -99,7 +99,7 @@ def test_on_a_language_model_it_agrees_with_fresh_samples_and_its_gradient_with_
     monkeypatch.setattr(reward, "FRESH", 16)
     subject = StagesOfRun(tiny_bench, ("math", "qa"), 100, tiny_bench.base, {"math": tiny_bench.base, "qa": tiny_bench.base})
     model = subject.model(tiny_bench.base)
-    smooth = SmoothReward(subject, "math", [model])
+    smooth = SmoothReward(subject, "math", model, [weights_of(model)])
     assert smooth.value(model) == pytest.approx(fresh(subject, model, "math"), abs=0.04)
     assert 0.5 < smooth.coverage(model) <= 1
     gradient, start = smooth.gradient(model), weights_of(model)
