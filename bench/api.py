@@ -48,10 +48,13 @@ def tune(method: str, *, display: bool = True, options: Options) -> Record:
 
 
 @takes("cache", "jobs")
-def diagnose(folders: Sequence[str | Path], only: Sequence[str] = (), *, display: bool = True, options: Options) -> Diagnosis:
+def diagnose(
+    folders: str | Path | Sequence[str | Path], only: str | Sequence[str] = (), *, display: bool = True, options: Options
+) -> Diagnosis:
     """Measure the claims of 2606.02398 on the baseline stages of finished runs, seeds of one entry.
 
-    only: kinds of findings (`bench.diagnostics.findings.KINDS`; all, if empty). Raises `bench.errors.UserError`.
+    folders: of the runs, or one; only: kinds of findings (`bench.diagnostics.findings.KINDS`; all, if empty). Raises
+    `bench.errors.UserError`.
     """
     return diagnosed(folders, only, display=display, options=options)
 

@@ -251,7 +251,9 @@ def report(
 @takes("cache", "jobs")
 def diagnose(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="A run's folder, or those of several seeds.")],
-    only: Annotated[str, typer.Option(help="Kinds of findings: edits, neurons, routes, gradients, path, conflict, contraction.")] = "",
+    only: Annotated[
+        str, typer.Option(help="Comma-separated: edits, neurons, routes, gradients, path, conflict, contraction (default: all).")
+    ] = "",
     report_to: Annotated[Path | None, typer.Option("--out", help="Folder for diagnosis.md and diagnosis.json.")] = None,
     *,
     options: Options,

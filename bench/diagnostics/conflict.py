@@ -1,11 +1,11 @@
 """Claim 6: the damage concentrates in a low-dimensional part of the later update.
 
 The paper does not say how it finds that part. Three are tried: the 2 % of the coordinates with the largest F d^2 (F: the domain's Fisher
-diagonal at A, as in `rollback`), the 2 % that moved most, and the span of three gradients of J on the way from A to B. Undoing the last one
-at B is in part a plain gradient step, since the gradient at B spans it too.
+diagonal at A, as in `rollback`), the 2 % that moved most, and the span of two gradients of J (at A and halfway to B).
 
 *Undone* at the end, a part recovers something; *inserted* at A, it does something alone. Concentration means that undoing it recovers more
-than its controls do: as many coordinates of each tensor at random, and the whole update shortened to the same norm.
+than three controls of the same norm or kind do: random coordinates of the same tensors, the whole update shortened, and the same part of a
+placebo, which has the update's size but not its geometry.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from transformers import PreTrainedModel
 
 from bench.checkpoint import threshold_of_share
 from bench.diagnostics.findings import Conflict
-from bench.diagnostics.reward import SmoothReward, fresh, share_of
-from bench.diagnostics.subject import Subject, Weights, inner, minus, moved, named, norm, put, weights_of
+from bench.diagnostics.reward import LEAST_DAMAGE, SmoothReward, fresh, share_of
+from bench.diagnostics.subject import Subject, Weights, inner, minus, moved, named, norm, permuted, put, weights_of
 
 SHARE = 0.02
 """Of the coordinates."""
-WAY = (0.0, 0.5, 1.0)
-"""Where the gradients are taken, on the way from A to B."""
+WAY = (0.0, 0.5)
+"""Where the gradients are taken along d: not at B, where going back along the gradient would be a plain step of training."""
+FISHER_ANSWERS = 512
+_LONGEST = 64.0
+"""How often the length of d a placebo may have."""
 
 
 @dataclass(frozen=True)
@@ -46,25 +49,16 @@ class Part(ABC):
 
 @dataclass(frozen=True)
 class Chosen(Part):
-    """Some coordinates. mask: 1 on them, by parameter."""
+    """Some coordinates. mask: bool, by parameter."""
 
     mask: Weights
 
     @property
     def coordinates(self) -> float:
-        return sum(float(part.sum()) for part in self.mask.values()) / sum(part.numel() for part in self.mask.values())
+        return sum(int(part.sum()) for part in self.mask.values()) / sum(part.numel() for part in self.mask.values())
 
     def of(self, direction: Weights) -> Weights:
         return {name: tensor * self.mask[name] for name, tensor in direction.items()}
-
-    def at_random(self, seed: int) -> Chosen:
-        """As many coordinates of each tensor, at random."""
-        generator, drawn = torch.Generator().manual_seed(seed), {}
-        for name, mask in self.mask.items():
-            chosen = torch.zeros(mask.numel())
-            chosen[torch.randperm(mask.numel(), generator=generator)[: int(mask.sum())]] = 1
-            drawn[name] = chosen.view(mask.shape).to(mask.device)
-        return Chosen("random", drawn)
 
 
 @dataclass(frozen=True)
@@ -85,9 +79,9 @@ class Span(Part):
 
 
 def top(title: str, scores: Weights) -> Chosen:
-    """The `SHARE` of all coordinates with the largest scores (>= 0), ties included."""
+    """The `SHARE` of all coordinates with the largest scores (>= 0), ties included, but none with a score of 0."""
     least = threshold_of_share(lambda: iter(scores.values()), SHARE)
-    return Chosen(title, {name: (tensor >= least).float() for name, tensor in scores.items()})
+    return Chosen(title, {name: (tensor >= least) & (tensor > 0) for name, tensor in scores.items()})
 
 
 def span(title: str, directions: list[Weights]) -> Span:
@@ -103,23 +97,38 @@ def span(title: str, directions: list[Weights]) -> Span:
 
 
 def parts(subject: Subject, domain: str, model: PreTrainedModel, start: Weights, end: Weights) -> Iterator[Part]:
-    """The parts of a domain's later update that are tried. start, end: the weights at A and B; model: takes weights in turn."""
+    """The parts of an update that are tried. start: the weights at A; end: where it leads; model: takes weights in turn."""
     update = minus(end, start)
-    fisher = named(subject.fisher(subject.stages[domain], domain), start)
+    fisher = named(subject.fisher(subject.stages[domain], domain, FISHER_ANSWERS), start)
     yield top("2 % by F d²", {name: fisher[name] * tensor.square() for name, tensor in update.items()})
     del fisher
-    yield top("2 % by |d|", {name: tensor.abs() for name, tensor in update.items()})
+    yield top("2 % that moved most", {name: tensor.abs() for name, tensor in update.items()})
     smooth = SmoothReward(subject, domain, model, [start, end])
     gradients = [smooth.gradient(put(model, moved(start, t, update))) for t in WAY]
     if any(norm(gradient) for gradient in gradients):
-        yield span("span of 3 gradients", gradients)
+        yield span(f"span of {len(WAY)} gradients", gradients)
+
+
+def at_random(part: Weights, update: Weights, seed: int) -> Weights:
+    """Random coordinates of an update: in each tensor as many as bring their norm to that of the same tensor of `part`, or all."""
+    generator, found = torch.Generator().manual_seed(seed), {}
+    for name, tensor in update.items():
+        order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
+        reached = tensor.flatten()[order].double().square().cumsum(0)
+        count = int((reached < part[name].double().square().sum() * (1 - 1e-9)).sum()) + 1
+        chosen = torch.zeros(tensor.numel(), dtype=torch.bool, device=tensor.device)
+        chosen[order[: count if bool(part[name].any()) else 0]] = True
+        found[name] = tensor * chosen.view_as(tensor)
+    return found
 
 
 def diagnose(subject: Subject, domain: str) -> list[Conflict]:
-    """A finding for each part."""
+    """A finding for each part; none where nothing was trained after the domain."""
     model = subject.model(subject.stages[subject.sequence[-1]])
     start, end = weights_of(subject.model(subject.stages[domain])), weights_of(model)
     update = minus(end, start)
+    if not norm(update):
+        return []
 
     def reward(weights: Weights) -> float:
         return fresh(subject, put(model, weights), domain)
@@ -129,16 +138,20 @@ def diagnose(subject: Subject, domain: str) -> list[Conflict]:
 
     def both(direction: Weights) -> tuple[float | None, float | None]:
         """What a part of the update recovers if it is undone, and does alone."""
+        if damage < LEAST_DAMAGE:
+            return None, None
         undone, inserted = reward(moved(end, -1.0, direction)), reward(moved(start, 1.0, direction))
         return share_of(undone - at_end, damage), share_of(at_start - inserted, damage)
 
+    placebos = _placebos(subject, domain, model, start, update, damage, at_start) if damage >= LEAST_DAMAGE else {}
     found = []
     for part in parts(subject, domain, model, start, end):
         own = part.of(update)
         length = norm(own) / norm(update)
         undo, insert = both(own)
-        undo_random, insert_random = both(part.at_random(subject.seed).of(update)) if isinstance(part, Chosen) else (None, None)
+        undo_random, insert_random = both(at_random(own, update, subject.seed))
         undo_shorter, insert_shorter = both({name: length * tensor for name, tensor in update.items()})
+        undo_placebo = placebos.get(part.title)
         found.append(
             Conflict(
                 of=f"{domain}, {part.title}",
@@ -147,14 +160,35 @@ def diagnose(subject: Subject, domain: str) -> list[Conflict]:
                 undo=undo,
                 undo_random=undo_random,
                 undo_shorter=undo_shorter,
+                undo_placebo=undo_placebo,
                 above_random=_gap(undo, undo_random),
                 above_shorter=_gap(undo, undo_shorter),
+                above_placebo=_gap(undo, undo_placebo),
                 insert=insert,
                 insert_random=insert_random,
                 insert_shorter=insert_shorter,
             )
         )
     return found
+
+
+def _placebos(
+    subject: Subject, domain: str, model: PreTrainedModel, start: Weights, update: Weights, damage: float, at_start: float
+) -> dict[str, float | None]:
+    """What undoing each part of a placebo recovers of the damage that it does, by the part's title: the update, permuted within tensors and
+    doubled until it does at least half the damage. Nothing where no length up to `_LONGEST` does."""
+    shuffled, length = permuted(update, subject.seed), 1.0
+    while length <= _LONGEST:
+        end = moved(start, length, shuffled)
+        at_end = fresh(subject, put(model, end), domain)
+        if at_start - at_end >= damage / 2:
+            placebo, lost, found = minus(end, start), at_start - at_end, {}
+            for part in parts(subject, domain, model, start, end):
+                undone = fresh(subject, put(model, moved(end, -1.0, part.of(placebo))), domain)
+                found[part.title] = share_of(undone - at_end, lost, least=LEAST_DAMAGE / 2)
+            return found
+        length *= 2
+    return {}
 
 
 def _gap(one: float | None, other: float | None) -> float | None:

@@ -1,48 +1,53 @@
 """Claim 7: a short refresh brings the weights back towards A on the harmful part of the later update.
 
-R is B after plain GRPO on the domain, for a third of a stage's steps. A contraction on a part P means ‖P (R - A)‖ < ‖P d‖, and more so than
-after a refresh of the last domain, which has nothing to repair. Whether that part matters is a causal question: the refresh's own change R
-- B, only on P or everywhere else, is added to B.
+R is B after plain GRPO on the domain, for a third of a stage's steps. A contraction on a part P means ‖P (R - A)‖ < ‖P d‖. The control is a
+null refresh: the same prompts, with rewards permuted within their groups. Whether the part matters is a causal question: the refresh's own
+change R - B, only on P or everywhere else, is added to B. The gradients that span a part are not taken at B, since a refresh goes along
+that gradient whatever the theory.
 """
 
 from __future__ import annotations
 
 from bench.diagnostics.conflict import parts
 from bench.diagnostics.findings import Contraction
-from bench.diagnostics.reward import fresh, share_of
+from bench.diagnostics.reward import LEAST_DAMAGE, fresh, share_of
 from bench.diagnostics.subject import Subject, Weights, minus, moved, norm, put, weights_of
 
 
 def diagnose(subject: Subject, domain: str) -> list[Contraction]:
-    """A finding for each part."""
-    last = subject.sequence[-1]
-    model = subject.model(subject.stages[last])
+    """A finding for each part; none where nothing was trained after the domain."""
+    last = subject.stages[subject.sequence[-1]]
+    model = subject.model(last)
     start, end = weights_of(subject.model(subject.stages[domain])), weights_of(model)
-    steps = max(1, subject.steps // 3)
-    refreshed, other = (weights_of(subject.model(subject.refreshed(subject.stages[last], each, steps))) for each in (domain, last))
-    update, change = minus(end, start), minus(refreshed, end)
+    update, steps = minus(end, start), max(1, subject.steps // 3)
+    if not norm(update):
+        return []
+    refreshed, null = (weights_of(subject.model(subject.refreshed(last, domain, steps, null=null))) for null in (False, True))
+    change = minus(refreshed, end)
 
     def reward(weights: Weights) -> float:
         return fresh(subject, put(model, weights), domain)
 
     at_end = reward(end)
     damage, recovered = reward(start) - at_end, reward(refreshed) - at_end
+    enough = min(damage, recovered) >= LEAST_DAMAGE
     found = []
     for part in parts(subject, domain, model, start, end):
         whole = norm(part.of(update))
-        left, left_other = (norm(part.of(minus(weights, start))) / whole for weights in (refreshed, other))
+        left, left_null = (norm(part.of(minus(weights, start))) / whole for weights in (refreshed, null))
         own = part.of(change)
-        alone, without = (reward(moved(end, 1.0, piece)) - at_end for piece in (own, minus(change, own)))
+        pieces = (own, minus(change, own))
+        alone, without = (share_of(reward(moved(end, 1.0, each)) - at_end, recovered) for each in pieces) if enough else (None, None)
         found.append(
             Contraction(
                 of=f"{domain}, {part.title}",
                 recovered=share_of(recovered, damage),
                 left=left,
-                left_other=left_other,
-                below_other=left - left_other,
+                left_null=left_null,
+                below_null=left - left_null,
                 left_whole=norm(minus(refreshed, start)) / norm(update),
-                alone=share_of(alone, recovered),
-                without=share_of(without, recovered),
+                alone=alone,
+                without=without,
             )
         )
     return found

@@ -15,6 +15,8 @@ from bench.diagnostics.findings import Gradients
 from bench.diagnostics.subject import Subject, pairs
 
 LEAST_RELIABILITY = 0.2
+ANSWERS = 2048
+"""Of one estimate, in groups of the suite's size."""
 _DRAWS = (0, 1)
 _MODULE = re.compile(r"(.+\.(?:self_attn|attn|attention|mlp))\.")
 
@@ -23,7 +25,7 @@ def diagnose(subject: Subject) -> list[Gradients]:
     """A finding for every two domains, at the base and at the end."""
     found = []
     for place, checkpoint in (("base", subject.base), ("end", subject.stages[subject.sequence[-1]])):
-        estimates = {domain: [subject.gradient(checkpoint, domain, draw) for draw in _DRAWS] for domain in subject.sequence}
+        estimates = {domain: [subject.gradient(checkpoint, domain, ANSWERS, draw) for draw in _DRAWS] for domain in subject.sequence}
         products = {(one, other): _products(estimates[one], estimates[other]) for one, other in pairs(subject.sequence)}
         found += [_finding(f"{place}: {one} – {other}", products[one, other]) for one, other in products]
     return found
@@ -50,7 +52,7 @@ def _finding(of: str, products: Grams) -> Gradients:
         if module:
             modules.setdefault(module[1], []).append(own)
     parts = [part for _, _, part in map(corrected, modules.values()) if part is not None]
-    return Gradients(of, cosine, reliability, whole, min(parts, default=None), max(parts, default=None))
+    return Gradients(of, cosine, reliability, whole, len(parts), min(parts, default=None), max(parts, default=None))
 
 
 def corrected(products: Iterable[list[list[float]]]) -> tuple[float, float, float | None]:

@@ -19,7 +19,8 @@ from bench.diagnostics.subject import Subject, before, pairs
 TOP = 0.1
 """The share of a model's channels."""
 _DRAWS = 2_000
-_MLP = re.compile(r"(?P<layer>.+)\.(?P<part>gate|up|down)_proj\.weight")
+_MLP = re.compile(r"(?P<layer>.+\.mlp)\.(?P<part>gate|up|down)_proj\.weight")
+_PARTS = {"gate", "up", "down"}
 
 Channels = Mapping[str, np.ndarray]
 """A number for each channel, (C,) by layer."""
@@ -30,22 +31,29 @@ def diagnose(subject: Subject) -> list[Neurons]:
     once = {domain: changes(before(subject, domain), subject.stages[domain]) for domain in subject.sequence}
     if not all(once.values()):
         return []
-    twice = {domain: changes(before(subject, domain), subject.trained_again(domain)) for domain in subject.sequence}
-    ceilings = {domain: overlap(top(once[domain]), top(twice[domain])) for domain in subject.sequence}
+    again = {domain: _again(subject, domain, once[domain]) for domain in subject.sequence}
     found = []
     for one, other in pairs(subject.sequence):
-        chosen = top(once[one]), top(once[other])
-        own, chance, again = overlap(*chosen), by_chance(*chosen, seed=subject.seed), (ceilings[one] + ceilings[other]) / 2
-        found.append(Neurons(f"{one} – {other}", own, chance, again, own - chance, own / again if again else None))
+        chosen, ceilings = (top(once[one]), top(once[other])), (again[one], again[other])
+        own, ceiling = overlap(*chosen), None if None in ceilings else sum(ceilings) / 2
+        chance = by_chance(*chosen, seed=subject.seed)
+        found.append(Neurons(f"{one} – {other}", own, chance, ceiling, own / ceiling if ceiling else None))
     return found
 
 
+def _again(subject: Subject, domain: str, once: Channels) -> float | None:
+    """The overlap of a stage with the same stage, trained on other prompts."""
+    twice = subject.trained_again(domain)
+    return None if twice is None else overlap(top(once), top(changes(before(subject, domain), twice)))
+
+
 def changes(start: Checkpoint, end: Checkpoint) -> Channels:
-    """How much the weights of each MLP channel changed, in sum."""
+    """How much the weights of each MLP channel changed, in sum; of MLPs that have all three projections."""
     found: dict[str, np.ndarray] = {}
-    for name in start.names():
-        part = _MLP.fullmatch(name)
-        if part:
+    names = [part for part in map(_MLP.fullmatch, start.names()) if part]
+    for part in names:
+        if {other["part"] for other in names if other["layer"] == part["layer"]} == _PARTS:
+            name = part.string
             change = (end.tensor(name) - start.tensor(name)).abs().double()
             own = change.sum(0 if part["part"] == "down" else 1).numpy()  # rows of gate and up, columns of down
             found[part["layer"]] = found.get(part["layer"], 0) + own

@@ -8,11 +8,9 @@ what its size alone does.
 
 from __future__ import annotations
 
-import torch
-
 from bench.diagnostics.findings import Path
 from bench.diagnostics.reward import SmoothReward, fresh, share_of
-from bench.diagnostics.subject import Subject, Weights, minus, moved, put, weights_of
+from bench.diagnostics.subject import Subject, Weights, minus, moved, norm, permuted, put, weights_of
 
 STEP = 0.03
 """Of the central differences, as a share of d."""
@@ -20,10 +18,12 @@ _CHECKED = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def diagnose(subject: Subject, domain: str) -> list[Path]:
-    """One finding, of this domain."""
+    """One finding, of this domain; none where nothing was trained after it."""
     model = subject.model(subject.stages[subject.sequence[-1]])
     start, end = weights_of(subject.model(subject.stages[domain])), weights_of(model)
     update = minus(end, start)
+    if not norm(update):
+        return []
     smooth = SmoothReward(subject, domain, model, [start, end])
 
     def at(t: float, direction: Weights = update) -> float:
@@ -49,13 +49,3 @@ def diagnose(subject: Subject, domain: str) -> list[Path]:
             half=share_of(estimated[0.0] - estimated[0.5], damage),
         )
     ]
-
-
-def permuted(direction: Weights, seed: int) -> Weights:
-    """The direction with the coordinates of each tensor in random order: of equal size, without its geometry."""
-    generator = torch.Generator().manual_seed(seed)
-    found = {}
-    for name, tensor in direction.items():
-        order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
-        found[name] = tensor.flatten()[order].view_as(tensor)
-    return found

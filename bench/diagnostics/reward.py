@@ -1,8 +1,9 @@
 """A domain's expected reward J at temperature 1, in two ways: from fresh samples, and as a smooth function of the weights.
 
-Fresh samples are unbiased anywhere, but too noisy for derivatives. So J is also estimated on a fixed set of answers: the distinct rewarded
-ones among those sampled at some anchor models. Each counts with its reward r and its probability under the weights, divided by the
-probability with which it came into the set (Horvitz and Thompson, 1952), with K samples a prompt at each anchor m:
+Prompts are validation items, which nothing is trained on. Fresh samples are unbiased anywhere, but too noisy for derivatives. So J is also
+estimated on a fixed set of answers: the distinct rewarded ones among those sampled at some anchor models. Each counts with its reward r and
+its probability under the weights, divided by the probability with which it came into the set (Horvitz and Thompson, 1952), with K samples a
+prompt at each anchor m:
 
     J(w) = mean over prompts of  sum_a  r(a) p_w(a) / (1 - prod_m (1 - p_m(a))^K)
 
@@ -19,26 +20,26 @@ import torch
 from transformers import PreTrainedModel
 
 from bench.diagnostics.subject import Subject, Weights, put
-from bench.training.derivatives import own_answers
+from bench.training.derivatives import answers_to
 from bench.training.loss import Batch, log_probs
+from bench.training.sampling import uniforms
 
 PROMPTS = 256
+"""The most validation items that J is estimated on."""
 FRESH = 4
 """Answers a prompt, where J is estimated from fresh samples."""
 KEPT = 8
 """Answers a prompt and anchor, for the smooth estimate."""
 LEAST_DAMAGE = 0.03
 """Shares of less damage than this are not given: they would be noise."""
-_DRAW = 999_999
-"""Of the prompts, which nothing else uses."""
-_AT_ONCE = 128
 
 
 def answers(subject: Subject, model: PreTrainedModel, domain: str, group: int, purpose: str) -> Batch:
     """`group` answers at temperature 1 to each of the prompts, the same prompts for every model. purpose: equal ones share their random
-    numbers, so that two models are compared on common ones."""
-    asked = {"prompts": PROMPTS, "group": group, "seed": subject.seed, "draw": _DRAW, "at_once": subject.at_once}
-    return own_answers(model, subject.dialogue, subject.task(domain), purpose=f"diagnose {purpose}", **asked)[0]
+    numbers, so that two models are compared on common ones; different ones are independent."""
+    dialogue, task, items = subject.dialogue, subject.task(domain), subject.items(domain)[:PROMPTS]
+    draws = uniforms(len(items) * group, dialogue.limit(task), "diagnose", subject.seed, domain, purpose)
+    return answers_to(items, draws, model, dialogue, task, at_once=subject.at_once)[0]
 
 
 def fresh(subject: Subject, model: PreTrainedModel, domain: str) -> float:
@@ -46,16 +47,16 @@ def fresh(subject: Subject, model: PreTrainedModel, domain: str) -> float:
     return float(answers(subject, model, domain, FRESH, "J").rewards.double().mean())
 
 
-def share_of(change: float, damage: float) -> float | None:
-    """A change of J as a share of the damage; None where the damage is too small to have shares."""
-    return change / damage if damage >= LEAST_DAMAGE else None
+def share_of(change: float, damage: float, *, least: float = LEAST_DAMAGE) -> float | None:
+    """A change of J as a share of the damage; None where the damage is below `least`."""
+    return change / damage if damage >= least else None
 
 
 class SmoothReward:
     """J as a function of the weights, on answers that were sampled at the anchors. model: takes the anchors' weights in turn."""
 
     def __init__(self, subject: Subject, domain: str, model: PreTrainedModel, anchors: Sequence[Weights]) -> None:
-        self._pad = subject.dialogue.pad
+        self._pad, self._at_once = subject.dialogue.pad, subject.rows_at_once
         rewarded: dict[tuple[int, tuple[int, ...]], float] = {}
         prompts: list[list[int]] = []
         for number, weights in enumerate(anchors):
@@ -69,7 +70,7 @@ class SmoothReward:
         missed = torch.zeros_like(reward)  # log of the probability that no anchor's sample holds the answer
         for weights in anchors:
             missed += KEPT * torch.log1p(-self._probabilities(put(model, weights)).clamp(max=1 - 1e-12))
-        self._plain = reward / PROMPTS
+        self._plain = reward / len(prompts)
         self._factors = self._plain / -torch.expm1(missed)
 
     def value(self, model: PreTrainedModel) -> float:
@@ -85,7 +86,7 @@ class SmoothReward:
     def gradient(self, model: PreTrainedModel) -> Weights:
         """dJ / dw, by parameter."""
         model.zero_grad(set_to_none=True)
-        for factors, probabilities in zip(self._factors.split(_AT_ONCE), self._parts(model), strict=True):
+        for factors, probabilities in zip(self._factors.split(self._at_once), self._parts(model), strict=True):
             (factors @ probabilities).backward()
         found = {n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in model.named_parameters()}
         model.zero_grad(set_to_none=True)
@@ -97,8 +98,8 @@ class SmoothReward:
         return torch.cat([torch.zeros(0, dtype=torch.float64), *self._parts(model)])
 
     def _parts(self, model: PreTrainedModel) -> Iterator[torch.Tensor]:
-        for start in range(0, len(self._rows), _AT_ONCE):
-            part = self._rows[start : start + _AT_ONCE]
+        for start in range(0, len(self._rows), self._at_once):
+            part = self._rows[start : start + self._at_once]
             width = max(len(tokens) for _, tokens in part)
             lengths = torch.tensor([len(tokens) for _, tokens in part])
             tokens = torch.tensor([tokens + [self._pad] * (width - len(tokens)) for _, tokens in part], device=model.device)

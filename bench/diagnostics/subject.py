@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -10,15 +10,15 @@ from transformers import PreTrainedModel
 
 from bench.checkpoint import Checkpoint, Tensors
 from bench.training.prompting import Dialogue
-from tasks.task import Task
+from tasks.task import Item, Task
 
 Weights = dict[str, torch.Tensor]
 """A model's parameters, or a direction among them, by name."""
 
 
 class Subject(Protocol):
-    """A run of one seed. stages: the checkpoint after each domain's own stage, in order; steps: of a stage; at_once: answers that go
-    through a model together. Every request is remembered by its inputs."""
+    """A run of one seed. stages: the checkpoint after each domain's own stage, in order; steps: of a stage; at_once: answers that are
+    sampled together; rows_at_once: answers that go through a model together in training. Every request is remembered by its inputs."""
 
     sequence: tuple[str, ...]
     seed: int
@@ -26,6 +26,7 @@ class Subject(Protocol):
     stages: Mapping[str, Checkpoint]
     steps: int
     at_once: int
+    rows_at_once: int
 
     def model(self, checkpoint: Checkpoint) -> PreTrainedModel:
         """A checkpoint's model, in fp32 and evaluation mode. The caller may change it."""
@@ -37,17 +38,21 @@ class Subject(Protocol):
     def task(self, domain: str) -> Task:
         """A domain's prompts and verifier."""
 
-    def fisher(self, checkpoint: Checkpoint, domain: str) -> Tensors:
-        """The Fisher diagonal (`bench.training.derivatives.fisher_diagonal`)."""
+    def items(self, domain: str) -> Sequence[Item]:
+        """Its validation items, which no stage or repair trains on."""
 
-    def gradient(self, checkpoint: Checkpoint, domain: str, draw: int) -> Tensors:
-        """The policy gradient (`bench.training.derivatives.policy_gradient`); each draw has prompts of its own."""
+    def fisher(self, checkpoint: Checkpoint, domain: str, count: int) -> Tensors:
+        """The Fisher diagonal from `count` answers (`bench.training.derivatives.fisher_diagonal`)."""
 
-    def refreshed(self, checkpoint: Checkpoint, domain: str, steps: int) -> Checkpoint:
-        """A checkpoint after a short repair by plain GRPO on a domain."""
+    def gradient(self, checkpoint: Checkpoint, domain: str, count: int, draw: int) -> Tensors:
+        """The policy gradient from `count` answers (`bench.training.derivatives.policy_gradient`); each draw has prompts of its own."""
 
-    def trained_again(self, domain: str) -> Checkpoint:
-        """What the domain's own stage gives on other prompts, from the same checkpoint as before."""
+    def refreshed(self, checkpoint: Checkpoint, domain: str, steps: int, *, null: bool) -> Checkpoint:
+        """A checkpoint after a short repair by plain GRPO on a domain. null: with rewards permuted within groups."""
+
+    def trained_again(self, domain: str) -> Checkpoint | None:
+        """What the domain's own stage gives on other prompts, from the same checkpoint as before, real or null as it was. None for stages
+        that were not trained here."""
 
 
 def before(subject: Subject, domain: str) -> Checkpoint:
@@ -100,3 +105,13 @@ def norm(weights: Weights) -> float:
 def named(tensors: Tensors, like: Weights) -> Weights:
     """Stored tensors, those of parameters alone, on the device of `like`."""
     return {name: tensors.tensor(name).to(own.device) for name, own in like.items()}
+
+
+def permuted(direction: Weights, seed: int) -> Weights:
+    """The direction with the coordinates of each tensor in random order: of equal size, without its geometry."""
+    generator = torch.Generator().manual_seed(seed)
+    found = {}
+    for name, tensor in direction.items():
+        order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
+        found[name] = tensor.flatten()[order].view_as(tensor)
+    return found

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from bench.diagnostics.findings import KINDS, Finding, Quantity, to_json
+from bench.diagnostics.findings import KINDS, Finding, Neurons, Quantity, Routes, to_json
 from bench.files import check_folder, disk_error, write_bytes
 from bench.report.words import not_comparable, rounded, seeds_words
 from bench.results.boards import FULL_SEEDS
@@ -21,6 +21,8 @@ from bench.results.run import Run
 from bench.results.statistics import quantile
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
+_NO_MLPS = "the model has no MLPs with gate, up and down projections"
+_WHY_NOT: dict[type[Finding], str] = {Neurons: _NO_MLPS, Routes: _NO_MLPS}
 _COLUMNS = 4
 """Of a table on a terminal."""
 
@@ -101,13 +103,13 @@ def text(diagnosis: Diagnosis, *, markdown: bool = False) -> str:
         notes.append(f"no verdicts: fewer than {FULL_SEEDS} seeds")
     else:
         notes.append("brackets: 95 % intervals over seeds, not corrected for the number of quantities")
-        notes.append("a claim holds where the whole interval lies within its bounds, and fails where all of it lies outside")
+        notes.append("a claim holds if the whole interval lies within its bounds, and fails if the whole interval lies outside")
     parts = [f"# {title}" if markdown else title, "\n".join(notes) if not markdown else "; ".join(notes) + "."]
     for kind in (KINDS[name] for name in diagnosis.kinds):
         parts.append(f"## {kind.claim}" if markdown else kind.claim)
         table = list(lines(diagnosis, kind))
         if not table:
-            parts.append("Not measured: the model has no MLPs of gate, up and down projections.")
+            parts.append(f"Not measured: {_WHY_NOT.get(kind, 'nothing was trained after these domains')}.")
             continue
         parts += _tables(table, len(runs), markdown)
     return "\n\n".join(parts) + "\n"
@@ -137,6 +139,21 @@ def _bounds(quantity: Quantity) -> str:
     return f" (claim: at least {low:g})" if low > float("-inf") else f" (claim: at most {high:g})"
 
 
+def _about(diagnosis: Diagnosis) -> dict[str, Any]:
+    """What was diagnosed, and the bounds of each quantity that has some."""
+    first = diagnosis.runs[0].manifest
+    bounds = {
+        name: {
+            each.name: [None if math.isinf(end) else end for end in (each.low, each.high)]
+            for each in KINDS[name].quantities()
+            if each.bounded
+        }
+        for name in diagnosis.kinds
+    }
+    what = {"suite": first.suite.id, "model": first.model.model_dump(), "sequence": first.sequence, "null": first.spec.null}
+    return what | {"numerics": first.numerics, "versions": first.versions, "bounds": bounds}
+
+
 def write(diagnosis: Diagnosis, folder: Path) -> list[Path]:
     """diagnosis.md and diagnosis.json in a folder, each whole or not at all. `UserError` where they cannot be written."""
     check_folder(folder, "--out")
@@ -146,7 +163,7 @@ def write(diagnosis: Diagnosis, folder: Path) -> list[Path]:
     ]
     files = {
         "diagnosis.md": text(diagnosis, markdown=True),
-        "diagnosis.json": json.dumps({"suite": diagnosis.runs[0].manifest.suite.id, "runs": by_run}, indent=1, ensure_ascii=False) + "\n",
+        "diagnosis.json": json.dumps(_about(diagnosis) | {"runs": by_run}, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     }
     try:
         for name, content in files.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.diagnostics.findings import KINDS, OF_A_DOMAIN
 from bench.errors import UserError, nearest
-from bench.files import default_cache
+from bench.files import check_checkpoints, default_cache
 from bench.options import Options
 from bench.report.diagnosis import Diagnosis
 from bench.results.run import Run, distinct_seeds, load_run
@@ -20,21 +20,28 @@ from bench.runs.pool import Event, Pool, to_all
 from bench.runs.progress import Display
 from bench.runs.workers import default_jobs, places
 from bench.worker.jobs import Diagnose, Job, Stage
+from bench.worker.outcomes import Started
 
 
-def diagnose(folders: Sequence[str | Path], only: Sequence[str] = (), *, display: bool = True, options: Options) -> Diagnosis:
-    """Measure the paper's claims on the baseline stages of finished runs. only: kinds of findings (all, if empty).
+def diagnose(
+    folders: str | Path | Sequence[str | Path], only: str | Sequence[str] = (), *, display: bool = True, options: Options
+) -> Diagnosis:
+    """Measure the paper's claims on the baseline stages of finished runs, seeds of one entry. only: kinds of findings (all, if empty).
 
-    The method of the runs does not matter. Stages that are not in the cache are trained again. `UserError` where they come out otherwise
-    than when the run was made (on another type of CPU), for runs of different entries, and where a job fails; rerun to resume.
+    Of a run, only the baseline stages matter. Those that are not in the cache are trained again. `UserError` where they would come out
+    otherwise (on another type of CPU), for runs of different entries, and where a job fails; rerun to resume.
     """
+    only = [only] if isinstance(only, str) else only
     for name in only:
         if name not in KINDS:
             raise nearest("kind of finding", name, KINDS)
     kinds = [name for name in KINDS if not only or name in only]
+    folders = [folders] if isinstance(folders, str | Path) else folders
     runs = sorted(distinct_seeds([load_run(folder) for folder in folders]), key=lambda run: run.seed)
     plans = [_plan(run) for run in runs]
     spec, suite = plans[0].spec, plans[0].suite
+    for run in runs:
+        check_checkpoints(run.manifest.spec.imported, options.cache, str(run.folder))
     options = options.but(device=spec.device, engine=spec.engine)
     preflight.check(plans, options, writes_runs=False)
     wanted = [_jobs(planned, kinds) for planned in plans]
@@ -48,7 +55,7 @@ def diagnose(folders: Sequence[str | Path], only: Sequence[str] = (), *, display
         pool.run(graph)
     for failure in pool.failures:
         hint = "" if failure.user else f" (log: {failure.log}); rerun the same command to resume"
-        raise UserError(f"{failure.job.like} failed: {failure.error}{hint}")
+        raise UserError(f"{_what(failure.job)} failed: {failure.error}{hint}")
     findings = (tuple(found for job in jobs for found in pool.results[job.key].findings) for jobs in wanted)
     return Diagnosis(tuple(runs), tuple(kinds), tuple(findings))
 
@@ -67,8 +74,16 @@ def _jobs(planned: Plan, kinds: Sequence[str]) -> list[Diagnose]:
     return [Diagnose(last, kind, domain) for kind in kinds for domain in (planned.sequence[:-1] if kind in OF_A_DOMAIN else ("",))]
 
 
+def _what(job: Job) -> str:
+    """A job in words: `diagnose path of math, seed 3`."""
+    if isinstance(job, Diagnose):
+        return f"{job.like}{f' of {job.domain}' if job.domain else ''}, seed {job.last.seed}"
+    return f"stage {job.domain}, seed {job.seed}" if isinstance(job, Stage) else job.kind
+
+
 class _Same:
-    """Hears the pool's events; `UserError` as soon as a stage comes out as another checkpoint than its run recorded."""
+    """Hears the pool's events. `UserError` where stages would have to be trained again on another type of machine than their run's, before
+    that is begun, and where a stage comes out as another checkpoint than its run recorded."""
 
     def __init__(self, runs: Sequence[Run], plans: Sequence[Plan]) -> None:
         self._recorded: Mapping[str, tuple[Run, str]] = {
@@ -82,8 +97,14 @@ class _Same:
         if event.name != "done" or event.job not in self._recorded:
             return
         run, row = self._recorded[event.job]
-        if event.detail["result"].checkpoint != run.manifest.checkpoints[row]:
+        outcome, recorded = event.detail["result"], run.manifest.numerics
+        if isinstance(outcome, Started) and not run.manifest.spec.imported and outcome.numerics != recorded:
+            other = ", ".join(f"{name} {recorded.get(name)}" for name, here in outcome.numerics.items() if recorded.get(name) != here)
             raise UserError(
-                f"{run.folder}: its stages are not in this cache, and {row} comes out otherwise here (another type of CPU or version); "
-                "pass the --cache that the run was made with, or rerun it here into another --out"
+                f"{run.folder}: made with {other}, so its stages are others here; diagnose it there, or rerun it here into another --out"
+            )
+        if outcome.checkpoint != run.manifest.checkpoints[row]:
+            raise UserError(
+                f"{run.folder}: training {row} again gave other weights than the run recorded; its code has changed since: "
+                "rerun it into another --out"
             )

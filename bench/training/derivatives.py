@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from transformers import PreTrainedModel
@@ -11,7 +11,7 @@ from bench.suite import GRPO
 from bench.training.loss import Batch, backward, group_advantages, log_probs
 from bench.training.prompting import Dialogue
 from bench.training.sampling import generate, uniforms
-from tasks.task import Task
+from tasks.task import Item, Task
 
 
 def own_answers(
@@ -31,9 +31,19 @@ def own_answers(
     `bench.training.sampling.generate`."""
     # These prompts are used neither by stages nor by repairs.
     items = [task.item("train", seed, (2 + draw) * 1_000_000 + number) for number in range(prompts)]
-    ids = dialogue.encode([item.prompt for item in items])
     # The first draw samples as it did before there were others.
     draws = uniforms(prompts * group, dialogue.limit(task), "own", seed, task.domain, purpose, *([draw] if draw else []))
+    batch, answers = answers_to(items, draws, model, dialogue, task, at_once=at_once)
+    return batch, [item.prompt for item in items], answers
+
+
+def answers_to(
+    items: Sequence[Item], draws: torch.Tensor, model: PreTrainedModel, dialogue: Dialogue, task: Task, *, at_once: int | None = None
+) -> tuple[Batch, list[str]]:
+    """Samples answers to items, as many to each as `draws` has rows for it. Returns the batch, with rewards and advantages, and the texts
+    of the answers. draws, at_once: as in `bench.training.sampling.generate`."""
+    prompts, group = len(items), len(draws) // len(items)
+    ids = dialogue.encode([item.prompt for item in items])
     done = generate(model, ids, draws, ends=dialogue.ends, pad=dialogue.pad, at_once=at_once)
     answers, ended = dialogue.answers(done), done.ended.tolist()
     rewards = [
@@ -51,7 +61,7 @@ def own_answers(
         rewards=rewards,
         advantages=advantages.reshape(-1, 1).to(done.tokens.device),
     )
-    return batch, [item.prompt for item in items], answers
+    return batch, answers
 
 
 def fisher_diagonal(

@@ -237,6 +237,7 @@ class Diagnose(Job):
     domain, else empty."""
 
     rank: ClassVar[int] = 2
+    generates: ClassVar[bool] = True
     last: Stage
     about: str
     domain: str

@@ -101,9 +101,18 @@ class Performer:
         return Made(repaired.hash, charged=history.charged, free=history.free, access=history.access, logs=tuple(history.logs))
 
     def _diagnose(self, job: Diagnose, bench: Workbench, made: Mapping[str, str]) -> list[Finding]:
-        base, *stages = (bench.checkpoint(made[need.key]) for need in job.needs)
-        sequence = job.last.sequence
-        return StagesOfRun(bench, sequence, job.last.seed, base, dict(zip(sequence, stages, strict=True))).findings(job.about, job.domain)
+        sequence, stages = job.last.sequence, [need for need in job.needs if isinstance(need, Stage)]
+        base, *made_by_stages = (bench.checkpoint(made[need.key]) for need in job.needs)
+        subject = StagesOfRun(
+            bench,
+            sequence,
+            job.last.seed,
+            base,
+            dict(zip(sequence, made_by_stages, strict=True)),
+            null=frozenset(stage.domain for stage in stages if stage.null),
+            imported=bool(job.setup.imported),
+        )
+        return subject.findings(job.about, job.domain)
 
     def _bench(self, setup: Setup) -> Workbench:
         if setup not in self._benches:

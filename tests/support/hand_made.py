@@ -34,7 +34,8 @@ def tensors(flat: torch.Tensor) -> Weights:
 
 @dataclass
 class HandMade:
-    """A subject: domains a, b, c; its checkpoints are stored tensors. after: what a refresh of a domain makes of the last one."""
+    """A subject: domains a, b, c; its checkpoints are stored tensors. after: what a refresh of a domain, or a null refresh, makes of the
+    last one."""
 
     store: Store
     stages: dict[str, Tensors]
@@ -48,14 +49,14 @@ class HandMade:
     def model(self, checkpoint: Tensors) -> Numbers:
         return Numbers({name: checkpoint.tensor(name) for name in checkpoint.names()})
 
-    def fisher(self, checkpoint: Tensors, domain: str) -> Tensors:
+    def fisher(self, checkpoint: Tensors, domain: str, count: int) -> Tensors:
         assert checkpoint == self.stages[domain]
         return self.store.add_tensors(self.fishers.items())
 
-    def refreshed(self, checkpoint: Tensors, domain: str, steps: int) -> Tensors:
+    def refreshed(self, checkpoint: Tensors, domain: str, steps: int, *, null: bool) -> Tensors:
         assert checkpoint == self.stages[self.sequence[-1]]
         self.asked.append((domain, steps))
-        return self.after[domain]
+        return self.after["null" if null else domain]
 
 
 OWN = torch.zeros(SIZE)

@@ -20,8 +20,8 @@ def hand_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     def make(own: torch.Tensor, end: torch.Tensor, fisher: torch.Tensor, reward: Callable[[torch.Tensor], torch.Tensor]) -> HandMade:
         class Exact:
             def __init__(self, subject: object, domain: str, model: Numbers, anchors: list[Weights]) -> None:
-                for found, expected in zip(anchors, (own, end), strict=True):
-                    assert all(torch.equal(found[name], tensor) for name, tensor in tensors(expected).items())
+                assert torch.equal(torch.cat([part.flatten() for part in anchors[0].values()]), own)
+                assert len(anchors) == 2
 
             def value(self, model: Numbers) -> float:
                 return float(reward(model.flat.detach().double()))

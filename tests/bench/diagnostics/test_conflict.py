@@ -36,16 +36,33 @@ def test_the_fisher_finds_the_harmful_coordinates_and_their_controls_do_not(foun
 
 
 def test_the_coordinates_that_moved_most_are_others(found: dict[str, Conflict]) -> None:
-    part = found["a, 2 % by |d|"]
+    part = found["a, 2 % that moved most"]
     assert (part.undo, part.insert) == pytest.approx((0, 0), abs=1e-5)
     assert part.above_shorter < 0
 
 
 def test_the_gradients_span_the_harmful_direction(found: dict[str, Conflict]) -> None:
-    part = found["a, span of 3 gradients"]
-    assert part.coordinates == pytest.approx(1 / SIZE)  # all three point the same way, and that at A is 0
+    part = found["a, span of 2 gradients"]
+    assert part.coordinates == pytest.approx(1 / SIZE)  # the gradient at A is 0
     assert (part.undo, part.insert) == pytest.approx((1, 1), abs=1e-4)
-    assert (part.undo_random, part.above_random) == (None, None)
+
+
+def test_a_placebo_does_its_damage_with_the_same_coordinates_here(found: dict[str, Conflict]) -> None:
+    """Two coordinates decide, whatever the update: undoing them undoes the placebo's damage too, so there is nothing about the update in
+    it. The verdict against random coordinates alone would be that the damage concentrates."""
+    part = found["a, 2 % by F d²"]
+    assert part.undo_placebo == pytest.approx(1, abs=1e-5)
+    assert part.above_placebo == pytest.approx(0, abs=1e-5)
+    assert found["a, 2 % that moved most"].undo_placebo == pytest.approx(0, abs=1e-5)
+
+
+def test_without_damage_there_are_no_shares_and_without_an_update_no_findings(hand_made: MakeSubject) -> None:
+    def harmless(weights: torch.Tensor) -> torch.Tensor:
+        return 0.7 - 0.02 * ((weights[HARMFUL] / 0.2) ** 2).sum() / 2
+
+    for part in conflict.diagnose(hand_made(OWN, END, OWN + 1, harmless), "a"):
+        assert {getattr(part, name) for name in ("undo", "insert", "undo_random", "undo_placebo", "above_shorter")} == {None}
+    assert conflict.diagnose(hand_made(OWN, OWN, OWN + 1, harmful), "a") == []
 
 
 def test_a_coordinate_counts_with_the_square_of_its_move(hand_made: MakeSubject) -> None:
@@ -59,13 +76,22 @@ def test_a_coordinate_counts_with_the_square_of_its_move(hand_made: MakeSubject)
     assert {name: mask.flatten().nonzero().flatten().tolist() for name, mask in part.mask.items()} == {"one": [], "two": [38, 39]}
 
 
-def test_random_coordinates_are_as_many_in_each_tensor() -> None:
-    mask = tensors((torch.arange(SIZE) % 7 == 0).float())
-    drawn = conflict.Chosen("", mask).at_random(seed=3)
-    for name, own in mask.items():
-        assert drawn.mask[name].sum() == own.sum()
-        assert set(drawn.mask[name].unique().tolist()) <= {0.0, 1.0}
-    assert any(not torch.equal(drawn.mask[name], mask[name]) for name in mask)
+def test_random_coordinates_reach_the_same_norm_in_each_tensor() -> None:
+    update = tensors(torch.ones(SIZE))
+    part = {"one": update["one"] * 0, "two": update["two"] * 0}
+    part["one"][2, :7] = 1
+    drawn = conflict.at_random(part, update, seed=3)
+    assert (drawn["one"].count_nonzero(), drawn["two"].count_nonzero()) == (7, 0)
+    assert set(drawn["one"].unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(drawn["one"], part["one"])
+    long = {"one": 10 * update["one"], "two": update["two"]}  # longer than the update itself
+    assert torch.equal(conflict.at_random(long, update, seed=3)["one"], update["one"])
+
+
+def test_the_top_leaves_out_what_did_not_move() -> None:
+    scores = tensors(torch.zeros(SIZE))
+    scores["two"][5] = 1.0
+    assert sum(int(mask.sum()) for mask in conflict.top("", scores).mask.values()) == 1
 
 
 def test_a_span_projects_and_leaves_out_what_adds_nothing() -> None:

@@ -41,7 +41,7 @@ def test_noise_is_corrected_for_and_modules_are_seen_apart(tmp_path: Path) -> No
 def test_where_the_estimates_are_mostly_noise_nothing_is_corrected(tmp_path: Path) -> None:
     found = gradients._finding("a – b", gradients._products(*gradient_pair(Store(tmp_path), noise=3.0, cosine=0.6)))
     assert found.reliability < gradients.LEAST_RELIABILITY
-    assert (found.corrected, found.lowest, found.highest) == (None, None, None)
+    assert (found.corrected, found.modules, found.lowest, found.highest) == (None, 0, None, None)
 
 
 def test_one_module_alone_shows_its_cosine(tmp_path: Path) -> None:
@@ -50,3 +50,24 @@ def test_one_module_alone_shows_its_cosine(tmp_path: Path) -> None:
     assert plain == pytest.approx(0.3, abs=0.03)
     assert whole == pytest.approx(0.6, abs=0.05)
     assert lower == pytest.approx(0.5, abs=0.03)
+
+
+def test_both_ends_of_the_sequence_and_two_estimates_of_each_gradient(tmp_path: Path) -> None:
+    """Of two domains whose gradients are the same direction at the base and opposite ones at the end."""
+    store, name = Store(tmp_path), "model.layers.0.mlp.up_proj.weight"
+    asked: list[tuple[str, str, int]] = []
+
+    class Subject:
+        sequence, base, stages = ("a", "b"), "base", {"a": "middle", "b": "end"}
+
+        def gradient(self, checkpoint: str, domain: str, count: int, draw: int) -> Tensors:
+            asked.append((checkpoint, domain, draw))
+            sign = -1 if (checkpoint, domain) == ("end", "b") else 1
+            return store.add_tensors({name: sign * torch.tensor([3.0, 4.0 + draw])}.items())
+
+    base, end = gradients.diagnose(Subject())
+    assert sorted(asked) == sorted((place, domain, draw) for place in ("base", "end") for domain in "ab" for draw in (0, 1))
+    assert (base.of, end.of) == ("base: a – b", "end: a – b")
+    assert (base.corrected, end.corrected) == pytest.approx((1, -1), abs=0.02)
+    assert base.reliability == pytest.approx((9 + 20) / (5 * 34**0.5))  # of (3, 4) and (3, 5)
+    assert (base.modules, base.lowest, base.highest) == (1, base.corrected, base.corrected)

@@ -9,6 +9,7 @@ import torch
 from hand_made import SIZE, HandMade
 
 from bench.diagnostics import path
+from bench.diagnostics.subject import permuted
 
 OWN = torch.zeros(SIZE)
 END = torch.linspace(0.1, 0.2, SIZE)
@@ -45,11 +46,15 @@ def test_where_there_is_no_damage_there_are_no_shares(hand_made: MakeSubject) ->
     assert (found.first, found.second, found.predicted, found.mirror, found.half) == (None,) * 5
 
 
+def test_where_nothing_came_after_there_is_nothing_to_say(hand_made: MakeSubject) -> None:
+    assert path.diagnose(hand_made(OWN, OWN, OWN + 1, lambda w: 0.7 - w.square().sum()), "a") == []
+
+
 def test_a_permuted_update_keeps_each_tensors_coordinates_and_their_size() -> None:
     direction = {"one": torch.arange(12.0).view(3, 4), "two": -torch.arange(5.0)}
-    found = path.permuted(direction, seed=1)
+    found = permuted(direction, seed=1)
     for name, tensor in direction.items():
         assert found[name].shape == tensor.shape
         assert sorted(found[name].flatten().tolist()) == sorted(tensor.flatten().tolist())
     assert any(not torch.equal(found[name], direction[name]) for name in direction)
-    assert all(torch.equal(path.permuted(direction, seed=1)[name], found[name]) for name in direction)
+    assert all(torch.equal(permuted(direction, seed=1)[name], found[name]) for name in direction)

@@ -32,6 +32,8 @@ class Table:
 
 
 class Silent:
+    rows_at_once = 2
+
     class dialogue:  # noqa: N801 -- a subject's attribute
         pad = 0
 
@@ -49,7 +51,7 @@ def sampled(monkeypatch: pytest.MonkeyPatch) -> dict[Table, tuple[int, ...]]:
     def log_probs(model: Table, batch: Batch, pad: int, *, shared: bool) -> torch.Tensor:
         return torch.tensor([[model.of[int(token)]] for token in batch.tokens[:, 0]]).log()
 
-    for name, value in (("answers", answers), ("log_probs", log_probs), ("PROMPTS", 1), ("KEPT", 2), ("put", lambda model, table: table)):
+    for name, value in (("answers", answers), ("log_probs", log_probs), ("KEPT", 2), ("put", lambda model, table: table)):
         monkeypatch.setattr(reward, name, value)
     return draws
 
@@ -107,6 +109,28 @@ def test_on_a_language_model_it_agrees_with_fresh_samples_and_its_gradient_with_
     step = 0.01 / length
     up, down = (smooth.value(put(model, moved(start, sign * step, gradient))) for sign in (1, -1))
     assert (up - down) / (2 * step) == pytest.approx(length**2, rel=0.01)
+
+
+def test_equal_purposes_share_their_random_numbers_and_others_do_not(tiny_bench: Workbench) -> None:
+    subject = StagesOfRun(tiny_bench, ("math", "qa"), 100, tiny_bench.base, {"math": tiny_bench.base, "qa": tiny_bench.base})
+    model = subject.model(tiny_bench.base)
+    one, same, other = (reward.answers(subject, model, "math", 2, purpose) for purpose in ("J", "J", "anchor 0"))
+    assert torch.equal(one.tokens, same.tokens)
+    assert one.prompts == other.prompts
+    assert not torch.equal(one.tokens, other.tokens)
+    validation = [item.prompt for item in tiny_bench.suite.items("math", "validation")]
+    assert one.prompts == subject.dialogue.encode(validation)
+
+
+def test_the_anchors_and_the_fresh_samples_are_independent(tiny_bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    purposes = []
+    real = reward.answers
+    monkeypatch.setattr(reward, "answers", lambda *given: purposes.append(given[-1]) or real(*given))
+    subject = StagesOfRun(tiny_bench, ("math", "qa"), 100, tiny_bench.base, {"math": tiny_bench.base, "qa": tiny_bench.base})
+    model = subject.model(tiny_bench.base)
+    SmoothReward(subject, "math", model, [weights_of(model)] * 2)
+    fresh(subject, model, "math")
+    assert len(set(purposes)) == len(purposes) == 3
 
 
 def test_a_share_needs_damage() -> None:

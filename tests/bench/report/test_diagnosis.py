@@ -8,11 +8,12 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from bench.diagnostics.findings import KINDS, OF_A_DOMAIN, Edits, Finding, Neurons, Path, Quantity, from_json, to_json
+from bench.diagnostics.findings import KINDS, OF_A_DOMAIN, Edits, Finding, Path, Quantity, from_json, to_json
 from bench.report.diagnosis import FAILS, HOLDS, UNDECIDED, Diagnosis, Line, lines, text, write
 from bench.results.run import load_run
 
 FOUND = Path("math", 30.0, 0.99, 0.5, 0.05, 0.5, 0.55, 0.9, 0.01, 0.1, 0.4)
+BOTH = "first + second order (claim: 0.8 to 1.2)"
 SHARE = Quantity("x", "x", True, 0.0, 1.0)
 
 
@@ -68,7 +69,7 @@ def test_the_text_gives_every_claim_its_table_and_its_verdicts(diagnosis: Diagno
     for kind in diagnosis.kinds:
         assert KINDS[kind].claim in shown
     assert "Not measured: the model has no MLPs" in shown  # of neurons
-    for title, verdict in (("first-order term (claim: -0.25 to 0.25)", HOLDS), ("both (claim: 0.8 to 1.2)", FAILS)):
+    for title, verdict in (("first-order term (claim: -0.25 to 0.25)", HOLDS), (BOTH, FAILS)):
         below = shown[shown.index(title) :].splitlines()
         assert below[2].strip() == verdict
     assert UNDECIDED in shown[shown.index("damage at A − d (claim: 0.5 to 1.5)") :]
@@ -89,9 +90,22 @@ def test_files_hold_the_tables_and_every_finding(diagnosis: Diagnosis, tmp_path:
     assert markdown.read_text().startswith("# diagnosis of micro/1")
     assert "| math" in markdown.read_text()
     content = json.loads(stored.read_text())
-    assert content["suite"] == "micro/1"
+    assert (content["suite"], content["sequence"], content["null"]) == ("micro/1", ["code", "math", "qa", "cw"], "")
+    assert content["bounds"]["path"]["first"] == [-0.25, 0.25]
+    assert content["bounds"]["edits"] == {}
     assert [run["seed"] for run in content["runs"]] == [0, 1, 2, 3, 4]
     assert [tuple(from_json(run["findings"])) for run in content["runs"]] == list(diagnosis.findings)
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_every_row_of_a_markdown_table_has_as_many_cells(folder: FilePath, kind: type[Finding]) -> None:
+    runs = tuple(load_run(folder / f"micro-paper-single-none-s{seed}") for seed in range(5))
+    of = [f"math, {part}" for part in ("2 % by F d²", "2 % that moved most", "span of 2 gradients")]
+    found = tuple(kind(each, *(0.25 for _ in kind.quantities())) for each in of)
+    (name,) = [name for name, each in KINDS.items() if each is kind]
+    rows = [line for line in text(Diagnosis(runs, (name,), (found,) * 5), markdown=True).splitlines() if line.startswith("|")]
+    assert {row.count("|") for row in rows} == {len(of) + 2}
+    assert len(rows) == 2 + len(list(kind.quantities()))
 
 
 @pytest.mark.parametrize("kind", KINDS.values())
@@ -111,4 +125,3 @@ def test_each_kind_has_its_file() -> None:
         f.name for f in folder.glob("*.py")
     }
     assert set(KINDS) >= OF_A_DOMAIN
-    assert Neurons.claim.startswith("2")

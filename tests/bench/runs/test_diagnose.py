@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import bench.api
+import bench.api as bench_api
 from bench.errors import UserError
 from bench.results.run import Run
 from bench.runs.plan import plan
@@ -59,7 +59,7 @@ def test_the_command_prints_and_writes_what_it_found(finished: Run, place: Path,
 
 def test_stages_that_are_not_in_the_cache_are_trained_again_and_give_the_same(finished: Run, place: Path, tmp_path: Path) -> None:
     cached, again = (
-        bench.api.diagnose([finished.folder], ONLY, cache=cache, jobs=1, display=False).findings
+        bench_api.diagnose([finished.folder], ONLY, cache=cache, jobs=1, display=False).findings
         for cache in (place / "cache", tmp_path / "cache")
     )
     assert [each.of for each in again[0]] == ["math", "qa", "math – qa"]
@@ -73,8 +73,43 @@ def test_stages_that_come_out_otherwise_are_refused(finished: Run, place: Path, 
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["checkpoints"]["baseline-2-qa"] = "0" * 64
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match="baseline-2-qa comes out otherwise here"):
-        bench.api.diagnose([folder], ["edits"], cache=place / "cache", jobs=1, display=False)
+    with pytest.raises(UserError, match="training baseline-2-qa again gave other weights"):
+        bench_api.diagnose([folder], ["edits"], cache=place / "cache", jobs=1, display=False)
+
+
+def test_a_run_from_another_type_of_machine_is_refused_before_anything_is_trained(finished: Run, place: Path, tmp_path: Path) -> None:
+    folder = tmp_path / finished.name
+    shutil.copytree(finished.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["numerics"]["arithmetic"] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=f"made with arithmetic {'0' * 64}, so its stages are others here"):
+        bench_api.diagnose(folder, "edits", cache=tmp_path / "cache", jobs=1, display=False)
+    assert not any((tmp_path / "cache" / "work").glob("*/*"))
+
+
+def test_missing_checkpoints_of_an_imported_run_are_named_first(finished: Run, tmp_path: Path) -> None:
+    folder = tmp_path / finished.name
+    shutil.copytree(finished.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["spec"] |= {"imported": ["0" * 64, "1" * 64, "2" * 64], "imported_sequence": ["math", "qa"]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=f"{folder}: its checkpoints are not in the cache"):
+        bench_api.diagnose(folder, "edits", cache=tmp_path / "cache")
+
+
+def test_null_stages_are_trained_again_as_null_stages(finished: Run, tiny_suite: Path, place: Path, bench: Bench, run_of: RunOf) -> None:
+    """Of two runs with null stages after math, both seeds in one table; math's own stage is the real one of the run above."""
+    where = ["--cache", place / "cache", "--jobs", 1]
+    words = ["run", "--suite", tiny_suite, "--sequence", "math-qa", "--device", "cpu", "--null", "--seeds", 2, *where]
+    bench(*words, "--out", place / "null")
+    folders = [run_of(place / "null", "none", seed=seed).folder for seed in (0, 1)]
+    done = bench("diagnose", *folders, "--only", "neurons", *where)
+    assert "null stages after math" in done.stdout
+    assert "seeds 0–1" in done.stdout
+    found = bench_api.diagnose(folders, ["neurons"], cache=place / "cache", jobs=1, display=False).findings
+    assert [len(each) for each in found] == [1, 1]
+    assert all(0 < own.overlap < 1 and 0 < own.again < 1 for (own,) in found)
 
 
 def test_a_run_of_another_version_of_the_suite_is_refused(finished: Run, tmp_path: Path) -> None:
@@ -84,7 +119,7 @@ def test_a_run_of_another_version_of_the_suite_is_refused(finished: Run, tmp_pat
     manifest["suite"]["fingerprint"] = "0" * 64
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="made with another version of suite tiny"):
-        bench.api.diagnose([folder], ["edits"], cache=tmp_path / "cache")
+        bench_api.diagnose([folder], ["edits"], cache=tmp_path / "cache")
 
 
 def test_bad_words_are_refused_in_one_line(finished: Run, place: Path, bench: Bench) -> None:
