@@ -12,14 +12,19 @@ import pytest
 
 import bench.api as bench_api
 from bench.errors import UserError
-from bench.results.run import Run
+from bench.results.run import Run, load_run
 from bench.runs.plan import plan
 from bench.spec import RunSpec
+from bench.storage.cache import Cache
+from bench.suite import load_suite
 from bench.worker.jobs import Diagnose, Stage, from_json, to_json
+from bench.worker.subject import StagesOfRun
+from bench.worker.workbench import Workbench
 
 Bench = Callable[..., subprocess.CompletedProcess[str]]
 RunOf = Callable[..., Run]
 ONLY = ("edits", "routes")
+ROWS = ("baseline-0-base", "baseline-1-math", "baseline-2-qa")
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +111,16 @@ def test_null_stages_are_trained_again_as_null_stages(finished: Run, tiny_suite:
     folders = [run_of(place / "null", "none", seed=seed).folder for seed in (0, 1)]
     done = bench("diagnose", *folders, "--only", "neurons", *where)
     assert "null stages after math" in done.stdout
-    assert "seeds 0–1" in done.stdout
+    assert "seeds 0 and 1" in done.stdout
     found = bench_api.diagnose(folders, ["neurons"], cache=place / "cache", jobs=1, display=False).findings
     assert [len(each) for each in found] == [1, 1]
     assert all(0 < own.overlap < 1 and 0 < own.again < 1 for (own,) in found)
+    cache = Cache(place / "cache")
+    base, math, qa = (cache.checkpoint(load_run(folders[0]).manifest.checkpoints[row]) for row in ROWS)
+    bench_of_suite = Workbench(load_suite(str(tiny_suite)), cache)
+    subject = StagesOfRun(bench_of_suite, ("math", "qa"), 0, base, {"math": math, "qa": qa}, null=frozenset({"qa"}))
+    assert subject.findings("neurons", "") == list(found[0])
+    assert cache.made == 0
 
 
 def test_a_run_of_another_version_of_the_suite_is_refused(finished: Run, tmp_path: Path) -> None:
