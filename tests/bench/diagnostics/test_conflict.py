@@ -56,6 +56,18 @@ def test_a_placebo_does_its_damage_with_the_same_coordinates_here(found: dict[st
     assert found["a, 2 % that moved most"].undo_placebo == pytest.approx(0, abs=1e-5)
 
 
+def test_a_placebo_is_lengthened_until_it_does_half_the_damage(hand_made: MakeSubject) -> None:
+    """Only the two harmful coordinates have moved far, and permuting leaves them with what others moved: a fourth each, and so a sixteenth
+    of the damage. Twice the length does a fourth of it, four times the length all of it."""
+    end = torch.where(HARMFUL, END, END / 4)
+    subject = hand_made(OWN, end, torch.where(HARMFUL, 10.0, 1.0), harmful)
+    lengths = []
+    subject.fisher = lambda checkpoint, domain, count: lengths.append(1) or subject.store.add_tensors(subject.fishers.items())
+    part = conflict.diagnose(subject, "a")[0]
+    assert part.undo_placebo == pytest.approx(1, abs=1e-4)
+    assert len(lengths) == 2  # the parts of the update, and of the one placebo that does enough
+
+
 def test_without_damage_there_are_no_shares_and_without_an_update_no_findings(hand_made: MakeSubject) -> None:
     def harmless(weights: torch.Tensor) -> torch.Tensor:
         return 0.7 - 0.02 * ((weights[HARMFUL] / 0.2) ** 2).sum() / 2
