@@ -60,7 +60,8 @@ def test_a_placebo_is_lengthened_until_it_does_half_the_damage(hand_made: MakeSu
     """Only the two harmful coordinates have moved far, and permuting leaves them with what others moved: a fourth each, and so a sixteenth
     of the damage. Twice the length does a fourth of it, four times the length all of it."""
     end = torch.where(HARMFUL, END, END / 4)
-    subject = hand_made(OWN, end, torch.where(HARMFUL, 10.0, 1.0), harmful)
+    subject = hand_made(OWN, end, torch.where(HARMFUL, 100.0, 1.0), harmful)
+    subject.seed = 1
     lengths = []
     subject.fisher = lambda checkpoint, domain, count: lengths.append(1) or subject.store.add_tensors(subject.fishers.items())
     part = conflict.diagnose(subject, "a")[0]
