@@ -82,16 +82,15 @@ class Neurons(Finding):
 @dataclass(frozen=True)
 class Routes(Finding):
     """Of two domains at the end of the sequence: whether the same MLP channels are the most active. again: the overlap of a domain with
-    itself on other prompts, mean of both; shuffled: of a domain with all domains' tokens in random order, mean of both. Channels that any
-    text activates are in both of the latter."""
+    itself on other prompts, mean of both; shuffled: that of one domain with the other one's tokens in random order, mean of both ways."""
 
     claim: ClassVar[str] = "3. Domains share active computation routes"
     overlap: float = _quantity("overlap (Jaccard) of the top 10 %")
     chance: float = _quantity("95th percentile by chance")
     again: float = _quantity("overlap of a domain with itself")
-    shuffled: float = _quantity("overlap with shuffled tokens")
+    shuffled: float = _quantity("overlap with the other's tokens, shuffled")
     above_chance: float = _quantity("overlap minus chance", low=0)
-    above_shuffled: float = _quantity("overlap minus shuffled tokens", low=0)
+    above_shuffled: float = _quantity("overlap minus shuffled", low=0)
     kind: Literal["routes"] = "routes"
 
 

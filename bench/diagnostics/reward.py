@@ -30,8 +30,8 @@ FRESH = 4
 """Answers a prompt, where J is estimated from fresh samples."""
 KEPT = 8
 """Answers a prompt and anchor, for the smooth estimate."""
-LEAST_DAMAGE = 0.03
-"""Shares of less damage than this are not given: they would be noise."""
+LEAST_DAMAGE = 0.05
+"""Shares of less damage than this are not given: they would be noise (the standard error of J is about 0.01)."""
 
 
 def answers(subject: Subject, model: PreTrainedModel, domain: str, group: int, purpose: str) -> Batch:

@@ -1,8 +1,8 @@
 """Claim 3, its first half: domains share the routes of their computation, the MLP channels that are most active.
 
 The paper does not define a route. Here it is the 10 % of all MLP channels with the largest mean absolute activation (the input of the down
-projection) on prompts of a domain and the model's own answers to them, at the end of the sequence. Channels that any text activates are
-shared by any two texts, so the overlap is also compared with that of a domain and shuffled tokens.
+projection) on prompts of a domain and the model's own answers to them, at the end of the sequence. Some channels are active
+on any text, or follow single tokens; so the overlap is also compared with that of one domain and the other one's tokens in random order.
 
 Its second half, that the direction of updates on shared routes decides between synergy and conflict, is not measured: it needs enough pairs
 in which a stage helps another domain, and on micro nearly all of them harm (docs/diagnostics.md).
@@ -35,11 +35,11 @@ def diagnose(subject: Subject) -> list[Routes]:
         return []
     routes = {domain: top(channels) for domain, channels in whole.items()}
     itself = {domain: overlap(top(active(own[::2])), top(active(own[1::2]))) for domain, own in texts.items()}
-    noise = top(active(shuffled([text for own in texts.values() for text in own], subject.seed)))
+    noise = {domain: top(active(shuffled(own, subject.seed))) for domain, own in texts.items()}
     found = []
     for one, other in pairs(subject.sequence):
         own, chance = overlap(routes[one], routes[other]), by_chance(routes[one], routes[other], seed=subject.seed)
-        again, random = (itself[one] + itself[other]) / 2, (overlap(routes[one], noise) + overlap(routes[other], noise)) / 2
+        again, random = (itself[one] + itself[other]) / 2, (overlap(routes[one], noise[other]) + overlap(routes[other], noise[one])) / 2
         found.append(Routes(f"{one} – {other}", own, chance, again, random, own - chance, own - random))
     return found
 

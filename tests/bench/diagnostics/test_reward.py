@@ -135,5 +135,5 @@ def test_the_anchors_and_the_fresh_samples_are_independent(tiny_bench: Workbench
 
 def test_a_share_needs_damage() -> None:
     assert share_of(0.1, 0.2) == pytest.approx(0.5)
-    assert share_of(0.1, 0.029) is None
+    assert share_of(0.1, 0.049) is None
     assert share_of(0.1, -0.2) is None
