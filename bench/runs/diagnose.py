@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.diagnostics.findings import KINDS, OF_A_DOMAIN
@@ -20,7 +20,7 @@ from bench.runs.pool import Event, Pool, to_all
 from bench.runs.progress import Display
 from bench.runs.workers import default_jobs, places
 from bench.worker.jobs import Diagnose, Job, Stage
-from bench.worker.outcomes import Started
+from bench.worker.outcomes import Made, Started
 
 
 def diagnose(
@@ -86,18 +86,20 @@ class _Same:
     that is begun, and where a stage comes out as another checkpoint than its run recorded."""
 
     def __init__(self, runs: Sequence[Run], plans: Sequence[Plan]) -> None:
-        self._recorded: Mapping[str, tuple[Run, str]] = {
-            maker.key: (run, row.name)
-            for run, planned in zip(runs, plans, strict=True)
-            for row, maker in zip(planned.rows.baseline, planned.makers.baseline, strict=True)
-        }
+        self._recorded: dict[str, list[tuple[Run, str]]] = {}
+        for run, planned in zip(runs, plans, strict=True):
+            for row, maker in zip(planned.rows.baseline, planned.makers.baseline, strict=True):
+                self._recorded.setdefault(maker.key, []).append((run, row.name))  # all seeds share the first
 
     def hear(self, event: Event) -> None:
         """Take in one event of the pool."""
-        if event.name != "done" or event.job not in self._recorded:
-            return
-        run, row = self._recorded[event.job]
-        outcome, recorded = event.detail["result"], run.manifest.numerics
+        if event.name == "done":
+            for run, row in self._recorded.get(event.job, ()):
+                self._check(run, row, event.detail["result"])
+
+    @staticmethod
+    def _check(run: Run, row: str, outcome: Started | Made) -> None:
+        recorded = run.manifest.numerics
         if isinstance(outcome, Started) and not run.manifest.spec.imported and outcome.numerics != recorded:
             other = ", ".join(f"{name} {recorded.get(name)}" for name, here in outcome.numerics.items() if recorded.get(name) != here)
             raise UserError(

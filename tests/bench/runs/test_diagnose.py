@@ -88,8 +88,14 @@ def test_a_run_from_another_type_of_machine_is_refused_before_anything_is_traine
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["numerics"]["arithmetic"] = "0" * 64
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match=f"made with arithmetic {'0' * 64}, so its stages are others here"):
-        bench_api.diagnose(folder, "edits", cache=tmp_path / "cache", jobs=1, display=False)
+    other = tmp_path / "seed-1"
+    shutil.copytree(finished.folder, other)
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["spec"]["seed"] = 1
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    for folders in (folder, [folder, other]):  # all seeds share the job that is looked at
+        with pytest.raises(UserError, match=f"{folder}: made with arithmetic {'0' * 64}, so its stages are others here"):
+            bench_api.diagnose(folders, "edits", cache=tmp_path / "cache", jobs=1, display=False)
     assert not any((tmp_path / "cache" / "work").glob("*/*"))
 
 
