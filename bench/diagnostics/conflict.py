@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 from bench.checkpoint import threshold_of_share
 from bench.diagnostics.findings import Conflict
 from bench.diagnostics.reward import LEAST_DAMAGE, SmoothReward, fresh, share_of
-from bench.diagnostics.subject import Subject, Weights, inner, minus, moved, named, norm, permuted, put, weights_of
+from bench.diagnostics.subject import Subject, Weights, inner, later_update, minus, moved, named, norm, permuted, put
 
 SHARE = 0.02
 """Of the coordinates."""
@@ -91,8 +91,9 @@ def span(title: str, directions: list[Weights]) -> Span:
         rest, length = direction, norm(direction)
         for axis in axes:
             rest = moved(rest, -inner(axis, rest), axis)
-        if norm(rest) > 1e-4 * length:
-            axes.append({name: tensor / norm(rest) for name, tensor in rest.items()})
+        size = norm(rest)
+        if size > 1e-4 * length:
+            axes.append({name: tensor / size for name, tensor in rest.items()})
     return Span(title, axes)
 
 
@@ -124,10 +125,9 @@ def at_random(part: Weights, update: Weights, seed: int) -> Weights:
 
 def diagnose(subject: Subject, domain: str) -> list[Conflict]:
     """A finding for each part; none where nothing was trained after the domain."""
-    model = subject.model(subject.stages[subject.sequence[-1]])
-    start, end = weights_of(subject.model(subject.stages[domain])), weights_of(model)
-    update = minus(end, start)
-    if not norm(update):
+    model, start, end, update = later_update(subject, domain)
+    size = norm(update)
+    if not size:
         return []
 
     def reward(weights: Weights) -> float:
@@ -147,7 +147,7 @@ def diagnose(subject: Subject, domain: str) -> list[Conflict]:
     found = []
     for part in parts(subject, domain, model, start, end):
         own = part.of(update)
-        length = norm(own) / norm(update)
+        length = norm(own) / size
         undo, insert = both(own)
         undo_random, insert_random = both(at_random(own, update, subject.seed))
         undo_shorter, insert_shorter = both({name: length * tensor for name, tensor in update.items()})

@@ -11,19 +11,18 @@ from __future__ import annotations
 from bench.diagnostics.conflict import parts
 from bench.diagnostics.findings import Contraction
 from bench.diagnostics.reward import LEAST_DAMAGE, fresh, share_of
-from bench.diagnostics.subject import Subject, Weights, minus, moved, norm, put, weights_of
+from bench.diagnostics.subject import Subject, Weights, later_update, minus, moved, norm, put, weights_of
 
 
 def diagnose(subject: Subject, domain: str) -> list[Contraction]:
     """A finding for each part; none where nothing was trained after the domain."""
-    last = subject.stages[subject.sequence[-1]]
-    model = subject.model(last)
-    start, end = weights_of(subject.model(subject.stages[domain])), weights_of(model)
-    update, steps = minus(end, start), max(1, subject.steps // 3)
-    if not norm(update):
+    model, start, end, update = later_update(subject, domain)
+    size = norm(update)
+    if not size:
         return []
+    last, steps = subject.stages[subject.sequence[-1]], max(1, subject.steps // 3)
     refreshed, null = (weights_of(subject.model(subject.refreshed(last, domain, steps, null=null))) for null in (False, True))
-    change = minus(refreshed, end)
+    change, left_whole = minus(refreshed, end), norm(minus(refreshed, start)) / size
 
     def reward(weights: Weights) -> float:
         return fresh(subject, put(model, weights), domain)
@@ -34,6 +33,8 @@ def diagnose(subject: Subject, domain: str) -> list[Contraction]:
     found = []
     for part in parts(subject, domain, model, start, end):
         whole = norm(part.of(update))
+        if not whole:  # nothing moved on it
+            continue
         left, left_null = (norm(part.of(minus(weights, start))) / whole for weights in (refreshed, null))
         own = part.of(change)
         pieces = (own, minus(change, own))
@@ -45,7 +46,7 @@ def diagnose(subject: Subject, domain: str) -> list[Contraction]:
                 left=left,
                 left_null=left_null,
                 below_null=left - left_null,
-                left_whole=norm(minus(refreshed, start)) / norm(update),
+                left_whole=left_whole,
                 alone=alone,
                 without=without,
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bench.diagnostics.findings import Path
 from bench.diagnostics.reward import SmoothReward, fresh, share_of
-from bench.diagnostics.subject import Subject, Weights, minus, moved, norm, permuted, put, weights_of
+from bench.diagnostics.subject import Subject, Weights, later_update, moved, norm, permuted, put
 
 STEP = 0.03
 """Of the central differences, as a share of d."""
@@ -19,9 +19,7 @@ _CHECKED = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 def diagnose(subject: Subject, domain: str) -> list[Path]:
     """One finding, of this domain; none where nothing was trained after it."""
-    model = subject.model(subject.stages[subject.sequence[-1]])
-    start, end = weights_of(subject.model(subject.stages[domain])), weights_of(model)
-    update = minus(end, start)
+    model, start, end, update = later_update(subject, domain)
     if not norm(update):
         return []
     smooth = SmoothReward(subject, domain, model, [start, end])

@@ -61,6 +61,13 @@ def before(subject: Subject, domain: str) -> Checkpoint:
     return subject.stages[subject.sequence[place - 1]] if place else subject.base
 
 
+def later_update(subject: Subject, domain: str) -> tuple[PreTrainedModel, Weights, Weights, Weights]:
+    """The last checkpoint's model, the weights at A (after the domain's own stage) and at B (at the end), and B - A."""
+    model = subject.model(subject.stages[subject.sequence[-1]])
+    start, end = weights_of(subject.model(subject.stages[domain])), weights_of(model)
+    return model, start, end, minus(end, start)
+
+
 def pairs(sequence: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Every two domains, the earlier one first."""
     return ((one, other) for place, one in enumerate(sequence) for other in sequence[place + 1 :])

@@ -137,15 +137,11 @@ class Stage(Job):
 
 
 @dataclass(frozen=True, eq=False)
-class Recover(Job):
-    """A method's repair after the last stage."""
+class _OfStages(Job):
+    """A job on all stages up to `last`."""
 
     generates: ClassVar[bool] = True
     last: Stage
-    sequence: tuple[str, ...]
-    targets: tuple[str, ...]
-    runs: MethodRecord
-    kind: Literal["recover"] = "recover"
 
     @property
     def setup(self) -> Setup:  # type: ignore[override]
@@ -154,6 +150,16 @@ class Recover(Job):
     @property
     def needs(self) -> tuple[Job, ...]:
         return chain(self.last)
+
+
+@dataclass(frozen=True, eq=False)
+class Recover(_OfStages):
+    """A method's repair after the last stage."""
+
+    sequence: tuple[str, ...]
+    targets: tuple[str, ...]
+    runs: MethodRecord
+    kind: Literal["recover"] = "recover"
 
     @property
     def method(self) -> MethodRecord:
@@ -232,24 +238,14 @@ class Distances(Job):
 
 
 @dataclass(frozen=True, eq=False)
-class Diagnose(Job):
+class Diagnose(_OfStages):
     """Findings of one kind (`bench.diagnostics.findings.KINDS`) about the stages up to `last`. domain: of kinds that are measured domain by
     domain, else empty."""
 
     rank: ClassVar[int] = 2
-    generates: ClassVar[bool] = True
-    last: Stage
     about: str
     domain: str
     kind: Literal["diagnose"] = "diagnose"
-
-    @property
-    def setup(self) -> Setup:  # type: ignore[override]
-        return self.last.setup
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        return chain(self.last)
 
     @property
     def like(self) -> str:

@@ -22,7 +22,6 @@ from bench.worker.keys import DERIVATIVES_CODE
 from bench.worker.workbench import Workbench
 from tasks.task import Item, Task
 
-FISHER_ANSWERS = 512
 _CODE = ("bench.worker.subject", *(f"bench.diagnostics.{module.name}" for module in pkgutil.iter_modules(bench.diagnostics.__path__)))
 _ROWS = 128
 """Answers that go through a model together where the suite sets no bound."""
@@ -47,6 +46,7 @@ class StagesOfRun:
             "stages": [[name, checkpoint.hash] for name, checkpoint in self.stages.items()],
             "settings": asdict(self.bench.suite.grpo),
             "seed": self.seed,
+            "items": self.bench.suite.validation_items,
             "null": sorted(self.null),
             "imported": self.imported,
             "kind of finding": kind,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hand_made import END, HARMFUL, OWN, HandMade, harmful, tensors
+from hand_made import END, HARMFUL, OWN, SIZE, HandMade, harmful, tensors
 
 from bench.diagnostics import contraction
 
@@ -39,3 +39,9 @@ def test_with_nothing_recovered_there_are_no_shares_of_it(hand_made: MakeSubject
     assert (part.alone, part.without) == (None, None)
     assert part.left == pytest.approx(1)
     assert contraction.diagnose(hand_made(OWN, OWN, OWN + 1, harmful), "a") == []
+
+
+def test_a_part_on_which_nothing_moved_is_left_out(hand_made: MakeSubject) -> None:
+    subject = hand_made(OWN, END, torch.zeros(SIZE), harmful)  # no Fisher information: F d^2 is 0 everywhere
+    subject.after = dict.fromkeys(("a", "null"), subject.stages["c"])
+    assert [each.of for each in contraction.diagnose(subject, "a")] == ["a, 2 % that moved most", "a, span of 2 gradients"]

@@ -84,7 +84,9 @@ def test_findings_are_made_again_for_another_input_only(tiny_bench: Workbench, m
         assert changed.findings("path", "math") == []
     one.findings("conflict", "math")
     one.findings("path", "qa")
-    assert made == [("path", "math")] * 6 + [("conflict", "math"), ("path", "qa")]
+    fewer = replace(tiny_bench, suite=tiny_bench.suite.model_copy(update={"validation_items": tiny_bench.suite.validation_items - 1}))
+    replace(one, bench=fewer).findings("path", "math")
+    assert made == [("path", "math")] * 6 + [("conflict", "math"), ("path", "qa"), ("path", "math")]
 
 
 def test_the_code_that_decides_is_in_the_key() -> None:
