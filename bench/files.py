@@ -188,6 +188,17 @@ def check_checkpoints(contents: Iterable[str], cache: Path | None, what: str) ->
         raise UserError(f"{what}: its checkpoints are not in the cache {where}; pass the --cache that the run was made with")
 
 
+def write_texts(folder: Path, texts: Mapping[str, str], what: str) -> list[Path]:
+    """Files in a folder, each whole or not at all. texts: by name; what: what names the folder, such as "--out". `UserError` where they
+    cannot be written."""
+    try:
+        for name, text in texts.items():
+            write_bytes(folder / name, text.encode())
+    except OSError as error:
+        raise disk_error(f"{what} {folder}", error) from error
+    return [folder / name for name in texts]
+
+
 def write_json(path: Path, value: Any) -> None:
     """`value` as indented JSON with sorted keys, whole or not at all."""
     write_bytes(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())

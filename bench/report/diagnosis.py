@@ -14,7 +14,7 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.diagnostics.findings import KINDS, Finding, Neurons, Quantity, Routes, to_json
-from bench.files import check_folder, disk_error, write_bytes
+from bench.files import check_folder, write_texts
 from bench.report.words import not_comparable, rounded, seeds_words
 from bench.results.boards import FULL_SEEDS
 from bench.results.run import Run
@@ -165,9 +165,4 @@ def write(diagnosis: Diagnosis, folder: Path) -> list[Path]:
         "diagnosis.md": text(diagnosis, markdown=True),
         "diagnosis.json": json.dumps(_about(diagnosis) | {"runs": by_run}, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     }
-    try:
-        for name, content in files.items():
-            write_bytes(folder / name, content.encode())
-    except OSError as error:
-        raise disk_error(f"--out {folder}", error) from error
-    return [folder / name for name in files]
+    return write_texts(folder, files, "--out")

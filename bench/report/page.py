@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.files import check_folder, disk_error, write_bytes
+from bench.files import check_folder, write_texts
 from bench.report import tables, text
 from bench.report.data import Report, place_words
 from bench.report.drawings import drawings
@@ -31,12 +31,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
         "entries.csv": _csv(pd.concat([board.frame() for board in report.boards])),
         "cells.csv": _csv(pd.concat([board.cells_frame() for board in report.boards])),
     }
-    try:
-        for name, written in files.items():
-            write_bytes(folder / name, written.encode())
-    except OSError as error:
-        raise disk_error(f"--out {folder}", error) from error
-    return [folder / name for name in files]
+    return write_texts(folder, files, "--out")
 
 
 def _csv(frame: object) -> str:

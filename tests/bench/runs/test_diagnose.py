@@ -39,6 +39,15 @@ def finished(tiny_suite: Path, place: Path, bench: Bench, run_of: RunOf) -> Run:
     return run_of(place / "runs", "none")
 
 
+def edited(run: Run, folder: Path, part: str, change: dict[str, object]) -> Path:
+    """A copy of a run in a folder, with another part of its manifest."""
+    shutil.copytree(run.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest[part] |= change
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
 def test_the_command_prints_and_writes_what_it_found(finished: Run, place: Path, bench: Bench) -> None:
     """Without training anything: the stages are in the cache."""
     words = ["diagnose", finished.folder, "--only", ",".join(ONLY), "--cache", place / "cache", "--jobs", 1, "--out", place / "found"]
@@ -73,26 +82,14 @@ def test_stages_that_are_not_in_the_cache_are_trained_again_and_give_the_same(fi
 
 
 def test_stages_that_come_out_otherwise_are_refused(finished: Run, place: Path, tmp_path: Path) -> None:
-    folder = tmp_path / finished.name
-    shutil.copytree(finished.folder, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["checkpoints"]["baseline-2-qa"] = "0" * 64
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    folder = edited(finished, tmp_path / finished.name, "checkpoints", {"baseline-2-qa": "0" * 64})
     with pytest.raises(UserError, match="training baseline-2-qa again gave other weights"):
         bench_api.diagnose([folder], ["edits"], cache=place / "cache", jobs=1, display=False)
 
 
 def test_a_run_from_another_type_of_machine_is_refused_before_anything_is_trained(finished: Run, place: Path, tmp_path: Path) -> None:
-    folder = tmp_path / finished.name
-    shutil.copytree(finished.folder, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["numerics"]["arithmetic"] = "0" * 64
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    other = tmp_path / "seed-1"
-    shutil.copytree(finished.folder, other)
-    manifest = json.loads((other / "manifest.json").read_text())
-    manifest["spec"]["seed"] = 1
-    (other / "manifest.json").write_text(json.dumps(manifest))
+    folder = edited(finished, tmp_path / finished.name, "numerics", {"arithmetic": "0" * 64})
+    other = edited(finished, tmp_path / "seed-1", "spec", {"seed": 1})
     for folders in (folder, [folder, other]):  # all seeds share the job that is looked at
         with pytest.raises(UserError, match=f"{folder}: made with arithmetic {'0' * 64}, so its stages are others here"):
             bench_api.diagnose(folders, "edits", cache=tmp_path / "cache", jobs=1, display=False)
@@ -100,11 +97,9 @@ def test_a_run_from_another_type_of_machine_is_refused_before_anything_is_traine
 
 
 def test_missing_checkpoints_of_an_imported_run_are_named_first(finished: Run, tmp_path: Path) -> None:
-    folder = tmp_path / finished.name
-    shutil.copytree(finished.folder, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["spec"] |= {"imported": ["0" * 64, "1" * 64, "2" * 64], "imported_sequence": ["math", "qa"]}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    folder = edited(
+        finished, tmp_path / finished.name, "spec", {"imported": ["0" * 64, "1" * 64, "2" * 64], "imported_sequence": ["math", "qa"]}
+    )
     with pytest.raises(UserError, match=f"{folder}: its checkpoints are not in the cache"):
         bench_api.diagnose(folder, "edits", cache=tmp_path / "cache")
 
@@ -130,11 +125,7 @@ def test_null_stages_are_trained_again_as_null_stages(finished: Run, tiny_suite:
 
 
 def test_a_run_of_another_version_of_the_suite_is_refused(finished: Run, tmp_path: Path) -> None:
-    folder = tmp_path / finished.name
-    shutil.copytree(finished.folder, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["suite"]["fingerprint"] = "0" * 64
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    folder = edited(finished, tmp_path / finished.name, "suite", {"fingerprint": "0" * 64})
     with pytest.raises(UserError, match="made with another version of suite tiny"):
         bench_api.diagnose([folder], ["edits"], cache=tmp_path / "cache")
 
