@@ -49,16 +49,19 @@ class Scored:
 def scores_of(suite_name: str, runs: Sequence[Which], seed: int, split: Split, device: str, keep: Path | None) -> dict[Key, Scored]:
     """The runs of one seed. keep: a folder where they are stored, and taken from where they are there.
 
-    `UserError` where some are there that were trained on another type of machine: on it the seed is another draw.
+    On another type of machine a seed is another draw. Null stages may be of one, with the stages before them trained again: what they take
+    is measured from their own training. `UserError` where real stages would be of two types.
     """
     suite = load_suite(suite_name)
     file = keep / f"{split}-s{seed}.npz" if keep else None
     found = read(file, suite) if file else {}
     missing = [which for which in runs if which not in found]
     if missing:
-        elsewhere = {run.machine for run in found.values()} - {machine(device, suite)}
-        if elsewhere:
-            raise UserError(f"{file}: lacks runs, and those in it are of {min(elsewhere)}: add the others there, or choose another --keep")
+        elsewhere = {run.machine for (_, null), run in found.items() if not null} - {machine(device, suite)}
+        lacking = [order for order, null in missing if not null]
+        if elsewhere and lacking:
+            words = f"lacks the real stages of {lacking[0]}, and those in it are of {min(elsewhere)}"
+            raise UserError(f"{file}: {words}: add the others there, or choose another --keep")
         found |= trained(suite, suite_name, missing, seed, split, device)
         if file:
             with FileLock(lock_of(file)):  # what another process added meanwhile stays
@@ -167,9 +170,11 @@ def lock_of(file: Path) -> Path:
 
 
 def check_shared(file: Path, suite: Suite, found: Mapping[Which, Scored]) -> None:
-    """`UserError` where a run with null stages does not begin with the scores of the run without: they are of two trainings."""
+    """`UserError` where a run with null stages does not begin with the scores of the run without, and both are of one type of machine."""
     for (order, null), run in found.items():
         real = found.get((order, ""), run)
+        if real.machine != run.machine:
+            continue
         for row in range(suite.sequence(order).index(null) + 2 if null else 0):
             shared = real.tables[row].keys() & run.tables[row].keys()
             if any(not np.array_equal(real.tables[row][cell], run.tables[row][cell]) for cell in shared):

@@ -70,15 +70,15 @@ def bounds_of(name: str) -> Bounds:
 
 @dataclass(frozen=True)
 class Bed:
-    """The scores of all runs. tables: run -> that of each row of the baseline; flops: run -> of its stages in order; machines:
-    where the runs were trained, each once."""
+    """The scores of all runs. tables: run -> that of each row of the baseline; flops: run -> of its stages in order; machines: run ->
+    where it was trained."""
 
     suite: Suite
     orders: tuple[str, ...]
     seeds: tuple[int, ...]
     tables: Mapping[Key, Sequence[Table]]
     flops: Mapping[Key, Sequence[float]]
-    machines: tuple[str, ...]
+    machines: Mapping[Key, str]
 
     @cached_property
     def decodings(self) -> tuple[Decoding, ...]:
@@ -113,15 +113,16 @@ class Bed:
         """(S, I), in points of 100. column: 0 the score, 1 whether it was parsed, 2 whether it ended."""
         return 100 * np.stack([self.tables[order, null, seed][row][domain, decoding][:, column] for seed in self.seeds])
 
-    def own(self, order: str, domain: str, decoding: Decoding) -> np.ndarray:
-        return self.scores(order, self.place(order, domain), domain, decoding)
+    def own(self, order: str, domain: str, decoding: Decoding, null: str = "") -> np.ndarray:
+        return self.scores(order, self.place(order, domain), domain, decoding, null)
 
     def gain(self, order: str, domain: str, decoding: Decoding) -> np.ndarray:
         """What the domain's own stage gains, from the model before it."""
         return self.own(order, domain, decoding) - self.scores(order, self.place(order, domain) - 1, domain, decoding)
 
     def forgetting(self, order: str, domain: str, decoding: Decoding, null: str = "") -> np.ndarray:
-        return self.own(order, domain, decoding) - self.scores(order, -1, domain, decoding, null)
+        """From the domain's own stage to the end, in one training: that of the null stages where they are asked for."""
+        return self.own(order, domain, decoding, null) - self.scores(order, -1, domain, decoding, null)
 
     def format_loss(self, order: str, domain: str, decoding: Decoding) -> tuple[np.ndarray, np.ndarray]:
         """(S, I) twice: items that were lost and whose answer did not stop or parse, and items lost."""
@@ -139,6 +140,10 @@ class Bed:
         """The domains after which stages were null."""
         return tuple(dict.fromkeys(null for _, null, _ in self.tables if null))
 
+    def trained_twice(self, null: str) -> tuple[int, ...]:
+        """The seeds whose null stages are not of the training of the real ones, but of one on another type of machine."""
+        return tuple(seed for seed in self.seeds if self.machines[self.first, null, seed] != self.machines[self.first, "", seed])
+
     def earlier(self, order: str) -> tuple[str, ...]:
         """The domains that later stages can make it forget."""
         return self.suite.sequence(order)[:-1]
@@ -150,8 +155,8 @@ def bed_of(suite_name: str, sequence: str, nulls: Sequence[str], seeds: Sequence
     orders = suite.orders(sequence)
     runs = [(order, "") for order in orders] + [(orders[0], null) for null in nulls]
     scored = {key: run for seed in seeds for key, run in scores_of(suite_name, runs, seed, split, device, keep).items()}
-    tables, flops = ({key: getattr(run, name) for key, run in scored.items()} for name in ("tables", "flops"))
-    return Bed(suite, tuple(orders), tuple(seeds), tables, flops, tuple(dict.fromkeys(run.machine for run in scored.values())))
+    tables, flops, machines = ({key: getattr(run, name) for key, run in scored.items()} for name in ("tables", "flops", "machine"))
+    return Bed(suite, tuple(orders), tuple(seeds), tables, flops, machines)
 
 
 # --- words for numbers
@@ -297,8 +302,16 @@ def report(bed: Bed, command: str, split: Split, found: Sequence[Criterion]) -> 
     lost = "; ".join(f"{domain} {', '.join(f'{value:.1f}' for value in values)}" for domain, values in by_seed.items())
     flops = ", ".join(f"{domain} {bed.stage_flops(domain):.3g}" for domain in bed.suite.domains)
     parts.append(f"FLOPs of a stage, mean over orders and seeds: {flops}.")
-    parts.append(f"Forgetting on `{bed.first}` by seed, greedy: {lost}.")
-    return "\n\n".join([*parts, f"Made by `{command}` on {date.today()}; trained on {'; and on '.join(bed.machines)}."]) + "\n"
+    parts += [f"Forgetting on `{bed.first}` by seed, greedy: {lost}.", *_trained_twice(bed)]
+    machines = "; and on ".join(dict.fromkeys(bed.machines.values()))
+    return "\n\n".join([*parts, f"Made by `{command}` on {date.today()}; trained on {machines}."]) + "\n"
+
+
+def _trained_twice(bed: Bed) -> Iterable[str]:
+    for null in bed.nulls:
+        if twice := bed.trained_twice(null):
+            which = f"Null stages after {null}, {'seeds' if len(twice) > 1 else 'seed'} {', '.join(map(str, twice))}"
+            yield f"{which}: on another type of machine, with the stages before them trained there as well. They are measured from there."
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def bed(script: Any) -> Callable[..., Any]:
                         rows[-1][domain, "greedy"] = table(score, unparsed if after > 0 else 0.0)
                 tables[order, which, seed] = rows
         flops = {key: [1e9 * (n + 1) for n in range(len(suite.sequence(key[0])))] for key in tables}
-        return script.Bed(suite, orders, drawn, tables, flops, ("one machine", "another"))
+        return script.Bed(suite, orders, drawn, tables, flops, dict.fromkeys(tables, "one machine"))
 
     return make
 
@@ -159,8 +159,27 @@ def test_the_report_has_every_table(script: Any, bed: Callable[..., Any]) -> Non
     assert "FLOPs of a stage, mean over orders and seeds: " in text
     assert all(mean in text.partition("FLOPs of a stage")[2].partition("\n")[0] for mean in means)
     assert "Made by `the command`" in text
-    assert "trained on one machine; and on another." in text
+    assert "trained on one machine." in text
     assert "nothing is judged" not in text
+    assert "another type of machine" not in text
+
+
+def test_null_stages_of_another_machine_are_measured_from_their_own_training(script: Any, bed: Callable[..., Any]) -> None:
+    """The second training of math ends its own stage at 0.5 instead of 0.8, and loses 0.02 of it to null stages."""
+    made = bed(name="everyday")
+    tables, machines = dict(made.tables), dict(made.machines)
+    for seed in (101, 103):
+        key = ("paper", "math", seed)
+        rows = [dict(row) for row in tables[key]]
+        rows[2]["math", "greedy"], rows[4]["math", "greedy"] = table(0.5), table(0.48)
+        tables[key], machines[key] = rows, "another"
+    mixed = replace(made, tables=tables, machines=machines)
+    assert mixed.forgetting("paper", "math", "greedy", "math").mean(1) == pytest.approx([1, 2, 1, 2, 1])
+    assert unmet(script, mixed) == []
+    text = script.report(mixed, "the command", "validation", [])
+    assert "Null stages after math, seeds 101, 103: on another type of machine, with the stages before them trained there" in text
+    assert text.count("on another type of machine") == 1
+    assert "trained on one machine; and on another." in text
 
 
 def verdicts(text: str) -> list[str]:

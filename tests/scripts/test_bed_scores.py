@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,13 +90,36 @@ def test_the_machine_is_the_card_that_workers_are_put_on(monkeypatch: pytest.Mon
     assert "arithmetic" in on_cpu
 
 
-def test_a_seed_is_not_put_together_from_two_machines(made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_stages_of_a_seed_are_of_one_type_of_machine(made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
     monkeypatch.setattr(script, "machine", lambda device, suite: "another machine")
-    with pytest.raises(UserError, match=r"test-s100\.npz: lacks runs, and those in it are of machine 100: add the others there"):
-        script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    words = r"test-s100\.npz: lacks the real stages of balanced-2, and those in it are of machine 100: add the others there"
+    with pytest.raises(UserError, match=words):
+        script.scores_of("everyday", [*RUNS, ("balanced-2", "")], 100, "test", "cpu", tmp_path)
     script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
     assert made == [100]
+
+
+def test_null_stages_may_be_of_another_machine_and_begin_with_other_scores(
+    made: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = script.scores_of("everyday", RUNS[:1], 100, "test", "cpu", tmp_path)
+    trained = script.trained
+
+    def elsewhere(suite, name, runs, seed, split, device):
+        found = trained(suite, name, runs, seed, split, device)
+        assert set(found) == set(RUNS[1:])
+        for run in found.values():
+            run.tables[2]["qa", "greedy"][:] = 0.5
+        return {which: replace(run, machine="another machine") for which, run in found.items()}
+
+    monkeypatch.setattr(script, "trained", elsewhere)
+    monkeypatch.setattr(script, "machine", lambda device, suite: "another machine")
+    found = script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    again = script.scores_of("everyday", RUNS, 100, "test", "cpu", tmp_path)
+    assert all(same(again[key], run) for key, run in (found | first).items())
+    assert [again[(*which, 100)].machine for which in RUNS] == ["machine 100", "another machine"]
+    assert made == [100, 100]
 
 
 @pytest.mark.parametrize(
