@@ -114,7 +114,8 @@ class Rollout:
     """What an `Advantages` hook receives: P prompts with G answers each.
 
     domains: P names; rewards: (P, G) in [0, 1]; log_probs and reference_log_probs: (P*G, T) of each answer token under the policy
-    that sampled it and under the reference (None if there is none); mask: (P*G, T) bool, True on answer tokens, including the end token.
+    before the step (which sampled it, unless the training has a `sampler`) and under the reference (None if there is none); mask: (P*G, T)
+    bool, True on answer tokens, including the end token.
     """
 
     domains: Sequence[str]
@@ -152,7 +153,9 @@ class Training:
     learning_rate: finite and above 0, None for the suite's (0 is an error, not the suite's rate: it would pay for a training that
     changes nothing); kl: weight of the KL term, finite, 0 or more, None for the suite's; prompts, penalty, gradient, advantages: the
     hooks above; trainable: LoRA, or tensors of 0 and 1 that mark the coordinates to train; reference: the checkpoint (or one per
-    domain) of the KL term and of `Advantages`. Raises `TrainingError` for any other value.
+    domain) of the KL term and of `Advantages`; sampler: the checkpoint (or one per domain) that writes the answers, None for the policy
+    itself. What another policy wrote is not reweighted: the ratio of the loss is to the policy before the step. Raises `TrainingError` for
+    any other value.
     """
 
     mixture: Mapping[str, float]
@@ -164,6 +167,7 @@ class Training:
     advantages: Advantages | None = None
     trainable: LoRA | Tensors | None = None
     reference: Checkpoint | Mapping[str, Checkpoint] | None = None
+    sampler: Checkpoint | Mapping[str, Checkpoint] | None = None
     kl: float | None = None
 
     def __post_init__(self) -> None:
@@ -179,8 +183,10 @@ class Training:
             _check_number("learning_rate", self.learning_rate, above=0)
         if self.kl is not None:
             _check_number("kl", self.kl, least=0)
-        if isinstance(self.reference, Mapping) and not set(self.mixture) <= set(self.reference):
-            raise TrainingError("reference", sorted(self.reference), f"one checkpoint, or one for each of {', '.join(self.mixture)}")
+        for name in ("reference", "sampler"):
+            given = getattr(self, name)
+            if isinstance(given, Mapping) and not set(self.mixture) <= set(given):
+                raise TrainingError(name, sorted(given), f"one checkpoint, or one for each of {', '.join(self.mixture)}")
 
     @classmethod
     def on(cls, *domains: str, **settings: Any) -> Training:

@@ -30,6 +30,11 @@ from bench.report.words import TITLES, percent, shown
 from bench.results.estimates import domain_strata
 from bench.suite import DECODINGS
 
+METHODS = (
+    "none,cpr,dare,ewc,interpolate,joint,kl,l2,longer,mean_imm,mode_imm,opd,projection,ram,random,refresh,relearn,replay,revert,rollback,"
+    "sharpen,shrink,stage_ties,task_arithmetic,ties"
+)
+"""All that there were when the result was declared."""
 STEPS = (1, 2, 5, 10, 15, 20, 30)
 """Of refresh's curve (question 2)."""
 TRAINING_FREE = ("mean_imm", "mode_imm", "rollback", "stage_ties")
@@ -39,8 +44,8 @@ REPAIR = "projection"
 _STEPS, _ALPHAS, _SHARES = f"steps={','.join(map(str, STEPS))}", "alphas=0.25:,0.5:,0.75:", "share=0.01,0.03,0.1,0.3;step=1"
 
 PARTS: Parts = {
-    "single": Part("all", "single"),
-    "all": Part("all", "all"),
+    "single": Part(METHODS, "single"),
+    "all": Part(METHODS, "all"),
     "null": Part("", "all"),
     "balanced": Part(
         f"none,shrink,revert,interpolate,random,refresh,relearn,rollback,mean_imm,mode_imm,stage_ties,opd,{REPAIR}", "all", "balanced", 5

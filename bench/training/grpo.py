@@ -58,10 +58,10 @@ class Trainer:
     """One training of one model, from step to step.
 
     seed, purpose, draw: what draws depend on besides domain and step; reference: models for the KL term and for advantages, by domain, or
-    one under "*"; loaded: tensors of the penalty's fields; mask: tensors of 0 and 1 by parameter, 1 where it may change; writer:
-    generates answers instead of the model; answers_at_once: rows sampled together; permute_rewards: a null stage; shared: whether prompts
-    are encoded once per group (None: decided on the first batch). `steps()` trains and yields one log line per step; `state()` and
-    `restore()` are all that resuming needs.
+    one under "*"; samplers: models that write the answers instead of the one that is trained, in the same way; loaded: tensors of the
+    penalty's fields; mask: tensors of 0 and 1 by parameter, 1 where it may change; writer: an engine that generates the model's answers;
+    answers_at_once: rows sampled together; permute_rewards: a null stage; shared: whether prompts are encoded once per group (None: decided
+    on the first batch). `steps()` trains and yields one log line per step; `state()` and `restore()` are all that resuming needs.
     """
 
     model: PreTrainedModel
@@ -73,6 +73,7 @@ class Trainer:
     purpose: Purpose = "stage"
     draw: int = 0
     reference: Mapping[str, PreTrainedModel] = field(default_factory=dict)
+    samplers: Mapping[str, PreTrainedModel] = field(default_factory=dict)
     loaded: Mapping[str, Mapping[str, torch.Tensor]] = field(default_factory=dict)
     mask: Mapping[str, torch.Tensor] | None = None
     bf16: bool = False
@@ -156,7 +157,7 @@ class Trainer:
             ids = self.dialogue.encode([item.prompt for item in own])
             key = ("rollout", self.seed, name, self.purpose, self.step, *([self.draw] if self.draw else []))
             draws = uniforms(len(own) * settings.group, self.dialogue.limit(self.tasks[name]), *key)
-            answers.append(self._write(ids, draws))
+            answers.append(self._write(ids, draws, _of(self.samplers, name) or self.model))
             items += own
             prompts += ids
         done = joined(answers, self.pad)
@@ -181,14 +182,14 @@ class Trainer:
         )
         return self._with_references(batch)
 
-    def _write(self, prompts: list[list[int]], draws: torch.Tensor) -> Completions:
+    def _write(self, prompts: list[list[int]], draws: torch.Tensor, model: PreTrainedModel) -> Completions:
         ends = self.dialogue.ends
-        if self.writer is not None:
+        if self.writer is not None and model is self.model:
             done = self.writer.generate(prompts, draws, ends=ends, pad=self.pad)
             return Completions(*(tensor.to(self.model.device) for tensor in (done.tokens, done.lengths, done.ended)))
         try:
             with self._autocast():
-                return generate(self.model, prompts, draws, ends=ends, pad=self.pad, at_once=self.answers_at_once)
+                return generate(model, prompts, draws, ends=ends, pad=self.pad, at_once=self.answers_at_once)
         except NotFiniteError as error:
             raise self._diverged(str(error)) from error
 
@@ -220,8 +221,7 @@ class Trainer:
                 batch.reference_log_probs = torch.zeros(batch.tokens.shape, device=batch.tokens.device)
                 for name in dict.fromkeys(batch.domains):
                     groups = [g for g, domain in enumerate(batch.domains) if domain == name]
-                    model = self.reference.get(name) or self.reference["*"]
-                    batch.reference_log_probs[batch.rows(groups)] = self._all_log_probs(model, batch.select(groups))
+                    batch.reference_log_probs[batch.rows(groups)] = self._all_log_probs(_of(self.reference, name), batch.select(groups))
         if hook is not None:
             rollout = Rollout(batch.domains, batch.rewards, batch.log_probs, batch.reference_log_probs, batch.mask)
             advantages = hook(rollout).to(batch.tokens.device)
@@ -309,6 +309,11 @@ class Trainer:
     def _autocast(self) -> AbstractContextManager:
         device = self.model.device.type
         return torch.autocast(device, torch.bfloat16) if self.bf16 else nullcontext()
+
+
+def _of(models: Mapping[str, PreTrainedModel], domain: str) -> PreTrainedModel | None:
+    """A domain's model, or the one of all domains."""
+    return models.get(domain) or models.get("*")
 
 
 def _summary(batch: Batch) -> dict[str, Any]:

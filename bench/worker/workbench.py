@@ -10,7 +10,7 @@ import copy
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
@@ -201,9 +201,16 @@ class Workbench:
         def loaded(tensors: Tensors) -> dict[str, torch.Tensor]:
             return {name: tensor.to(device) for name, tensor in tensors.items()}
 
-        references = training.reference
-        if isinstance(references, Checkpoint):
-            references = {"*": references}
+        frozen: dict[str, PreTrainedModel] = {}
+
+        def models(checkpoints: Checkpoint | Mapping[str, Checkpoint] | None) -> dict[str, PreTrainedModel]:
+            """By domain or "*"; each checkpoint is loaded once."""
+            by_domain = {"*": checkpoints} if isinstance(checkpoints, Checkpoint) else checkpoints or {}
+            for checkpoint in by_domain.values():
+                if checkpoint.hash not in frozen:
+                    frozen[checkpoint.hash] = self.load(checkpoint, meter)
+            return {name: frozen[checkpoint.hash] for name, checkpoint in by_domain.items()}
+
         training = copy.deepcopy(training)  # hooks keep state
         penalty = training.penalty
         held = {f.name: getattr(penalty, f.name) for f in fields(penalty)} if is_dataclass(penalty) else {}
@@ -214,7 +221,9 @@ class Workbench:
             raise UserError("this method holds or masks a model's own weights, and adapters train others: take lora out of the suite's rl")
         model = self.load(parent, meter)
         lines: list[dict[str, Any]] = []
-        with self._writer(parent, model, meter, training.mixture) as writer:
+        # An engine follows the model that is trained; what another model writes comes from transformers.
+        engine = self._writer(parent, model, meter, training.mixture) if training.sampler is None else nullcontext()
+        with engine as writer:
             trainer = Trainer(
                 model=model,
                 writer=writer,
@@ -225,7 +234,8 @@ class Workbench:
                 seed=seed,
                 purpose=purpose,
                 draw=draw,
-                reference={name: self.load(checkpoint, meter) for name, checkpoint in (references or {}).items()},
+                reference=models(training.reference),
+                samplers=models(training.sampler),
                 loaded={name: loaded(value) for name, value in held.items() if isinstance(value, Tensors)},
                 mask=loaded(training.trainable) if isinstance(training.trainable, Tensors) else None,
                 bf16=self.numerics.bf16,

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from baselines.dare import DARE
+from baselines.magmax import MagMax
 from baselines.ram import RAM
 from baselines.random import uniforms
 from baselines.stage_ties import StageTIES
@@ -65,6 +66,20 @@ def test_ties_of_stages_takes_what_each_stage_changed(house, four_stages) -> Non
     """tau: 4 0 8 1 0 0 0 0, then -4 0 0 1 0 0 0 4, then 0 4 0 1 0 0 0 0, then 8 0 0 3 0 -4 0 4; at 0 the mean of 4, 8, at 5 of -4."""
     assert house.row(StageTIES(share=1.0).recover(four_stages.stages["cw"], (), four_stages)) == [6, 4, 8, 1.5, 0, -4, 0, 4]
     assert four_stages.verbs() == {"checkpoint"}
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(1.0, [-3, 5, 4, 1, 2, 1, 1, -5]), (0.5, [-1, 3, 2.5, 1, 1.5, 1, 1, -2])])
+def test_magmax_keeps_the_largest_change_of_any_stage(house, scale: float, expected: list[float]) -> None:
+    """Base 1. Largest |tau|: -4 4 3 0 1 0 0 -6, where code and qa tie at 0, code and cw at 1, math, qa and cw at 4."""
+    stages = {
+        "code": house.checkpoint(5, -3, 1, 1, 1, 1, 1, 1),  # tau  4 -4  0  0  0  0  0  0
+        "math": house.checkpoint(1, 3, 4, 1, 0, 1, 1, 1),  #       0  2  3  0 -1  0  0  0
+        "qa": house.checkpoint(-3, 2, -1, 1, 0, 1, 1, 6),  #      -4  1 -2  0 -1  0  0  5
+        "cw": house.checkpoint(2, 5, 1, 1, 2, 1, 1, -5),  #        1  4  0  0  1  0  0 -6
+    }
+    history = house.history(stages=stages, base=house.checkpoint(*[1.0] * 8))
+    assert house.row(MagMax(scale=scale).recover(stages["cw"], ("math",), history)) == expected
+    assert history.verbs() == {"checkpoint"}
 
 
 # --- RAM

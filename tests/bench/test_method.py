@@ -54,10 +54,11 @@ def test_adapters_need_a_rank_and_a_scale(settings: dict[str, Any]) -> None:
         LoRA(**settings)
 
 
-def test_a_reference_by_domain_covers_the_mixture() -> None:
-    with pytest.raises(TrainingError, match=r"reference=\['math'\]: must be one checkpoint, or one for each of math, qa"):
-        Training.on("math", "qa", reference={"math": None})  # type: ignore[dict-item]
-    assert set(Training.on("math", reference={"math": None, "qa": None}).reference) == {"math", "qa"}  # type: ignore[dict-item, arg-type]
+@pytest.mark.parametrize("name", ["reference", "sampler"])
+def test_checkpoints_by_domain_cover_the_mixture(name: str) -> None:
+    with pytest.raises(TrainingError, match=rf"{name}=\['math'\]: must be one checkpoint, or one for each of math, qa"):
+        Training.on("math", "qa", **{name: {"math": None}})
+    assert set(getattr(Training.on("math", **{name: {"math": None, "qa": None}}), name)) == {"math", "qa"}
 
 
 def test_valid_values_are_kept() -> None:

@@ -17,7 +17,21 @@ from bench.registry import describe, described, make_method, method_class, metho
 
 CONTROLS = ["interpolate", "longer", "none", "random", "relearn", "revert", "sharpen", "shrink"]
 STAGES = ["cpr", "ewc", "kl", "l2", "replay"]
-REPAIRS = ["dare", "mean_imm", "mode_imm", "opd", "projection", "ram", "refresh", "rollback", "stage_ties", "task_arithmetic", "ties"]
+REPAIRS = [
+    "dare",
+    "magmax",
+    "mean_imm",
+    "mode_imm",
+    "opd",
+    "projection",
+    "ram",
+    "refresh",
+    "rft",
+    "rollback",
+    "stage_ties",
+    "task_arithmetic",
+    "ties",
+]
 SEARCHED = 8
 """Settings that tuning tries for each proposed method."""
 NAMES = ["joint", *CONTROLS, *STAGES, *REPAIRS]

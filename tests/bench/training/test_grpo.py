@@ -549,6 +549,41 @@ def test_an_advantages_hook_sees_policy_and_reference(model: Qwen3ForCausalLM, f
     assert (rollout.log_probs - rollout.reference_log_probs)[mask].abs().max() > 0.01
 
 
+class Idle:
+    """A writer that must not be asked: it generates what the trained model answers."""
+
+    def generate(self, *given: Any, **more: Any) -> Completions:
+        raise AssertionError("the sampler writes")
+
+
+def test_a_sampler_writes_the_answers_of_its_domain(model: Qwen3ForCausalLM, fitted: Qwen3ForCausalLM) -> None:
+    """And the policy before the step is what hooks see and the loss compares with."""
+    other = copy.deepcopy(fitted)
+    with torch.no_grad():
+        other.model.norm.weight.mul_(-1.0)
+    seen: list[Rollout] = []
+
+    def hook(rollout: Rollout) -> torch.Tensor:
+        seen.append(rollout)
+        return rollout.rewards.flatten()
+
+    training = Training.on("cw", "math", advantages=hook)
+    plain = trainer(model, training).rollout()
+    mixed = trainer(model, training, samplers={"cw": other, "math": model}).rollout()
+    alone = trainer(other, training).rollout()
+
+    def written(batch: Batch, domain: str) -> list[list[int]]:
+        rows = batch.rows([group for group, name in enumerate(batch.domains) if name == domain]).tolist()
+        return [batch.tokens[row, batch.mask[row]].tolist() for row in rows]
+
+    assert mixed.prompts == plain.prompts == alone.prompts
+    assert written(mixed, "cw") == written(alone, "cw") != written(plain, "cw")
+    assert written(mixed, "math") == written(plain, "math") != written(alone, "math")
+    torch.testing.assert_close(seen[1].log_probs[mixed.mask], log_probs(model, mixed, PAD, shared=False)[mixed.mask], rtol=1e-4, atol=1e-4)
+    everywhere = trainer(model, training, samplers={"*": other}, writer=Idle()).rollout()
+    assert torch.equal(everywhere.tokens, alone.tokens)
+
+
 def test_repairs_and_other_seeds_see_other_prompts(model: Qwen3ForCausalLM) -> None:
     stage, again = trainer(model).rollout(), trainer(model).rollout()
     assert stage.prompts == again.prompts and torch.equal(stage.tokens, again.tokens)
