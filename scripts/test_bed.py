@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
@@ -208,12 +209,24 @@ def null_table(bed: Bed, decoding: Decoding) -> str:
     return tabulate(rows, header, tablefmt="github", disable_numparse=True)
 
 
+class Met(StrEnum):
+    """As the report prints it."""
+
+    YES = "yes"
+    NO = "**no**"
+    UNMEASURED = "not measured"
+    UNJUDGED = "–"
+    """What is only reported, and everything while there are too few seeds."""
+
+    @classmethod
+    def where(cls, met: bool) -> Met:
+        return cls.YES if met else cls.NO
+
+
 @dataclass(frozen=True)
 class Criterion:
-    """met: None for what is reported and does not decide."""
-
     words: str
-    met: bool | None
+    met: Met
     measured: str
 
 
@@ -226,44 +239,46 @@ def criteria(bed: Bed) -> Iterable[Criterion]:
             enough = [order for order, found in lost.items() if found.estimate >= bounds.somewhere and found.low > 0]
             most = max(enough or lost, key=lambda order: lost[order].estimate)
             words = f"{domain} forgets at least {bounds.somewhere:g} points in some order"
-            yield Criterion(words, bool(enough), f"{most}: {shown(lost[most])}")
+            yield Criterion(words, Met.where(bool(enough)), f"{most}: {shown(lost[most])}")
     if not bounds.forgets:
         measured = ", ".join(f"{domain} {shown(found)}" for domain, found in bed.forgotten.items())
         words = f"some domain forgets on `{bed.first}` (intervals that hold together)"
-        yield Criterion(words, bool(bed.watched), measured)
+        yield Criterion(words, Met.where(bool(bed.watched)), measured)
     for domain, least in bounds.forgets.items():
         found = interval(bed.forgetting(bed.first, domain, "greedy"))
         met = found.estimate >= least and found.low > 0
-        yield Criterion(f"{domain} forgets at least {least:g} points on `{bed.first}`", met, shown(found))
+        yield Criterion(f"{domain} forgets at least {least:g} points on `{bed.first}`", Met.where(met), shown(found))
     yield from _null_criteria(bed)
     for domain in bed.suite.domains:
         words = f"{domain} is at most {CEILING:g} after its own stage, in every order at every seed's mean"
         highest, order = max((bed.own(order, domain, "greedy").mean(1).max(), order) for order in bed.orders)
-        yield Criterion(words, highest <= CEILING, f"{order}: {highest:.1f}")
+        yield Criterion(words, Met.where(highest <= CEILING), f"{order}: {highest:.1f}")
     for domain in bed.suite.domains:
         lowest, order = min((bed.gain(order, domain, "greedy").mean(), order) for order in bed.orders)
-        yield Criterion(
-            f"{domain} gains at least {bounds.gain:g} points in its stage, in every order", lowest >= bounds.gain, f"{order}: {lowest:.1f}"
-        )
+        words = f"{domain} gains at least {bounds.gain:g} points in its stage, in every order"
+        yield Criterion(words, Met.where(lowest >= bounds.gain), f"{order}: {lowest:.1f}")
     for domain in ("math",) if bounds.forgets else bed.watched:
         varies, words = spread(bed, domain), f"coefficient of variation of {domain}'s forgetting between seeds"
-        yield Criterion(f"{words} below {SPREAD}" if bounds.spread else words, varies < SPREAD if bounds.spread else None, f"{varies:.2f}")
+        if bounds.spread:
+            yield Criterion(f"{words} below {SPREAD}", Met.where(varies < SPREAD), f"{varies:.2f}")
+        else:
+            yield Criterion(words, Met.UNJUDGED, f"{varies:.2f}")
     for domain in bed.watched:
         only, lost = bed.format_loss(bed.first, domain, "greedy")
         met = bool(lost.any()) and only.sum() / lost.sum() < FORMAT_SHARE
-        yield Criterion(f"{domain}: below {FORMAT_SHARE:.0%} of the items lost are only format", met, share(only, lost))
+        yield Criterion(f"{domain}: below {FORMAT_SHARE:.0%} of the items lost are only format", Met.where(met), share(only, lost))
 
 
 def _null_criteria(bed: Bed) -> Iterable[Criterion]:
     for domain in bed.watched:
         if domain not in bed.nulls:
-            yield Criterion(f"{domain}: null stages take less than real ones on `{bed.first}`", False, f"not measured: --null {domain}")
+            yield Criterion(f"{domain}: null stages take less than real ones on `{bed.first}`", Met.UNMEASURED, f"by --null {domain}")
             continue
         real, null = (bed.forgetting(bed.first, domain, "greedy", which) for which in ("", domain))
         found = interval(real - null)
-        yield Criterion(f"{domain}: interference is significant on `{bed.first}`", found.low > 0, shown(found))
+        yield Criterion(f"{domain}: interference is significant on `{bed.first}`", Met.where(found.low > 0), shown(found))
         part = float(null.mean() / real.mean()) if real.mean() > 0 else float("nan")  # which meets no bound
-        yield Criterion(f"{domain}: null stages take less than a third of that", part < NULL_SHARE, f"{part:.2f}")
+        yield Criterion(f"{domain}: null stages take less than a third of that", Met.where(part < NULL_SHARE), f"{part:.2f}")
 
 
 def populations(suite: Suite) -> Iterable[Criterion]:
@@ -276,14 +291,13 @@ def populations(suite: Suite) -> Iterable[Criterion]:
             except RuntimeError:
                 counts.append(0)
         words = f"{domain}: {LATENTS:,} distinct test items, and as many in the reserve"
-        yield Criterion(words, min(counts) == LATENTS, ", ".join(f"{count:,}" for count in counts))
+        yield Criterion(words, Met.where(min(counts) == LATENTS), ", ".join(f"{count:,}" for count in counts))
 
 
 def report(bed: Bed, command: str, split: Split, found: Sequence[Criterion]) -> str:
     items = bed.suite.test_items if split == "test" else bed.suite.validation_items
     judged = len(bed.seeds) >= ENOUGH
-    words = {None: "–", True: "yes", False: "**no**"}
-    rows = [[criterion.words, words[criterion.met if judged else None], criterion.measured] for criterion in found]
+    rows = [[criterion.words, criterion.met if judged else Met.UNJUDGED, criterion.measured] for criterion in found]
     over = "seeds and items" if len(bed.seeds) > 1 else "items"
     parts = [
         f"Suite {bed.suite.id}, development seeds {bed.seeds[0]} to {bed.seeds[-1]}, {items:,} {split} items a domain. Points of 100, with "

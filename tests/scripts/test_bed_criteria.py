@@ -69,7 +69,7 @@ def bed(script: Any) -> Callable[..., Any]:
 
 
 def unmet(script: Any, bed: Any) -> list[str]:
-    return [criterion.words for criterion in script.criteria(bed) if criterion.met is not None and not criterion.met]
+    return [criterion.words for criterion in script.criteria(bed) if criterion.met is script.Met.NO]
 
 
 def test_a_valid_bed_meets_every_criterion(script: Any, bed: Callable[..., Any]) -> None:
@@ -129,7 +129,10 @@ def test_what_everyday_forgets_is_what_its_criteria_are_about(script: Any, bed: 
 def test_a_domain_that_forgets_needs_null_stages(script: Any, bed: Callable[..., Any]) -> None:
     made = bed(name="everyday")
     without = replace(made, tables={key: rows for key, rows in made.tables.items() if key[1] != "qa"})
-    assert unmet(script, without) == ["qa: null stages take less than real ones on `paper`"]
+    assert unmet(script, without) == []
+    (unmeasured,) = [each for each in script.criteria(without) if each.met is script.Met.UNMEASURED]
+    assert (unmeasured.words, unmeasured.measured) == ("qa: null stages take less than real ones on `paper`", "by --null qa")
+    assert "not measured" in verdicts(script.report(without, "the command", "validation", [unmeasured]))
 
 
 def test_forgetting_is_told_by_seed(script: Any, bed: Callable[..., Any]) -> None:
@@ -200,7 +203,7 @@ def test_nothing_is_judged_below_five_seeds(script: Any, bed: Callable[..., Any]
 def test_how_seeds_differ_is_only_reported_where_the_suite_says_so(script: Any, bed: Callable[..., Any]) -> None:
     made = bed(name="everyday", varies=0.25)
     found = [each for each in script.criteria(made) if "coefficient of variation" in each.words]
-    assert {each.met for each in found} == {None} and len(found) == 3
+    assert {each.met for each in found} == {script.Met.UNJUDGED} and len(found) == 3
     text = script.report(made, "the command", "validation", found)
     assert verdicts(text) == ["–", "–", "–"]
     assert "forgetting between seeds below" not in text
@@ -220,4 +223,4 @@ def test_a_criterion_that_is_met_shows_an_order_that_meets_it(script: Any, bed: 
         rows[-1]["math", "greedy"] = table((0.8, 0.8, 0.2, 0.8, 0.2)[place])
         tables["balanced-3", "", seed] = rows
     (shown,) = [each for each in script.criteria(replace(made, tables=tables)) if each.words.startswith("math forgets at least 3")]
-    assert shown.met and shown.measured.startswith("paper: +10.0")
+    assert shown.met is script.Met.YES and shown.measured.startswith("paper: +10.0")
