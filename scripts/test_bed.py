@@ -278,7 +278,7 @@ def _null_criteria(bed: Bed) -> Iterable[Criterion]:
         found = interval(real - null)
         yield Criterion(f"{domain}: interference is significant on `{bed.first}`", Met.where(found.low > 0), shown(found))
         part = float(null.mean() / real.mean()) if real.mean() > 0 else float("nan")  # which meets no bound
-        yield Criterion(f"{domain}: null stages take less than a third of that", Met.where(part < NULL_SHARE), f"{part:.2f}")
+        yield Criterion(f"{domain}: null stages take less than a third of what real ones take", Met.where(part < NULL_SHARE), f"{part:.2f}")
 
 
 def populations(suite: Suite) -> Iterable[Criterion]:
