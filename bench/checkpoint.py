@@ -300,7 +300,7 @@ def threshold_of_share(scores: Callable[[], Iterable[torch.Tensor]], share: floa
         raise ValueError(f"share={share}: must lie in (0, 1]")
 
     def bits(scored: torch.Tensor) -> torch.Tensor:
-        return (scored.float().flatten() + 0.0).view(torch.int32)  # + 0.0 makes -0.0 a 0.0
+        return (scored.float().flatten() + 0.0).cpu().view(torch.int32)  # + 0.0 makes -0.0 a 0.0
 
     upper, total = torch.zeros(1 << 16, dtype=torch.int64), 0
     for scored in scores():

@@ -86,8 +86,9 @@ class AccessRecord(BaseModel):
 
 class Access(BaseModel):
     """What a method had access to other than the checkpoint it was given: checkpoints (domains, "base"), experts, and prompts by domain.
-    Drawing the same prompts again counts once, by the largest count; other prompts are added. Prompts that a hook chooses count as often
-    as they are drawn, since which they were is not known here. A stage's prompts of its own domain do not count: every method has them.
+    Drawing the same prompts again counts once, by the largest count; other prompts are added. Prompts that a hook chooses for a repair
+    count as often as they are drawn, since which they were is not known here; those that hooks choose in several stages count as in the
+    stage that drew most. A stage's prompts of its own domain do not count: every method has them.
 
     drawn: which prompts, such as "stage", "score" or "own answers" -> domain -> count.
     """

@@ -56,6 +56,11 @@ def _check_count(setting: str, value: Any, most: int) -> None:
         raise TrainingError(setting, value, f"a whole number from 1 to {most:,}")
 
 
+def _is_stored(value: Any) -> bool:
+    """Whether it is a `Checkpoint` or `Tensors`, told without torch."""
+    return hasattr(value, "hash") and hasattr(value, "folder")
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage of a sequence: RL on `domain`, at position `index` (from 0) of `sequence`."""
@@ -183,10 +188,15 @@ class Training:
             _check_number("learning_rate", self.learning_rate, above=0)
         if self.kl is not None:
             _check_number("kl", self.kl, least=0)
+        if not (self.trainable is None or isinstance(self.trainable, LoRA) or _is_stored(self.trainable)):
+            raise TrainingError("trainable", self.trainable, "a LoRA, or tensors of 0 and 1")
         for name in ("reference", "sampler"):
             given = getattr(self, name)
             if isinstance(given, Mapping) and not set(self.mixture) <= set(given):
                 raise TrainingError(name, sorted(given), f"one checkpoint, or one for each of {', '.join(self.mixture)}")
+            for one in given.values() if isinstance(given, Mapping) else [given]:
+                if not (one is None or _is_stored(one)):
+                    raise TrainingError(name, one, "a checkpoint, or one for each domain")
 
     @classmethod
     def on(cls, *domains: str, **settings: Any) -> Training:

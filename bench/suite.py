@@ -46,6 +46,9 @@ MAX_ITEMS = 16_384
 """Most items of a split. Every task that ships has 8,192 distinct test items."""
 MAX_PROMPT_TOKENS = 131_072
 """Longest prompt; suites may set a lower bound (`Prompting.prompt_tokens`)."""
+MAX_PROMPTS = 1_000_000
+"""Most prompts of one training. A stage's are numbered from 0 on, those of repairs from here, and those of `History.gradient`, `fisher` and
+`sample` from twice that."""
 Decoding = Literal["greedy", "sampled"]
 DECODINGS: tuple[Decoding, ...] = ("greedy", "sampled")
 """`sampled` is temperature 1, one answer per item."""
@@ -116,6 +119,8 @@ class GRPO:
     def __post_init__(self) -> None:
         if self.lora is not None:
             LoRA(**self.lora)
+        if self.steps * self.prompts > MAX_PROMPTS:
+            raise ValueError(f"steps={self.steps} of prompts={self.prompts} are more than {MAX_PROMPTS:,} prompts")
 
     def groups_of(self, answers: int) -> int:
         """How many groups that many answers make, at least one: as many prompts."""

@@ -86,8 +86,9 @@ class SmoothReward:
     def gradient(self, model: PreTrainedModel) -> Weights:
         """dJ / dw, by parameter."""
         model.zero_grad(set_to_none=True)
-        for factors, probabilities in zip(self._factors.split(self._at_once), self._parts(model), strict=True):
-            (factors @ probabilities).backward()
+        if self._rows:  # nothing splits into one empty part
+            for factors, probabilities in zip(self._factors.split(self._at_once), self._parts(model), strict=True):
+                (factors @ probabilities).backward()
         found = {n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in model.named_parameters()}
         model.zero_grad(set_to_none=True)
         return found

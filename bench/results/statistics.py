@@ -39,10 +39,6 @@ class Interval:
     high: float
     seeds: int
 
-    @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
-
 
 @dataclass(frozen=True)
 class Estimate:

@@ -1,13 +1,17 @@
-"""Answers sampled from a checkpoint, and derivatives from them: the basis of training-free repairs."""
+"""Answers sampled from a checkpoint, and derivatives from them: the basis of training-free repairs.
+
+All of it is computed in fp32, on a GPU too, where trainings use bf16 autocast.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from transformers import PreTrainedModel
 
-from bench.suite import GRPO
+from bench.suite import GRPO, MAX_PROMPTS
 from bench.training.loss import Batch, backward, group_advantages, log_probs
 from bench.training.prompting import Dialogue
 from bench.training.sampling import generate, uniforms
@@ -30,7 +34,7 @@ def own_answers(
     the texts of prompts and answers. draw: each has prompts of its own, up to a million; at_once: as in
     `bench.training.sampling.generate`."""
     # These prompts are used neither by stages nor by repairs.
-    items = [task.item("train", seed, (2 + draw) * 1_000_000 + number) for number in range(prompts)]
+    items = [task.item("train", seed, (2 + draw) * MAX_PROMPTS + number) for number in range(prompts)]
     # The first draw samples as it did before there were others.
     draws = uniforms(prompts * group, dialogue.limit(task), "own", seed, task.domain, purpose, *([draw] if draw else []))
     batch, answers = answers_to(items, draws, model, dialogue, task, at_once=at_once)
@@ -99,6 +103,8 @@ def policy_gradient(
     """The gradient of a plain GRPO step by parameter, estimated on `count` answers in groups of the suite's size. draw: as above."""
     asked = {"prompts": settings.groups_of(count), "group": settings.group, "seed": seed, "draw": draw, "at_once": at_once}
     batch, _, _ = own_answers(model, dialogue, task, purpose="gradient", **asked)
+    if settings.groups_at_once:  # their prompts are repeated here, which takes more memory than a stage's
+        settings = replace(settings, groups_at_once=1)
     model.zero_grad(set_to_none=True)
     backward(model, batch, settings, pad=dialogue.pad, shared=False)
     found = {

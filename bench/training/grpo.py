@@ -11,9 +11,11 @@ generator state to save. On a CPU, a resumed training is bit-identical to an uni
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from numbers import Integral
+from textwrap import shorten
 from typing import Any, Literal
 
 import torch
@@ -21,8 +23,8 @@ from transformers import PreTrainedModel
 
 from bench.errors import UserError
 from bench.method import LoRA, Rollout, Training
-from bench.suite import GRPO
-from bench.training.loss import Batch, backward, group_advantages, log_probs, narrow, passes, sharing_is_exact
+from bench.suite import GRPO, MAX_PROMPTS
+from bench.training.loss import Batch, backward, group_advantages, log_probs, narrow, passes, sharing_is_exact, with_spread
 from bench.training.prompting import Dialogue
 from bench.training.sampling import Completions, NotFiniteError, Writer, generate, joined, uniforms
 from tasks.task import Item, Task
@@ -88,6 +90,9 @@ class Trainer:
         self.kl = self.settings.kl if self.training.kl is None else self.training.kl
         self.rate = self.settings.learning_rate if self.training.learning_rate is None else self.training.learning_rate
         self.total = self.settings.steps if self.training.steps is None else self.training.steps
+        if self.total * self.settings.prompts > MAX_PROMPTS:
+            asked = f"{self.total:,} steps of {self.settings.prompts:,} prompts"
+            raise UserError(f"training on {self._domains}: {asked} are more than {MAX_PROMPTS:,}, where other prompts begin; take fewer")
         adapters = self.training.trainable
         if adapters is None and self.settings.lora is not None:
             adapters = LoRA(**self.settings.lora)
@@ -99,6 +104,10 @@ class Trainer:
         _without_dropout(self.model)
         self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)
+
+    @property
+    def _domains(self) -> str:
+        return "+".join(sorted(self.training.mixture))
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed training needs, as `torch.save` takes it."""
@@ -120,7 +129,7 @@ class Trainer:
         if self.writer is not None:
             self.writer.take(self.model)
         for name, hook in self._keeping_state().items():
-            hook.state = state["hooks"][name]
+            object.__setattr__(hook, "state", state["hooks"][name])  # hooks may be frozen
 
     def _keeping_state(self) -> dict[str, Any]:
         """The training's hooks that keep something between steps, by field."""
@@ -195,9 +204,9 @@ class Trainer:
 
     def _prompts(self, name: str, count: int) -> list[int]:
         if self.training.prompts is not None:
-            return list(self.training.prompts.choose(name, count, self.step))
+            return self._checked_choice(self.training.prompts.choose(name, count, self.step), count)
         # Repairs use other prompts than the stage on the same domain with the same seed; further draws begin beyond all that others use.
-        offset = 10**13 * self.draw or (0 if self.purpose == "stage" else 1_000_000)
+        offset = 10**13 * self.draw or (0 if self.purpose == "stage" else MAX_PROMPTS)
         return [offset + self.step * self.settings.prompts + place for place in range(count)]
 
     def _rewards(self, items: list[Item], done: Completions) -> tuple[torch.Tensor, float]:
@@ -223,9 +232,9 @@ class Trainer:
                     groups = [g for g, domain in enumerate(batch.domains) if domain == name]
                     batch.reference_log_probs[batch.rows(groups)] = self._all_log_probs(_of(self.reference, name), batch.select(groups))
         if hook is not None:
-            rollout = Rollout(batch.domains, batch.rewards, batch.log_probs, batch.reference_log_probs, batch.mask)
-            advantages = hook(rollout).to(batch.tokens.device)
-            batch.advantages = advantages if advantages.ndim == 2 else advantages.unsqueeze(1)
+            rewards = batch.rewards.to(batch.tokens.device)
+            given = hook(Rollout(batch.domains, rewards, batch.log_probs, batch.reference_log_probs, batch.mask))
+            batch.advantages = self._checked_advantages(given, batch.tokens)
         return batch
 
     def _all_log_probs(self, model: PreTrainedModel, batch: Batch) -> torch.Tensor:
@@ -285,6 +294,23 @@ class Trainer:
             self.parameters[name].grad.copy_(gradient)
         return loss
 
+    def _checked_choice(self, chosen: Any, count: int) -> list[int]:
+        """`UserError` unless a hook chose as many prompts as it was asked for: others would be sampled and not counted."""
+        hook = f"prompts hook {type(self.training.prompts).__name__}"
+        numbers = list(chosen) if isinstance(chosen, Iterable) else []
+        if len(numbers) != count or not all(isinstance(number, Integral) and number >= 0 for number in numbers):
+            raise UserError(f"{hook} chose {shorten(repr(chosen), 80)}: return {count} whole numbers of at least 0")
+        return [int(number) for number in numbers]
+
+    def _checked_advantages(self, given: Any, tokens: torch.Tensor) -> torch.Tensor:
+        """(N, 1) or (N, T). `UserError` unless a hook gave one advantage an answer or one a token."""
+        rows, width = tokens.shape
+        if not isinstance(given, torch.Tensor) or given.shape not in ((rows,), (rows, 1), (rows, width)):
+            what = f"shape {tuple(given.shape)}" if isinstance(given, torch.Tensor) else f"a {type(given).__name__}"
+            hook = f"advantages hook {type(self.training.advantages).__name__}"
+            raise UserError(f"{hook} returned {what}: return a tensor of shape {(rows,)}, one an answer, or {(rows, width)}, one a token")
+        return (given if given.ndim == 2 else given.unsqueeze(1)).to(tokens.device)
+
     def _check_edited(self, edited: Any) -> None:
         """`UserError` unless a hook gave every parameter a gradient of its shape. Any other would keep that of the last domain, or have one
         number for all its coordinates."""
@@ -302,7 +328,7 @@ class Trainer:
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
-            f"training on {'+'.join(sorted(self.training.mixture))} diverged at step {self.step + 1}: {what}; lower the learning rate "
+            f"training on {self._domains} diverged at step {self.step + 1}: {what}; lower the learning rate "
             f"({self.rate:g}) or max_grad_norm ({self.settings.max_grad_norm:g})"
         )
 
@@ -321,7 +347,7 @@ def _summary(batch: Batch) -> dict[str, Any]:
         name: round(batch.rewards[[g for g, domain in enumerate(batch.domains) if domain == name]].mean().item(), 6)
         for name in dict.fromkeys(batch.domains)
     }
-    spread = (batch.rewards.std(1) > 0).float().mean().item()
+    spread = with_spread(batch.rewards).float().mean().item()
     length = (batch.mask.sum() / len(batch.mask)).item()
     return {"reward": rewards, "groups_with_spread": spread, "tokens": length, "unparsed": batch.unparsed}
 

@@ -134,6 +134,8 @@ def sharing_is_exact(model: PreTrainedModel, batch: Batch, pad: int) -> bool:
     try:
         with torch.enable_grad():
             shared, plain = (log_probs(model, one, pad, shared=way).detach() for way in (True, False))
+    except torch.OutOfMemoryError:
+        raise  # says nothing about the model
     except Exception:
         return False  # a model whose cache cannot be repeated
     finally:
@@ -144,9 +146,15 @@ def sharing_is_exact(model: PreTrainedModel, batch: Batch, pad: int) -> bool:
 # --- advantages and loss ----------------------------------------------------------------------------------------------------------
 
 
+def with_spread(rewards: torch.Tensor) -> torch.Tensor:
+    """(P,) bool: which groups of rewards (P, G) differ among themselves."""
+    return (rewards != rewards[:, :1]).any(1)
+
+
 def group_advantages(rewards: torch.Tensor) -> torch.Tensor:
-    """(P, G): rewards minus their group's mean, divided by its standard deviation (unbiased, plus 1e-4)."""
-    centred = rewards - rewards.mean(1, keepdim=True)
+    """(P, G): rewards minus their group's mean, divided by its standard deviation (unbiased, plus 1e-4). Exactly 0 in a group of equal
+    rewards, whose mean need not be exact: eight times 2/3 have another one."""
+    centred = torch.where(with_spread(rewards).unsqueeze(1), rewards - rewards.mean(1, keepdim=True), 0.0)
     return centred / (rewards.std(1, keepdim=True) + 1e-4)
 
 

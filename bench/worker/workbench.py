@@ -409,12 +409,11 @@ def _save_snapshot(state: dict[str, Any], snapshot: Path) -> None:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    if not snapshot.exists():
-        try:
-            torch.load(unfinished, weights_only=True, map_location="cpu", mmap=True)  # what a weight holds is not read
-        except Exception as error:
-            unfinished.unlink()
-            raise UserError("a hook's `state` must hold plain values and tensors only, so that training can resume from it") from error
+    try:
+        torch.load(unfinished, weights_only=True, map_location="cpu", mmap=True)  # what a weight holds is not read
+    except Exception as error:
+        unfinished.unlink()
+        raise UserError("a hook's `state` must hold plain values and tensors only, so that training can resume from it") from error
     unfinished.replace(snapshot)
 
 
@@ -423,7 +422,7 @@ def _loaded_snapshot(snapshot: Path) -> dict[str, Any] | None:
     if not snapshot.exists():
         return None
     try:
-        return torch.load(snapshot, weights_only=True, map_location="cpu")
+        return torch.load(snapshot, weights_only=True)  # to the device that each tensor was on: a hook keeps some on the GPU
     except Exception as error:
         log.warning("snapshot %s cannot be read, so this training starts again: %s", snapshot, error)
         snapshot.unlink()

@@ -119,7 +119,7 @@ class Gym(Task):
             return 0.0
         try:
             return float(dataset.score_answer(normal, item.facts) == 1.0)
-        except Exception:
+        except Exception:  # what reasoning-gym's verifier cannot evaluate is not right
             return 0.0
 
     def demonstrate(self, item: Item, rng: random.Random, high_quality: float, misread: float = 0.0) -> str:

@@ -54,10 +54,19 @@ def test_adapters_need_a_rank_and_a_scale(settings: dict[str, Any]) -> None:
         LoRA(**settings)
 
 
+@pytest.mark.parametrize("trainable", [{"rank": 8}, True, "lora", 8])
+def test_what_is_trained_is_not_guessed(trainable: Any) -> None:
+    """All weights would be trained, without a word."""
+    with pytest.raises(TrainingError, match="must be a LoRA, or tensors of 0 and 1"):
+        Training.on("math", trainable=trainable)
+
+
 @pytest.mark.parametrize("name", ["reference", "sampler"])
 def test_checkpoints_by_domain_cover_the_mixture(name: str) -> None:
     with pytest.raises(TrainingError, match=rf"{name}=\['math'\]: must be one checkpoint, or one for each of math, qa"):
         Training.on("math", "qa", **{name: {"math": None}})
+    with pytest.raises(TrainingError, match=f"{name}='base': must be a checkpoint, or one for each domain"):
+        Training.on("math", **{name: {"math": "base"}})
     assert set(getattr(Training.on("math", **{name: {"math": None, "qa": None}}), name)) == {"math", "qa"}
 
 

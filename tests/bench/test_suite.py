@@ -199,6 +199,7 @@ def test_unknown_targets_give_the_nearest(suite: Suite) -> None:
         ({"rl": {"steps": 2.5}}, "rl: steps"),
         ({"rl": {"steps": 10**6}}, "rl: steps"),
         ({"rl": {"prompts": 10**6}}, "rl: prompts"),
+        ({"rl": {"steps": 1_001, "prompts": 1_000}}, "steps=1001 of prompts=1000 are more than 1,000,000 prompts"),
         ({"rl": {"group": 10**6}}, "rl: group"),
         ({"rl": {"kl": -5}}, "rl: kl"),
         ({"gpu_memory_gb": float("inf")}, "gpu_memory_gb"),

@@ -110,7 +110,7 @@ class VLLM:
             ended[row] = bool(ids) and ids[-1] in ends
             tokens[row, : len(ids)] = torch.tensor(ids)
             lengths[row] = len(ids)
-        # As many as transformers processes: each prompt once for its group, and every token of the answers.
+        # Each prompt once for its group, and every token of the answers. Transformers also counts padding and rows that ended.
         self._spent(sum(map(len, prompts)) + int(lengths.sum()))
         return Completions(tokens, lengths, ended)
 

@@ -92,6 +92,8 @@ def test_without_a_rewarded_answer_j_is_0(sampled: dict[Table, tuple[int, ...]])
     sampled[bad] = (3, 3)
     found = SmoothReward(Silent(), "a", None, [bad])
     assert (found.value(bad), found.coverage(bad)) == (0.0, 0.0)
+    model = torch.nn.Linear(2, 1)
+    assert {name: tensor.tolist() for name, tensor in found.gradient(model).items()} == {"weight": [[0.0, 0.0]], "bias": [0.0]}
 
 
 def test_on_a_language_model_it_agrees_with_fresh_samples_and_its_gradient_with_differences(

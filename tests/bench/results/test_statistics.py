@@ -112,11 +112,6 @@ def test_tables_that_do_not_fit_are_refused(strata: list[np.ndarray]) -> None:
         crossed_interval(strata)
 
 
-@pytest.mark.parametrize(("low", "high", "excludes"), [(0.1, 0.2, True), (-0.2, -0.1, True), (-0.1, 0.1, False), (0.0, 0.1, False)])
-def test_excludes_zero(low: float, high: float, excludes: bool) -> None:
-    assert Interval((low + high) / 2, low, high, 5).excludes_zero is excludes
-
-
 @pytest.mark.parametrize("seeds", [1, 4])
 def test_many_tables_at_once_are_the_single_ones(seeds: int) -> None:
     generator = np.random.default_rng(2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -56,6 +58,23 @@ def test_the_gradient_is_that_of_minus_the_advantage_times_the_log_probability_o
     loss = -sum(advantages[row] * log_prob(model, batch, row) for row in range(8 * group) if advantages[row]) / batch.mask.sum()
     expected = gradient_of(model, loss)
     assert torch.linalg.vector_norm(found - expected) < 1e-3 * torch.linalg.vector_norm(expected)
+
+
+@pytest.mark.parametrize(("bound", "rows"), [(None, 4), (3, 1)])
+def test_where_memory_is_bounded_a_gradient_takes_one_group_at_a_time(tiny_bench: Workbench, bound: int | None, rows: int) -> None:
+    """Its prompts go through the model once an answer, not once a group as in a stage."""
+    settings = replace(tiny_bench.suite.grpo, groups_at_once=bound)
+    model, dialogue = load_checkpoint(tiny_bench.base), Dialogue.of(tiny_bench.base.folder, tiny_bench.suite.prompting)
+    sizes: list[int] = []
+
+    def seen(module: object, args: object, inputs: dict[str, Any]) -> None:
+        if torch.is_grad_enabled():
+            sizes.append(len(inputs["input_ids"]))
+
+    model.register_forward_pre_hook(seen, with_kwargs=True)
+    task, count = tiny_bench.suite.loaded_tasks["math"], 4 * settings.group
+    derivatives.policy_gradient(model, dialogue, task, settings, count=count, seed=100)
+    assert sizes and max(sizes) <= rows * settings.group and (bound is not None or len(sizes) == 1)
 
 
 def prompts_of(bench: Workbench, draw: int, prompts: int = 8) -> list[str]:

@@ -143,6 +143,14 @@ def test_advantages_by_hand() -> None:
     torch.testing.assert_close(found, torch.tensor([[-expected, -expected, expected, expected], [0.0, 0.0, 0.0, 0.0]]))
 
 
+@pytest.mark.parametrize("score", [1 / 3, 2 / 3, 1 / 5, 4 / 5, 0.1, 1.0])
+def test_equal_rewards_give_no_advantage_though_their_mean_is_rounded(score: float) -> None:
+    batch = synthetic([[score] * 8, [score] * 7 + [0.0]])
+    assert batch.advantages[:8].tolist() == [[0.0]] * 8
+    assert needed_groups(batch, kl=0.0) == [1]
+    assert grpo._summary(batch)["groups_with_spread"] == 0.5
+
+
 def test_token_losses_by_hand() -> None:
     """Old probability 0.5, ratios 1.5, 0.5 and 1.1, advantages 2 and -1, clipped to [0.8, 1.28]; the last column is masked."""
     ratios = torch.tensor([1.5, 0.5, 1.1, 9.0])
@@ -357,10 +365,24 @@ class Growing:
         return 0.01 * self.state["calls"] * sum(parameter.square().sum() for parameter in parameters.values())
 
 
+@dataclass(frozen=True)
+class Averaged:
+    """A frozen hook that keeps tensors: the mean of a step's gradient and all before it."""
+
+    state: dict[str, Any] = field(default_factory=lambda: {"mean": {}})
+
+    def __call__(self, gradients: Mapping[str, Mapping[str, torch.Tensor]]) -> Mapping[str, torch.Tensor]:
+        (own,) = gradients.values()
+        before = self.state["mean"]
+        self.state["mean"] = {name: (gradient + before.get(name, gradient)) / 2 for name, gradient in own.items()}
+        return self.state["mean"]
+
+
 TRAININGS = {
     "plain": (Training.on("cw"), 1),
     "two updates, two domains": (Training.on("cw", "math"), 2),
     "chosen prompts": (Training.on("cw", prompts=Curriculum()), 1),
+    "averaged gradients": (Training.on("cw", gradient=Averaged()), 1),
     "a growing penalty": (Training.on("cw", penalty=Growing()), 1),
     "adapters": (Training.on("cw", trainable=LoRA(rank=2)), 1),
 }
@@ -528,6 +550,45 @@ def test_a_gradient_edit_must_give_every_parameter_a_gradient(model: Qwen3ForCau
     with pytest.raises(UserError, match=said):
         training.update(training.rollout())
     assert all(torch.equal(before[name], after) for name, after in weights(model).items())
+
+
+@dataclass
+class Chosen:
+    """Prompts that are given."""
+
+    numbers: Any
+
+    def choose(self, domain: str, count: int, step: int) -> Any:
+        return self.numbers
+
+    def feedback(self, domain: str, indices: Sequence[int], pass_rates: Sequence[float]) -> None:
+        raise AssertionError("nothing was sampled")
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 2], [0, 1, 2, 3, 4], [0, 1, 2, -1], [0, 1, 2, 0.5], None, 4])
+def test_a_choice_of_prompts_must_be_as_many_as_asked(model: Qwen3ForCausalLM, numbers: Any) -> None:
+    """More would be sampled than the access that is recorded."""
+    with pytest.raises(UserError, match=r"prompts hook Chosen chose .*: return 4 whole numbers of at least 0"):
+        trainer(model, Training.on("cw", prompts=Chosen(numbers))).rollout()
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [((4, 4), r"shape \(4, 4\)"), ((1, 16), r"shape \(1, 16\)"), ((3,), r"shape \(3,\)"), (None, "a NoneType")],
+)
+def test_an_advantages_hook_must_give_one_an_answer_or_one_a_token(model: Qwen3ForCausalLM, shape: Any, said: str) -> None:
+    def hook(rollout: Rollout) -> Any:
+        return None if shape is None else torch.ones(shape)
+
+    with pytest.raises(UserError, match=rf"advantages hook function returned {said}: return a tensor of shape \(16,\), one an answer, or"):
+        trainer(model, Training.on("cw", advantages=hook)).rollout()
+
+
+def test_a_training_keeps_to_its_own_prompts(model: Qwen3ForCausalLM) -> None:
+    """Beyond a million those of repairs begin."""
+    with pytest.raises(UserError, match="training on cw: 100,000 steps of 11 prompts are more than 1,000,000"):
+        trainer(model, Training.on("cw", steps=100_000), GRPO(**{**vars(SETTINGS), "prompts": 11}))
+    trainer(model, Training.on("cw", steps=100_000), GRPO(**{**vars(SETTINGS), "prompts": 10}))
 
 
 def test_an_advantages_hook_sees_policy_and_reference(model: Qwen3ForCausalLM, fitted: Qwen3ForCausalLM) -> None:

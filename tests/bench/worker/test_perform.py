@@ -116,10 +116,21 @@ def test_a_snapshot_that_cannot_be_read_starts_the_training_again(content: bytes
     assert not file.exists()
 
 
-def test_a_state_that_could_not_be_resumed_from_is_refused_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_state_that_could_not_be_resumed_from_is_refused_at_once(earlier: int, tmp_path: Path) -> None:
+    """Even where an earlier step's could be, which is kept."""
+    for step in range(earlier):
+        _save_snapshot({"state": step}, tmp_path / "snapshot.pt")
     with pytest.raises(UserError, match="plain values and tensors"):
         _save_snapshot({"state": defaultdict(Path)}, tmp_path / "snapshot.pt")
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["snapshot.pt"][:earlier]
+
+
+@pytest.mark.gpu
+def test_a_snapshot_puts_tensors_back_where_they_were(tmp_path: Path) -> None:
+    _save_snapshot({"own": torch.ones(2, device="cuda"), "counts": torch.ones(2)}, tmp_path / "snapshot.pt")
+    found = _loaded_snapshot(tmp_path / "snapshot.pt")
+    assert (found["own"].device.type, found["counts"].device.type) == ("cuda", "cpu")
 
 
 SAVE = """
@@ -139,6 +150,6 @@ print(most() - before)
 """
 
 
-def test_the_first_snapshot_is_checked_without_reading_its_weights(tmp_path: Path) -> None:
+def test_a_snapshot_is_checked_without_reading_its_weights(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SAVE, str(tmp_path / "snapshot.pt")], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 128e6  # of 256 MB
