@@ -154,12 +154,20 @@ def cache_in_use(folder: Path) -> Iterator[None]:
     """Hold a lock in a cache, which is not emptied meanwhile (`bench.storage.cache.Cache.prune`)."""
     check_cache(folder)
     file = folder / "locks" / f"command-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    file.parent.mkdir(exist_ok=True)
+    lock = FileLock(file)
+    with cache_gate(folder):
+        file.parent.mkdir(exist_ok=True)
+        lock.acquire()
     try:
-        with FileLock(file):
-            yield
+        yield
     finally:
+        lock.release()
         remove(file)
+
+
+def cache_gate(folder: Path) -> FileLock:
+    """Held while a command begins to use a cache, and while it is emptied, so that neither comes between the steps of the other."""
+    return FileLock(folder / f".{MARKER}.lock")
 
 
 def foreign(folder: Path, what: str) -> UserError:

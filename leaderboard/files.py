@@ -40,7 +40,7 @@ def listing(folder: Path) -> tuple[dict[str, int], list[Problem]]:
         for entry in entries:
             path = f"{place}{entry.name}"
             status = entry.stat(follow_symlinks=False)
-            if len(found) + len(problems) > MAX_FILES:
+            if len(found) + len(problems) >= MAX_FILES:
                 problems.append(Problem(".", "", f"has more than {MAX_FILES} files, the limit"))
                 return found, problems
             if not _NAME.fullmatch(entry.name):

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.files import file_hash, remove, write_bytes
-from bench.registry import tuned_file
+from bench.registry import describe, tuned_file
 from bench.results.run import MANIFEST, Run, find_runs, load_run, means
 from bench.spec import MethodRecord
 from bench.suite import Suite, load_suite
@@ -125,6 +125,7 @@ def check_entry(runs: Sequence[Run]) -> Suite:
             (not manifest.suite.comparable, f"suite {manifest.suite.id} was under development; its runs cannot be submitted"),
             (bool(spec.null), "runs with null stages cannot be submitted"),
             (bool(spec.draw), "runs on a draw from the reserve cannot be submitted"),
+            (spec.engine != "hf", "answers of another engine cannot be submitted: run it again with --engine hf"),
             (bool(spec.imported), "imported checkpoints cannot be submitted: the harness must train them"),
             (bool(spec.model) or suite.base is None, "used another model than the suite's own base"),
             (
@@ -138,7 +139,6 @@ def check_entry(runs: Sequence[Run]) -> Suite:
             ("methods", "choose one with --method", first.method.reference, manifest.method.reference),
             ("settings", one_entry, first.method.settings, manifest.method.settings),
             ("versions of their method", "run the older ones again", first.method, manifest.method),
-            ("generation backends", one_entry, first.spec.engine, manifest.spec.engine),
             ("suites", one_entry, first.suite.fingerprint, manifest.suite.fingerprint),
             ("targets", one_entry, first.spec.targets, spec.targets),
             ("devices", one_entry, first.numerics["device"], manifest.numerics["device"]),
@@ -222,7 +222,7 @@ def row_of(run: Run, name: str) -> RowOfAnswers:
 def _submission(runs: Sequence[Run], name: str, suite: Suite, words: Words, columns: tuple[str, ...], rows_from: str) -> dict[str, Any]:
     manifest = runs[0].manifest
     method, spec = manifest.method, manifest.spec
-    tuned = _tuning(runs[0], suite)
+    tuned = _tuning(runs, suite)
     tried = words.configurations_tried if words.configurations_tried is not None else len(tuned.get("trials", [])) or None
     recorded = tuned.get("seeds", [] if method.from_package else None)  # a method of the package without a record was not tuned
     seeds = recorded if words.tuning_seeds is None else list(words.tuning_seeds)
@@ -269,14 +269,17 @@ def _submission(runs: Sequence[Run], name: str, suite: Suite, words: Words, colu
     }
 
 
-def _tuning(run: Run, suite: Suite) -> Mapping[str, Any]:
-    """The record of the method's tuning on this board, empty where there is none."""
-    file = tuned_file(run.manifest.method)
-    board = suite.board(run.manifest.spec.sequence, run.manifest.spec.targets)
+def _tuning(runs: Sequence[Run], suite: Suite) -> Mapping[str, Any]:
+    """The record of the method's tuning on the runs' board, or of that of the method whose settings it takes; empty where there is none."""
+    method = runs[0].manifest.method
+    board = suite.board(_sequence(runs, suite), runs[0].manifest.spec.targets)
+    follows = describe(method.reference).follows if method.from_package else ""
+    file = tuned_file(describe(follows).record if follows else method)
     try:
-        return json.loads(file.read_text(encoding="utf-8")).get(board, {}) if file.exists() else {}
+        found = json.loads(file.read_text(encoding="utf-8")).get(board, {}) if file.exists() else {}
     except (OSError, ValueError, AttributeError):
         return {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def _json(value: Any) -> bytes:

@@ -106,16 +106,19 @@ def run_part(declared: Declaration, name: str, first: int, count: int, out: Path
     options = part.options(first, stop - first).but(out=out / name)
     if declared.tuned:
         check_tuned(choices_of(part.methods or "none", options), options)
-    archive(archives / f"{name}-s{first}-{stop - 1}.zip", start(part.plans(options), options))
+    archive(archives, name, start(part.plans(options), options))
 
 
-def archive(file: Path, runs: Sequence[Run]) -> None:
-    """Archive the scores of runs. `UserError` where the file holds another training of them: the first one counts."""
-    known = {one.name: one.manifest.checkpoints for one in read_archive(file)} if file.is_file() else {}
-    for one in runs:
-        if known.get(one.name, one.manifest.checkpoints) != one.manifest.checkpoints:
-            raise UserError(f"{file} holds another training of {one.name}, which counts: move it elsewhere and report both, or keep it")
-    write_archive(file, runs)
+def archive(archives: Path, part: str, runs: Sequence[Run]) -> None:
+    """Archive the scores of a part's runs. `UserError` where an archive of the part, of whatever seeds, holds another training of one of
+    them: the first one counts."""
+    seeds = [one.seed for one in runs]
+    for file in sorted(archives.glob(f"{part}-s*.zip")):
+        known = {one.name: one.manifest.checkpoints for one in read_archive(file)}
+        for one in runs:
+            if known.get(one.name, one.manifest.checkpoints) != one.manifest.checkpoints:
+                raise UserError(f"{file} holds another training of {one.name}, which counts: move it elsewhere and report both, or keep it")
+    write_archive(archives / f"{part}-s{min(seeds)}-{max(seeds)}.zip", runs)
 
 
 def check_tuned(choices: Iterable[tuple[str, Mapping[str, object]]], options: Options) -> None:
@@ -208,13 +211,13 @@ def check_complete(where: str, declared: Sequence[str], there: Sequence[str]) ->
 def check_one_training(archives: Path, runs: Iterable[Run]) -> None:
     """`UserError` where runs of one seed and sequence have other checkpoints of a stage that they share: on two types of CPU a seed is two
     draws, which must not be compared."""
-    known: dict[tuple[tuple[str, ...], int, str], str] = {}
+    known: dict[tuple[str, tuple[str, ...], int, str], str] = {}
     for one in runs:
-        null = one.manifest.spec.null
+        null, suite = one.manifest.spec.null, one.manifest.suite.id
         shared = one.rows.baseline[: one.sequence.index(null) + 2] if null else one.rows.baseline
         for row in shared:
             checkpoint = one.manifest.checkpoints[row.name]
-            if known.setdefault((one.sequence, one.seed, row.name), checkpoint) != checkpoint:
+            if known.setdefault((suite, one.sequence, one.seed, row.name), checkpoint) != checkpoint:
                 raise UserError(f"{archives}: the parts of seed {one.seed} come from different trainings (see {one.name}, {row.name})")
 
 

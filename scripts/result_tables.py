@@ -199,7 +199,9 @@ def interference_tables(real: Sequence[Run], null: Sequence[Run]) -> str:
     """
     differences, shares = {}, []
     for domain in (domain for domain in real[0].sequence[:-1] if any(one.manifest.spec.null == domain for one in null)):
-        both = (real, [one for one in null if one.manifest.spec.null == domain])
+        own = [one for one in null if one.manifest.spec.null == domain]
+        shared = {one.seed for one in real} & {one.seed for one in own}
+        both = tuple([one for one in runs if one.seed in shared] for runs in (real, own))
         lost = {d: [domain_strata(Measured.of(runs, d), metrics.forgetting, domain) for runs in both] for d in DECODINGS}
         differences[domain] = {d: minus(*strata) for d, strata in lost.items()}
         cells = []

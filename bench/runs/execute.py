@@ -37,7 +37,8 @@ RECORDED = {"title", "base", "tasks", "rl", "test_items", "validation_items", "s
 @dataclass(frozen=True)
 class FailedRun:
     """A run that could not be finished. reason: what failed and why, in a line; retry: a rerun of the same command may help; plain: the
-    reason without a stranger's words; by_method: it was a user's method that failed."""
+    reason without a stranger's words; by_method: it was a user's method that failed, and not
+    the machine."""
 
     plan: Plan
     reason: str
@@ -51,7 +52,7 @@ class FailedRun:
         hint = "" if failure.user else f" (log: {failure.log})"
         plain = f"{failure.job.kind} failed: {failure.error}"
         words = f": {failure.words}" if failure.words else ""
-        return cls(planned, f"{plain}{words}{hint}", not failure.user, plain, bool(failure.job.lane))
+        return cls(planned, f"{plain}{words}{hint}", not failure.user, plain, bool(failure.job.lane) and not failure.machine)
 
 
 class FailedRunsError(UserError):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from bench.errors import UserError
 from bench.files import cache_in_use
@@ -25,12 +25,21 @@ from bench.worker.jobs import Job, to_json
 
 RETRIES = 1
 """How often a job is given to another worker after its worker died."""
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""Codes of a process that was killed, and of one that ran it and tells so."""
 MAX_EVENT = 64_000_000
 """Bytes of one event: scores of lm-eval may be long."""
 MAX_STRANGE_EVENT = 1_000_000
 """Of a worker in a sandbox."""
 MAX_WORDS = 300
 """Characters of an error that a worker in a sandbox reports."""
+
+
+class Ended(NamedTuple):
+    """Why a sandbox ended a worker, in words. machine: the machine had no room left, or failed; otherwise the worker passed a limit."""
+
+    why: str
+    machine: bool = False
 
 
 class Sandbox(Protocol):
@@ -52,8 +61,8 @@ class Sandbox(Protocol):
     def cpu(self, process: subprocess.Popen) -> float:
         """CPU seconds of a worker and everything that it started, as seen from outside."""
 
-    def ended(self, process: subprocess.Popen) -> str:
-        """Why it had to end a worker, in words; empty where the worker ended by itself."""
+    def ended(self, process: subprocess.Popen) -> Ended | None:
+        """Why it had to end a worker; None where the worker ended by itself."""
 
 
 @dataclass(frozen=True)
@@ -312,7 +321,9 @@ class Pool:
         failed = {"event": "failed", "job": job.key, "user": True}
         if detail.get("event") != "done":
             words = detail.get("error")
-            return failed | {"error": "the method raised an error", "words": _plain(words) if isinstance(words, str) else ""}
+            told = {"error": "the method raised an error", "words": _plain(words) if isinstance(words, str) else ""}
+            # It may say so falsely: that leaves it without a result, and is never held against it.
+            return failed | told | ({"user": False, "machine": True} if detail.get("machine") is True else {})
         try:
             made = sandbox.admit(worker.process, job, detail.get("result"))
         except UserError as error:
@@ -337,8 +348,10 @@ class Pool:
         if job is None:
             return
         if self.sandbox is not None and worker.lane:
-            why = self.sandbox.ended(worker.process) or f"its process ended with {_code(code)}"
-            self.failures.append(Failure(job, why, worker.log, user=True))
+            ended = self.sandbox.ended(worker.process)
+            if ended is None:  # a kill that nobody here ordered is the kernel's, for want of memory
+                ended = Ended(f"its process ended with {_code(code)}", machine=code in KILLED)
+            self.failures.append(Failure(job, ended.why, worker.log, user=not ended.machine, machine=ended.machine))
             return
         self._tries[job.key] = self._tries.get(job.key, 0) + 1
         if self._tries[job.key] <= RETRIES:

@@ -34,6 +34,7 @@ from bench.checkpoint import Checkpoint, DamagedError, Store, Tensors
 from bench.errors import UserError
 from bench.files import (
     DISK_FAILS,
+    cache_gate,
     check_cache,
     default_cache,
     disk_error,
@@ -242,22 +243,27 @@ class Cache:
         if not is_cache(self.folder):
             raise foreign(self.folder, "--cache")
         parts = [self.folder / name for name in ("jobs.jsonl", "entries", "checkpoints", "work", "logs", "locks")]
-        for lock in sorted((self.folder / "locks").glob("*")):  # in turn: a process may not hold as many files open as there are entries
-            try:
-                with FileLock(lock, timeout=0):
-                    pass
-            except Timeout as error:
-                raise UserError(f"cache {self.folder} is in use by a running command: wait for it to end") from error
         before = sum(map(_bytes, parts))
-        for part in parts:
-            if not part.is_symlink():  # somebody put it on another disk: what lies there is not below our marker
-                remove(part)
+        with cache_gate(self.folder):
+            self._check_unused()
+            for part in parts:
+                if not part.is_symlink():  # somebody put it on another disk: what lies there is not below our marker
+                    remove(part)
         left = [part for part in parts if os.path.lexists(part)]
         freed = before - sum(map(_bytes, left))
         if left:
             names = ", ".join(part.name for part in left)
             raise UserError(f"cache {self.folder}: freed {freed / 1e6:.1f} MB, but {names} could not be deleted; delete it yourself")
         return freed
+
+    def _check_unused(self) -> None:
+        """`UserError` while a command holds one of the locks."""
+        for lock in sorted((self.folder / "locks").glob("*")):  # in turn: a process may not hold as many files open as there are entries
+            try:
+                with FileLock(lock, timeout=0):
+                    pass
+            except Timeout as error:
+                raise UserError(f"cache {self.folder} is in use by a running command: wait for it to end") from error
 
     def _exists(self) -> bool:
         try:

@@ -37,6 +37,8 @@ def _read_jobs(channel: TextIO, jobs: queue.Queue[dict[str, Any]]) -> None:
 def failure(error: BaseException) -> dict[str, Any]:
     """An error as an event has it: its line, whether a user can put it right, and whether the machine failed. The trace of any other
     goes to the log, and so does that of a disk that failed, whose file may have no name."""
+    import torch
+
     from bench.training.grpo import DivergedError
 
     failed = None if isinstance(error, UserError) else disk_failure(error)
@@ -47,7 +49,8 @@ def failure(error: BaseException) -> dict[str, Any]:
         return {"error": str(error), "user": True, "machine": isinstance(error, MachineError)}
     traceback.print_exception(error)
     text, line = " ".join(str(error).split()), line_of(error)
-    return {"error": f"{type(error).__name__}: {text[:300]}{f' ({line})' if line else ''}", "user": False}
+    told = f"{type(error).__name__}: {text[:300]}{f' ({line})' if line else ''}"
+    return {"error": told, "user": False, "machine": isinstance(error, torch.OutOfMemoryError)}
 
 
 def main(cache_folder: str, lane: str) -> None:

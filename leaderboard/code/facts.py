@@ -101,15 +101,9 @@ class _Reader:
             repairs="recover" in own or any(base.repairs for base in bases),
             settings=frozenset(_settings(node)).union(*(base.settings for base in bases)),
             asked=_with_bases({name: self._requests.of([function]) for name, function in own.items()}, own, [b.asked for b in bases]),
-            leads=_with_bases({name: self._named(function) for name, function in own.items()}, own, [b.leads for b in bases]),
+            leads=_with_bases({name: self._requests.words([function]) for name, function in own.items()}, own, [b.leads for b in bases]),
             unsure=unsure,
         )
-
-    def _named(self, function: ast.AST) -> frozenset[str]:
-        """The attributes that a function names, of whatever, and all texts that could name one."""
-        parts = [*self._requests.parts([function])]
-        named = {part.attr for part in parts if isinstance(part, ast.Attribute)}
-        return frozenset(named | {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)})
 
     def _of_base(self, base: ast.expr) -> Facts | None:
         word = ast.unparse(base)

@@ -39,8 +39,9 @@ def lint(tree: ast.Module) -> Iterator[Problem]:
         if count > MAX_LITERAL:
             yield Problem(METHOD_FILE, "", f"has {count:,} {what} (limit {MAX_LITERAL:,}): precomputed data is not allowed")
     seen: set[str] = set()
+    ours = {alias.asname or alias.name for node in ast.walk(tree) for alias in _imports_of_package(node)}
     for node in ast.walk(tree):
-        for flaw in (*_suspect(node), *_lookalike(node)):
+        for flaw in (*_suspect(node), *_lookalike(node), *_built_on(node, ours)):
             if flaw not in seen:
                 seen.add(flaw)
                 yield Problem(METHOD_FILE, f"line {getattr(node, 'lineno', 0)}", f"{flaw}: a maintainer should check why", warning=True)
@@ -72,6 +73,22 @@ def _suspect(node: ast.AST) -> Iterator[str]:
             yield f"names {word!r}, and a method must not use test items"
         case ast.Constant(value=str() as word) if ".__" in word:
             yield "has a text with .__ in it"
+
+
+def _imports_of_package(node: ast.AST) -> Iterator[ast.alias]:
+    """What a part of the code imports of the package's methods."""
+    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "baselines":
+        yield from node.names
+    elif isinstance(node, ast.Import):
+        yield from (alias for alias in node.names if alias.name.partition(".")[0] == "baselines")
+
+
+def _built_on(node: ast.AST, ours: set[str]) -> Iterator[str]:
+    """Classes whose code is mostly that of a method of the package, which no comparison of the texts shows."""
+    for base in node.bases if isinstance(node, ast.ClassDef) else ():
+        word = ast.unparse(base)
+        if word in ours or word.partition(".")[0] in {name.partition(".")[0] for name in ours}:
+            yield f"{node.name} is built on {word} of the package"
 
 
 def _lookalike(node: ast.AST) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 from leaderboard.code.text import packaged_file
@@ -15,6 +16,16 @@ BY_NAME = frozenset({"attrgetter", "getattr", "methodcaller"})
 Asked = frozenset[str]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Some code as it stands. asked: its requests; names: those it uses; words: the attributes it names, and all texts that could name
+    one."""
+
+    asked: Asked
+    names: frozenset[str]
+    words: frozenset[str]
+
+
 class Requests:
     """The requests of one file. A function or class leads to the names in it that the file defines or imports."""
 
@@ -23,33 +34,49 @@ class Requests:
         self._imported: dict[str, list[tuple[str, str]]] = {}
         for local, origin in _imported(tree):
             self._imported.setdefault(local, []).append(origin)
+        self._bound, self._members = frozenset(_bound(tree)), frozenset(_members(tree))
+        self._read: dict[ast.AST, _Part] = {}
 
     def of(self, nodes: Iterable[ast.AST]) -> Asked:
         """What some code asks, and all that it leads to."""
-        found: set[str] = set()
-        names: set[str] = set()
-        for part in self.parts(nodes):
-            found.update(self._asked(part))
-            if isinstance(part, ast.Name):
-                names.add(part.id)
-        for name in names - self.definitions.keys():
+        parts = self._parts(nodes)
+        found = set().union(*(part.asked for part in parts))
+        for name in set().union(*(part.names for part in parts)) - self.definitions.keys():
             found.update(*(of_package(*origin) for origin in self._imported.get(name, self._imported.get("*", []))))
         return frozenset(found)
 
-    def parts(self, nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-        """All parts of some code, and of what the file defines by the names in it."""
-        waiting, seen = list(nodes), set()
+    def words(self, nodes: Iterable[ast.AST]) -> frozenset[str]:
+        """The attributes that some code and all that it leads to name, and all texts that could name one."""
+        return frozenset().union(*(part.words for part in self._parts(nodes)))
+
+    def _parts(self, nodes: Iterable[ast.AST]) -> list[_Part]:
+        """Some code, and what the file defines by the names in it."""
+        found, waiting, seen = [], list(nodes), set()
         while waiting:
-            for part in ast.walk(waiting.pop()):
-                yield part
-                if isinstance(part, ast.Name) and part.id not in seen:
-                    seen.add(part.id)
-                    waiting += self.definitions.get(part.id, [])
+            part = self._part(waiting.pop())
+            found.append(part)
+            for name in part.names - seen:
+                waiting += self.definitions.get(name, [])
+            seen |= part.names
+        return found
+
+    def _part(self, node: ast.AST) -> _Part:
+        if node not in self._read:
+            inside = [*ast.walk(node)]
+            texts = {part.value for part in inside if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+            self._read[node] = _Part(
+                asked=frozenset(asked for part in inside for asked in self._asked(part)),
+                names=frozenset(part.id for part in inside if isinstance(part, ast.Name)),
+                words=frozenset(texts | {part.attr for part in inside if isinstance(part, ast.Attribute)}),
+            )
+        return self._read[node]
 
     def _asked(self, part: ast.AST) -> Iterator[str]:
         match part:
-            case ast.Attribute(value=ast.Name(id=owner)) if owner == "self" or self._is_foreign(owner):
-                return  # a setting, or something of another module
+            case ast.Attribute(value=ast.Name(id="self"), attr=name) if name in self._members:
+                return  # a setting or a function of a class in the file; a history may be called self as well
+            case ast.Attribute(value=ast.Name(id=owner)) if self._is_foreign(owner):
+                return  # something of another module
             case ast.Attribute(attr=name):
                 names = [name]
             case ast.MatchClass(kwd_attrs=names):
@@ -62,8 +89,8 @@ class Requests:
         yield from REQUESTS.intersection(names)
 
     def _is_foreign(self, name: str) -> bool:
-        """Whether a name is of another module than the package's methods."""
-        return name in self._imported and not any(module for module, _ in self._imported[name])
+        """Whether a name can only be of another module than the package's methods."""
+        return name in self._imported and name not in self._bound and not any(module for module, _ in self._imported[name])
 
 
 @lru_cache
@@ -86,6 +113,27 @@ def _defined(tree: ast.Module) -> Iterator[tuple[str, list[ast.AST]]]:
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 if isinstance(target, ast.Name):
                     yield target.id, [node.value]
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    """Names that anything in a file gives a value to, other than by an import."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
+                yield name
+            case ast.MatchAs(name=str() as name) | ast.MatchStar(name=str() as name) | ast.ExceptHandler(name=str() as name):
+                yield name
+
+
+def _members(tree: ast.Module) -> Iterator[str]:
+    """What the classes of a file define: settings and functions."""
+    for node in ast.walk(tree):
+        for line in node.body if isinstance(node, ast.ClassDef) else ():
+            match line:
+                case ast.FunctionDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+                    yield name
+                case ast.Assign(targets=targets):
+                    yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
 def _imported(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:

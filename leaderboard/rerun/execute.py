@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.checkpoint import Store
+from bench.registry import describe
 from bench.results.run import Run
 from bench.runs.execute import execute
 from bench.runs.plan import plan
@@ -51,7 +52,9 @@ def run_again(folder: Path, submission: Submission, suite: Suite, seeds: Sequenc
     if not method.from_package:
         shutil.copyfile(folder / METHOD_FILE, file)
     reference = method.reference if method.from_package else f"{file.resolve()}:{method.name}"
-    record, orders = record_of(submission, reference), suite.orders(submission.board.sequence)
+    # Of the package's methods this version's code runs, whatever the submission was made with.
+    record = describe(reference, dict(method.settings)).record if method.from_package else record_of(submission, reference)
+    orders = suite.orders(submission.board.sequence)
     plans = [plan(spec_of(submission, reference, order, seed, draw), method=record) for order in orders for seed in seeds]
     kind = bench.sandbox_for(submission)
     with ExitStack() as held:

@@ -33,7 +33,7 @@ import tasks
 from bench.checkpoint import Checkpoint, Store
 from bench.errors import UserError
 from bench.files import check_cache
-from bench.runs.pool import worker_command
+from bench.runs.pool import Ended, worker_command
 from bench.runs.workers import MEMORY, THREADS
 from bench.worker.jobs import Job
 from bench.worker.outcomes import Made
@@ -51,7 +51,7 @@ _WORKING: set[tuple[type, bool]] = set()
 
 @dataclass
 class Watched:
-    """A worker. box: of its run; base: the checkpoint that its job starts from; why: the limit that it passed; own, total: CPU seconds of
+    """A worker. box: of its run; base: the checkpoint that its job starts from; ended: why it was ended; own, total: CPU seconds of
     each process that was seen, and the most that all living ones had taken together with the children that they waited for."""
 
     process: subprocess.Popen
@@ -59,7 +59,7 @@ class Watched:
     box: _Box
     since: float
     base: str = ""
-    why: str = ""
+    ended: Ended | None = None
     own: dict[tuple[int, float], float] = field(default_factory=dict)
     total: float = 0.0
 
@@ -184,43 +184,47 @@ class Confined(ABC):
         watched = self._watched[process.pid]
         return max(watched.total, sum(list(watched.own.values())))
 
-    def ended(self, process: subprocess.Popen) -> str:
-        """The limit that a worker passed, in words; empty where it ended by itself."""
-        return self._watched[process.pid].why
+    def ended(self, process: subprocess.Popen) -> Ended | None:
+        """Why a worker was ended; None where it ended by itself."""
+        return self._watched[process.pid].ended
 
     def _watch(self, watched: Watched) -> None:
         while watched.process.poll() is None:
             try:
-                why = self._over(watched)
+                found = self._crowded() or self._over(watched)
             except Exception as error:  # a watcher that is gone would leave no limit
-                why = f"its limits could not be watched ({type(error).__name__})"
-            if why:
-                watched.why = why
+                found = Ended(f"its limits could not be watched ({type(error).__name__})", machine=True)
+            if found:
+                watched.ended = found
                 self.stop(watched.process)
                 return
             time.sleep(_POLL)
 
-    def _over(self, watched: Watched) -> str:
+    def _crowded(self) -> Ended | None:
+        """What this machine has too little of, whoever takes it."""
+        if psutil.virtual_memory().available < self.limits.free * 1e9:
+            return Ended("this machine was almost out of memory", machine=True)
+        if shutil.disk_usage(self.place).free < self.limits.free * 1e9:
+            return Ended("this machine's disk was almost full", machine=True)
+        return None
+
+    def _over(self, watched: Watched) -> Ended | None:
         """The limit that a worker has passed."""
         limits = self.limits
         if time.monotonic() - watched.since > limits.seconds:
-            return f"it took longer than {limits.seconds:,.0f} s"
+            return Ended(f"it took longer than {limits.seconds:,.0f} s")
         memory, open_files = self._look(watched)
         if memory > limits.memory * 1e9:
-            return f"it took more than {limits.memory:g} GB of memory"
-        if psutil.virtual_memory().available < limits.free * 1e9:
-            return "this machine was almost out of memory"
-        if shutil.disk_usage(self.place).free < limits.free * 1e9:
-            return "this machine's disk was almost full"
+            return Ended(f"it took more than {limits.memory:g} GB of memory")
         if watched.errors.stat().st_size > limits.log:
-            return f"it wrote more than {limits.log / 1e6:g} MB to its standard error"
+            return Ended(f"it wrote more than {limits.log / 1e6:g} MB to its standard error")
         used = taken(watched.box.folder, limits.files)
         if used is None:
-            return f"it hid files in folders that are closed or more than {DEEPEST} deep"
+            return Ended(f"it hid files in folders that are closed or more than {DEEPEST} deep")
         size, count = used
         if size + open_files > limits.disk * 1e9:
-            return f"it wrote more than {limits.disk:g} GB"
-        return f"it made more than {limits.files:,} files" if count > limits.files else ""
+            return Ended(f"it wrote more than {limits.disk:g} GB")
+        return Ended(f"it made more than {limits.files:,} files") if count > limits.files else None
 
     def _inside(self, process: subprocess.Popen) -> list[psutil.Process]:
         """The processes in a worker's sandbox. `psutil.NoSuchProcess` where it has ended."""

@@ -39,7 +39,9 @@ def count_answers(folder: Path, submission: Submission, suite: Suite) -> tuple[d
         except RefusedError as refused:
             problems.append(refused.problem)
             continue
-        problems += found
+        if found:
+            problems += found
+            continue
         for column in range(len(columns)):
             tables[column][cell] = values[column]
             digests[column][cell] = cells[column]

@@ -12,7 +12,7 @@ from leaderboard.code import Facts
 from leaderboard.limits import MAX_TOTAL_COST, SEEDS
 from leaderboard.problems import Problem
 from leaderboard.runs import file_of, rows_in
-from leaderboard.submission import FILE, RunEntry, Submission
+from leaderboard.submission import FILE, Machine, RunEntry, Submission
 
 RunKey = tuple[str, int]
 """Sequence and seed."""
@@ -102,6 +102,8 @@ def _check_run(submission: Submission, suite: Suite, key: RunKey, run: RunEntry)
             yield Problem(path, f"checkpoints.{name}", f"the same as {before}: the stage trained nothing: run this seed again")
     if run.checkpoints.get(BASE) != submission.board.base:
         yield Problem(path, f"checkpoints.{BASE}", "not the base of the suite")
+    if run.numerics.engine != "hf":
+        yield Problem(path, "numerics.engine", f"is {run.numerics.engine!r}: answers must be generated with --engine hf, as reruns are")
     if run.numerics.device != submission.board.device:
         yield Problem(path, "numerics.device", f"is {run.numerics.device!r}, but the board's device is {submission.board.device!r}")
     yield from _check_cost(path, method.own_stages, run, sequence)
@@ -127,7 +129,7 @@ def _check_logs(submission: Submission, facts: Facts, key: RunKey, run: RunEntry
         own.append("repaired")
     for name in own:
         if name in run.rows and not run.logs.get(name):
-            yield Problem(file_of(*key), f"logs.{name}", "missing: its code has history.train: pack the runs with their logs")
+            yield Problem(file_of(*key), f"logs.{name}", "missing: what a method trains needs its training logs: pack the runs with them")
 
 
 def _check_access(facts: Facts | None, runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
@@ -149,7 +151,7 @@ def _check_distinct(runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
     """Runs of different seeds have different models, logs and answers; one model has one row; runs of one seed are of one machine."""
     seen: dict[tuple[str, object], RunKey] = {}
     machines: dict[int, RunKey] = {}
-    answers: dict[str, str] = {}
+    answers: dict[tuple[str, Machine], str] = {}
     for key, run in runs.items():
         path, base = file_of(*key), run.checkpoints.get(BASE)
         trained = {name: content for name, content in run.checkpoints.items() if content != base}
@@ -161,7 +163,7 @@ def _check_distinct(runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
                     reason = f"identical to {file_of(*other)}, which has another seed: different seeds give different models"
                     yield Problem(path, f"{field}.{name}", reason)
         for name, content in run.checkpoints.items():
-            if name in run.rows and answers.setdefault(content, run.rows[name]) != run.rows[name]:
+            if name in run.rows and answers.setdefault((content, run.numerics), run.rows[name]) != run.rows[name]:
                 yield Problem(path, f"rows.{name}", "the same checkpoint has other answers in this submission")
         first = machines.setdefault(run.seed, key)
         if run.numerics != runs[first].numerics:

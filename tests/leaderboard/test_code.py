@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
-from leaderboard.code import facts_of
+from leaderboard.code import facts_of, requests
 
 RECOVER = "    def recover(self, checkpoint, targets, history):\n        "
 ASKED = {
@@ -42,6 +44,14 @@ ASKED = {
     "not by another class": (
         f"class Other(Method):\n{RECOVER}return history.train(0)\nclass Mine(Method):\n{RECOVER}return checkpoint",
         set(),
+    ),
+    "of a history called self": (
+        "class Mine(Method):\n    def recover(own, checkpoint, targets, self):\n        return self.train(0)",
+        {"train"},
+    ),
+    "of a history called like a module": (
+        f"import math as history\nclass Mine(Method):\n{RECOVER}return history.train(0)",
+        {"train"},
     ),
     "not by a setting": (f"class Mine(Method):\n    train: bool = False\n{RECOVER}return checkpoint if self.train else None", set()),
     "not of another module": (f"import random\nclass Mine(Method):\n{RECOVER}return random.sample([checkpoint], 1)[0]", set()),
@@ -102,3 +112,17 @@ def test_fields_that_are_no_settings() -> None:
     facts = facts_of("from bench.method import Method\nclass Mine(Method):\n    if True:\n        steps: int = 3\n", "Mine")
     assert facts is not None
     assert facts.unsure == "Mine has settings under a condition"
+
+
+def test_code_is_read_once_however_often_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of a few kB could take minutes otherwise."""
+    count = 60
+    helpers = "".join(f"def f{n}(h):\n    return f{n + 1}(h)\n" for n in range(count)) + f"def f{count}(h):\n    return h.train(0)\n"
+    functions = "".join(f"    def g{n}(self, history):\n        return f0(history)\n" for n in range(count))
+    read = []
+    walk = ast.walk
+    monkeypatch.setattr(requests.ast, "walk", lambda node: read.append(node) or walk(node))
+    facts = facts_of(f"from bench.method import Method\n{helpers}class Mine(Method):\n{functions}{RECOVER}return f0(history)\n", "Mine")
+    assert facts is not None
+    assert facts.uses == {"train"}
+    assert len(read) < 5 * count

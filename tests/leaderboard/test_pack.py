@@ -6,15 +6,19 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from entries import MINE, WORDS, write_runs
 from typer.testing import CliRunner
 
+import bench.suite
 from bench.errors import UserError
+from bench.registry import describe
 from bench.results.run import Run
-from bench.suite import Suite
+from bench.spec import RunSpec
+from bench.suite import Suite, load_suite
 from leaderboard import pack as packing
 from leaderboard.cli import app
 from leaderboard.pack import pack, runs_below
@@ -65,6 +69,16 @@ def test_what_it_knows_it_fills_in(runs: list[Run], tmp_path: Path, monkeypatch:
     assert (submission.method.reference, submission.method.settings) == ("refresh", {"steps": 4})
     assert submission.seeds == (0, 1, 2, 3, 4)
     assert len(submission.rows) == 1 + 5 * 5
+
+
+@pytest.mark.parametrize("method", ["refresh", "relearn"])
+@pytest.mark.parametrize("sequence", ["paper", "balanced"])
+def test_a_methods_tuning_is_found(method: str, sequence: str) -> None:
+    """Designs are tuned on their first sequence, whichever run comes first, and relearn takes the settings of refresh."""
+    suite, record = load_suite(str(Path(bench.suite.__file__).parent / "suites" / "micro.yaml")), describe(method).record
+    specs = [RunSpec(sequence=order, targets="all") for order in sorted(suite.orders(sequence))]
+    found = packing._tuning([SimpleNamespace(manifest=SimpleNamespace(spec=spec, method=record)) for spec in specs], suite)
+    assert (found["seeds"], len(found["trials"])) == ([100, 101, 102], 8)
 
 
 def test_rows_that_another_submission_has_are_not_stored_again(board: Place) -> None:
@@ -145,7 +159,7 @@ def test_runs_of_several_entries(runs: list[Run], suite: Suite, tmp_path: Path) 
         pack([*runs[:3], *write_runs(tmp_path / "runs", suite, "refresh", targets="all")[3:]], "both", tmp_path, WORDS)
     spec = runs[3].manifest.spec.model_copy(update={"engine": "vllm"})
     other = replace(runs[3], manifest=runs[3].manifest.model_copy(update={"spec": spec}))
-    with pytest.raises(UserError, match="have different generation backends"):
+    with pytest.raises(UserError, match="answers of another engine cannot be submitted"):
         pack([*runs[:3], other, *runs[4:]], "both", tmp_path, WORDS)
     with pytest.raises(UserError, match="no runs: name the folders"):
         pack([], "nothing", tmp_path, WORDS)

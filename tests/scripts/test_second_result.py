@@ -368,12 +368,15 @@ def test_seeds_may_be_trained_on_different_machines(copied: Path) -> None:
 def test_the_first_training_of_a_seed_is_not_replaced(copied: Path) -> None:
     file = copied / "single-s0-4.zip"
     runs, before = read_archive(file), file.read_bytes()
-    declared.archive(file, runs)
+    declared.archive(copied, "single", runs)
     assert file.read_bytes() == before
     again = remade("manifest", checkpoints=runs[3].manifest.checkpoints | {"baseline-2-math": "another"})(runs[3])
     with pytest.raises(UserError, match=r"single-s0-4\.zip holds another training of .*, which counts"):
-        declared.archive(file, [*runs[:3], again, *runs[4:]])
+        declared.archive(copied, "single", [*runs[:3], again, *runs[4:]])
+    with pytest.raises(UserError, match=r"single-s0-4\.zip holds another training of .*, which counts"):
+        declared.archive(copied, "single", [again])  # of its seed alone, which has no file yet
     assert file.read_bytes() == before
+    assert not (copied / f"single-s{again.seed}-{again.seed}.zip").exists()
 
 
 def test_a_method_must_have_been_tuned_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

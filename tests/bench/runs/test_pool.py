@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import threading
@@ -9,13 +10,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar, Literal
 
 import pytest
 
 from bench.errors import UserError
 from bench.runs import pool as module
-from bench.runs.pool import Event, Pool
+from bench.runs.execute import FailedRun
+from bench.runs.pool import Ended, Event, Pool
 from bench.runs.workers import MEMORY, THREADS
 from bench.spec import MethodRecord
 from bench.storage.cache import Cache
@@ -200,6 +203,45 @@ def test_a_job_whose_worker_dies_goes_to_another_one_once(done_by: Callable[...,
     assert failure.error == "its process ended twice, with code 3"
     assert "after" not in done.names()
     assert sum(event.name == "died" and bool(event.job) for event in done.events) == 3
+
+
+class Watched:
+    """A sandbox that says why it ended a worker."""
+
+    def __init__(self, ended: Ended | None) -> None:
+        self.reason = ended
+
+    def ended(self, process: object) -> Ended | None:
+        return self.reason
+
+
+@pytest.mark.parametrize(
+    ("ended", "code", "machine"),
+    [
+        (None, 3, False),
+        (None, -9, True),  # nobody here killed it
+        (None, 137, True),
+        (Ended("it took longer than 20 s"), -9, False),
+        (Ended("this machine's disk was almost full", machine=True), -9, True),
+    ],
+)
+def test_a_method_is_not_blamed_for_a_machine_that_failed(ended: Ended | None, code: int, machine: bool, tmp_path: Path) -> None:
+    pool, job = Pool(1, tmp_path / "cache", tmp_path / "logs", lambda event: None), Fake("repair", "mine")
+    pool.sandbox = Watched(ended)
+    worker = SimpleNamespace(process=None, log=tmp_path / "log", stream=io.BytesIO(), lane="mine", job=job)
+    pool._workers = [worker]
+    pool._bury(worker, code)
+    (failure,) = pool.failures
+    assert (failure.machine, failure.user) == (machine, not machine)
+    assert FailedRun.of(None, failure).by_method is not machine
+
+
+@pytest.mark.parametrize(("said", "machine"), [({}, False), ({"machine": True}, True), ({"machine": "yes"}, False)])
+def test_a_worker_in_a_sandbox_may_say_that_the_machine_failed(said: dict[str, object], machine: bool) -> None:
+    job = Fake("repair", "mine")
+    detail = {"event": "failed", "job": job.key, "error": "no space left"} | said
+    found = Pool._checked(Watched(None), SimpleNamespace(job=job), detail)
+    assert (found.get("machine", False), found["user"]) == (machine, not machine)
 
 
 def test_a_failure_stops_only_what_needs_it(done_by: Callable[..., Done]) -> None:

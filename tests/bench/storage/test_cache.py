@@ -12,8 +12,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,8 @@ from safetensors.torch import save_file
 from bench import weights as weights_module
 from bench.checkpoint import Checkpoint, DamagedError
 from bench.errors import MachineError, UserError
-from bench.files import MARKER, cache_in_use, canonical, default_cache, key_hash, write_json
+from bench.files import MARKER, cache_gate, cache_in_use, canonical, default_cache, key_hash, write_json
+from bench.storage import cache as cache_module
 from bench.storage.cache import Cache, Entry, Made
 from bench.weights import WEIGHTS
 
@@ -396,7 +399,7 @@ def test_prune_frees_all_and_the_cache_goes_on(folder: Path, make: Maker) -> Non
     (folder / "work" / "left" / "snapshot").write_bytes(b"x" * 100)
     held = sum((folder / path).stat().st_size for path in files_below(folder) - {MARKER})
     assert make.cache.prune() == held
-    assert files_below(folder) == {MARKER}
+    assert files_below(folder) == {MARKER, f".{MARKER}.lock"}
     assert make.cache.size() == {"checkpoints": (0, 0)}
     assert make.cache.remember("train", KEY, make).value["score"] == 0.625
     assert make.calls == 2
@@ -432,6 +435,36 @@ def test_prune_spares_a_cache_that_a_command_uses(folder: Path, make: Maker) -> 
     assert Cache(folder).prune() > 0
 
 
+def test_prune_spares_a_cache_that_a_command_begins_to_use_meanwhile(folder: Path, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it may while the files of a large cache are counted."""
+    fetch(folder, make)
+    with ExitStack() as held:
+        sized = cache_module._bytes
+
+        def slowly(path: Path) -> int:
+            held.enter_context(cache_in_use(folder))
+            return sized(path)
+
+        monkeypatch.setattr(cache_module, "_bytes", slowly)
+        with pytest.raises(UserError, match="in use by a running command"):
+            Cache(folder).prune()
+    assert len(list((folder / "entries").iterdir())) == 1
+
+
+def test_a_command_waits_until_a_cache_is_emptied(folder: Path, make: Maker) -> None:
+    fetch(folder, make)
+    begun = threading.Event()
+
+    def command() -> None:
+        with cache_in_use(folder):
+            begun.set()
+
+    with cache_gate(folder):
+        threading.Thread(target=command, daemon=True).start()
+        assert not begun.wait(0.3)
+    assert begun.wait(10)
+
+
 def test_prune_takes_more_entries_than_a_process_may_open_files(folder: Path) -> None:
     Cache(folder).prepare()
     (folder / "locks").mkdir()
@@ -443,7 +476,7 @@ def test_prune_takes_more_entries_than_a_process_may_open_files(folder: Path) ->
     )
     done = subprocess.run([sys.executable, "-P", "-c", code, str(folder)], env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert files_below(folder) == {MARKER}
+    assert files_below(folder) == {MARKER, f".{MARKER}.lock"}
 
 
 def test_size_counts_what_is_unfinished(folder: Path, make: Maker) -> None:

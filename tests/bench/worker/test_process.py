@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import SafetensorError
 
 from bench.errors import MachineError, UserError
@@ -40,6 +41,12 @@ def test_a_full_disk_is_found_behind_what_a_library_says() -> None:
     assert failure(said) == {"error": "a line", "user": True, "machine": False}
 
 
+def test_a_full_gpu_is_no_fault_of_what_was_computed() -> None:
+    """A trial of `tune` that ran out of it must not count as a worse setting."""
+    assert failure(torch.OutOfMemoryError("CUDA out of memory"))["machine"]
+    assert not failure(RuntimeError("CUDA error"))["machine"]
+
+
 @pytest.mark.parametrize(("error", "machine"), [(UserError("a line"), False), (MachineError("a line"), True)])
 def test_what_a_user_can_put_right_is_its_own_line(error: UserError, machine: bool) -> None:
     assert failure(error) == {"error": "a line", "user": True, "machine": machine}
@@ -61,5 +68,5 @@ def test_other_errors_are_named_by_type_on_one_line_and_traced_in_the_log(capsys
         raise FileNotFoundError(errno.ENOENT, "no\nsuch file", "/data/x")
     except FileNotFoundError as error:
         told = failure(error)
-    assert told == {"error": "FileNotFoundError: [Errno 2] no such file: '/data/x'", "user": False}
+    assert told == {"error": "FileNotFoundError: [Errno 2] no such file: '/data/x'", "user": False, "machine": False}
     assert "Traceback" in capsys.readouterr().err

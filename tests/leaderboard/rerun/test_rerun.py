@@ -12,17 +12,21 @@ from typing import Any
 
 import pytest
 from entries import write_runs
+from forgeries import edit, put
 from typer.testing import CliRunner
 from verdict_files import judge
 
 from bench import hardware
 from bench.checkpoint import Store
 from bench.errors import UserError
+from bench.registry import describe
 from bench.results.run import Run
 from bench.runs.execute import FailedRun, FailedRunsError
 from bench.runs.plan import Plan
+from bench.runs.pool import Ended
 from bench.suite import Suite
 from leaderboard.cli import app
+from leaderboard.limits import Limits
 from leaderboard.rank import leaderboard
 from leaderboard.rerun import bubblewrap, execute, rerun
 from leaderboard.rerun.bubblewrap import Bubblewrap
@@ -87,6 +91,24 @@ def test_the_same_seeds(place: Place, bench: Bench, fake: Any) -> None:
     assert verdict.reruns[0].same == (0, 5), "the fake repair depends on where the method's file lies"
     assert [run.seed for run in rerun_of(verdict, place.verdicts)] == [0, 1, 2, 3, 4]
     assert next(s for s in leaderboard(place).rankings[0].standings if s.submission.name == "mine").places is not None
+
+
+def test_a_method_of_the_package_is_rerun_with_this_versions_code(place: Place, bench: Bench, fake: Any) -> None:
+    edit(place.submissions / "refresh-4", "submission.json", put("method.source", "0" * 64))
+    executed = fake(None)
+    rerun.rerun(["refresh-4"], "same", "", place, bench)
+    assert {planned.method for planned in executed.plans[0]} == {describe("refresh", {"steps": 4}).record}
+    assert any(standing.submission.name == "refresh-4" for standing in leaderboard(place).rankings[0].standings)
+
+
+def test_what_the_machine_has_too_little_of_is_not_the_methods_fault(tmp_path: Path) -> None:
+    """No entry is disputed for it."""
+
+    def found(free: float) -> Ended | None:
+        return Confined._crowded(SimpleNamespace(limits=Limits(free=free), place=tmp_path))
+
+    assert found(0.0) is None
+    assert found(1e9) == Ended("this machine was almost out of memory", machine=True)
 
 
 def test_a_spot_check_runs_the_first_seeds_and_ranks_nothing(place: Place, bench: Bench, fake: Any) -> None:

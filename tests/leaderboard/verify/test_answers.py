@@ -25,6 +25,14 @@ def test_answers_marked_as_cut(submissions: Path, suite: Suite) -> None:
     refused(submissions / "mine", r"answers/math\.greedy\.jsonl\.xz: line 4, answer 1: is marked as cut, but has only \d+ tokens")
 
 
+def test_a_file_of_nothing_but_flaws_is_given_up(submissions: Path, suite: Suite) -> None:
+    def cut(cell: tuple[str, str], place: int, answers: list[Written]) -> list[Written]:
+        return [answer._replace(ended=False) for answer in answers] if cell == ("math", "greedy") else answers
+
+    rewrite_answers(submissions / "mine", suite, cut)
+    assert sum("is marked as cut" in line for line in refusals(submissions / "mine")) == 5
+
+
 def test_answers_that_fill_the_limit_are_marked_as_cut_and_no_others(submissions: Path, suite: Suite) -> None:
     long = "1" * suite.loaded_tasks["math"].answer_tokens
 

@@ -130,4 +130,4 @@ def test_a_model_that_was_trained_has_a_log(submissions: Path, suite: Suite, tmp
         edit(folder, f"runs/paper-s{seed}.json", put("logs", {}))
     (folder / LOGS).unlink()
     edit(folder, FILE, lambda content: content["files"].pop(LOGS))
-    refused(folder, r"runs/paper-s2\.json: logs\.repaired: missing: its code has history\.train: pack the runs with their logs")
+    refused(folder, r"runs/paper-s2\.json: logs\.repaired: missing: what a method trains needs its training logs")

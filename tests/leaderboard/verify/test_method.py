@@ -108,6 +108,8 @@ def test_data_in_the_code(submissions: Path, line: str, said: str) -> None:
         ("from numpy import memmap", "imports memmap from numpy"),
         ("'{0.__doc__}'.format(Mine)", r"has a text with \.__ in it"),
         ("def rec\u043ever(): pass", "has the name rec\u043ever, whose letters may look like others"),
+        ("from baselines import refresh\nclass Again(refresh.Refresh): pass", r"Again is built on refresh\.Refresh of the package"),
+        ("from baselines.opd import OPD as Own\nclass Again(Own): pass", "Again is built on Own of the package"),
         ("def f(\u0445): pass", "has the name \u0445, whose letters may look like others"),
         (
             "def f(loss): loss.backward()",
