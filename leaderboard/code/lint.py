@@ -39,7 +39,7 @@ def lint(tree: ast.Module) -> Iterator[Problem]:
         if count > MAX_LITERAL:
             yield Problem(METHOD_FILE, "", f"has {count:,} {what} (limit {MAX_LITERAL:,}): precomputed data is not allowed")
     seen: set[str] = set()
-    ours = {alias.asname or alias.name for node in ast.walk(tree) for alias in _imports_of_package(node)}
+    ours = {(alias.asname or alias.name).partition(".")[0] for node in ast.walk(tree) for alias in _imports_of_package(node)}
     for node in ast.walk(tree):
         for flaw in (*_suspect(node), *_lookalike(node), *_built_on(node, ours)):
             if flaw not in seen:
@@ -87,7 +87,7 @@ def _built_on(node: ast.AST, ours: set[str]) -> Iterator[str]:
     """Classes whose code is mostly that of a method of the package, which no comparison of the texts shows."""
     for base in node.bases if isinstance(node, ast.ClassDef) else ():
         word = ast.unparse(base)
-        if word in ours or word.partition(".")[0] in {name.partition(".")[0] for name in ours}:
+        if word.partition(".")[0] in ours:
             yield f"{node.name} is built on {word} of the package"
 
 
