@@ -97,7 +97,7 @@ def test_a_method_of_the_package_is_rerun_with_this_versions_code(place: Place, 
     edit(place.submissions / "refresh-4", "submission.json", put("method.source", "0" * 64))
     executed = fake(None)
     rerun.rerun(["refresh-4"], "same", "", place, bench)
-    assert {planned.method for planned in executed.plans[0]} == {describe("refresh", {"steps": 4}).record}
+    assert all(planned.method == describe("refresh", {"steps": 4}).record for planned in executed.plans[0])
     assert any(standing.submission.name == "refresh-4" for standing in leaderboard(place).rankings[0].standings)
 
 
