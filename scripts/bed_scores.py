@@ -19,9 +19,9 @@ from bench.errors import UserError, one_line
 from bench.files import default_cache, key_hash, write_bytes
 from bench.results.answers import table_of
 from bench.runs.plan import Plan, plan
-from bench.runs.pool import Pool
+from bench.runs.pool import run_graph
 from bench.runs.progress import Display
-from bench.runs.workers import default_jobs, on_cpu, places
+from bench.runs.workers import on_cpu, places
 from bench.spec import RunSpec
 from bench.suite import Decoding, Suite, load_suite
 from bench.worker.arithmetic import arithmetic
@@ -119,10 +119,8 @@ def needed(jobs: Iterable[Job]) -> dict[str, Job]:
 
 def computed(jobs: Mapping[str, Job], plans: Sequence[Plan], device: str, suite: Suite) -> dict[str, Any]:
     """The results of jobs of some plans, by key, from the cache where they are there. `UserError` where one fails."""
-    cache = default_cache()
     with Display(plans, enabled=sys.stderr.isatty()) as shown:
-        pool = Pool(default_jobs(device, suite), cache, cache / "logs" / "test-bed", shown.hear, places(device, suite))
-        pool.run(jobs)
+        pool = run_graph(jobs, suite, device, "hf", cache=default_cache(), listeners=[shown.hear], log="test-bed-")
     if pool.failures:
         raise UserError(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")
     return pool.results

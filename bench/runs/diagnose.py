@@ -3,8 +3,6 @@ torch."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +14,8 @@ from bench.report.diagnosis import Diagnosis
 from bench.results.run import Run, distinct_seeds, load_run
 from bench.runs import preflight
 from bench.runs.plan import Plan, plan
-from bench.runs.pool import Event, Pool, to_all
+from bench.runs.pool import Event, run_graph
 from bench.runs.progress import Display
-from bench.runs.workers import default_jobs, places
 from bench.worker.jobs import Diagnose, Job, Stage
 from bench.worker.outcomes import Made, Started
 
@@ -49,10 +46,8 @@ def diagnose(
     graph |= {job.key: job for planned in plans for job in planned.makers.baseline}
     cache = options.cache or default_cache()
     with Display(plans, enabled=display, jobs=graph) as shown:
-        logs = cache / "logs" / f"diagnose-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        needs = (spec.device, suite, spec.engine)
-        pool = Pool(options.jobs or default_jobs(*needs), cache, logs, to_all([shown.hear, _Same(runs, plans).hear]), places(*needs))
-        pool.run(graph)
+        listeners = [shown.hear, _Same(runs, plans).hear]
+        pool = run_graph(graph, suite, spec.device, spec.engine, cache=cache, listeners=listeners, jobs=options.jobs, log="diagnose-")
     for failure in pool.failures:
         hint = "" if failure.user else f" (log: {failure.log}); rerun the same command to resume"
         raise UserError(f"{_what(failure.job)} failed: {failure.error}{hint}")

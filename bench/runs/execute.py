@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -23,10 +22,10 @@ from bench.results.run import Manifest, Run, SuiteRecord, load_run
 from bench.results.write import Contents, write_run
 from bench.runs.forecast import Ledger
 from bench.runs.plan import Plan, graph_of
-from bench.runs.pool import Event, Failure, Pool, Sandbox, to_all
+from bench.runs.pool import Event, Failure, Sandbox, run_graph
 from bench.runs.progress import Display
 from bench.runs.tensorboard import curves
-from bench.runs.workers import allow_open_files, default_jobs, places
+from bench.runs.workers import allow_open_files
 from bench.suite import DECODINGS
 from bench.worker.outcomes import Started
 
@@ -100,13 +99,8 @@ def execute(
         if log_to is not None:
             listeners.append(held.enter_context(curves(log_to, plans, out)).hear)
 
-        logs = cache / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        needs = (spec.device, spec.load_suite(), spec.engine)
-        pool = Pool(jobs or default_jobs(*needs), cache, logs, to_all(listeners), places(*needs), sandbox)
-        try:
-            pool.run(graph)
-        except OSError as error:  # of a log, a ledger or a curve; what was finished is written
-            raise disk_error(str(error.filename or cache), error) from error
+        suite = spec.load_suite()
+        pool = run_graph(graph, suite, spec.device, spec.engine, cache=cache, listeners=listeners, jobs=jobs, sandbox=sandbox)
     failed = [*folders.failed]
     for planned in plans:
         failure = next((failure for failure in pool.failures if failure.job.key in planned.jobs), None)

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from bench.errors import UserError
-from bench.files import cache_in_use
-from bench.runs.workers import MEMORY, THREADS
+from bench.files import cache_in_use, disk_error
+from bench.runs.workers import MEMORY, THREADS, default_jobs, places
+from bench.suite import Suite
 from bench.worker import outcomes
 from bench.worker.jobs import Job, to_json
 
@@ -384,3 +385,28 @@ def _code(code: int) -> str:
 def _plain(text: str) -> str:
     """A stranger's words on one line, cut, without characters that could change what a terminal shows."""
     return "".join(sign if sign.isprintable() else " " for sign in text[:MAX_WORDS])
+
+
+def run_graph(
+    graph: Mapping[str, Job],
+    suite: Suite,
+    device: str,
+    engine: str,
+    *,
+    cache: Path,
+    listeners: Sequence[Callable[[Event], None]],
+    jobs: int | None = None,
+    log: str = "",
+    sandbox: Sandbox | None = None,
+) -> Pool:
+    """Do a graph of jobs, and return the pool with its results and failures. jobs: worker processes (None: what the machine has cores and
+    memory for); log: begins the name of the folder of the workers' logs. `UserError` where a listener's file cannot be written; what was
+    finished is in the cache."""
+    logs = cache / "logs" / f"{log}{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    needs = (device, suite, engine)
+    pool = Pool(jobs or default_jobs(*needs), cache, logs, to_all(listeners), places(*needs), sandbox)
+    try:
+        pool.run(graph)
+    except OSError as error:
+        raise disk_error(str(error.filename or cache), error) from error
+    return pool

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -34,9 +33,8 @@ from bench.runs.compare import board_of, plans_of
 from bench.runs.execute import FailedRun, FailedRunsError, cost
 from bench.runs.forecast import Ledger
 from bench.runs.plan import Plan, graph_of
-from bench.runs.pool import Pool, to_all
+from bench.runs.pool import Pool, run_graph
 from bench.runs.progress import Display
-from bench.runs.workers import default_jobs, places
 from bench.spec import MethodRecord
 from bench.suite import DEVELOPMENT_SEEDS, load_suite
 
@@ -120,12 +118,9 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
     suite = load_suite(flat[0].spec.suite, quick=flat[0].spec.quick)
     with Display(flat, enabled=display) as shown:
         cache = options.cache or default_cache()
-        logs = cache / "logs" / f"tune-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         graph = graph_of(flat)
-        listen = to_all([shown.hear, Ledger(cache, graph.values()).hear])
-        needs = (options.device, suite, options.engine)
-        pool = Pool(options.jobs or default_jobs(*needs), cache, logs, listen, places(*needs))
-        pool.run(graph)
+        listeners = [shown.hear, Ledger(cache, graph.values()).hear]
+        pool = run_graph(graph, suite, options.device, options.engine, cache=cache, listeners=listeners, jobs=options.jobs, log="tune-")
     broken = next((failure for failure in pool.failures if failure.machine), None)
     if broken is not None:
         part = next(planned for planned in flat if broken.job.key in planned.jobs)

@@ -14,6 +14,7 @@ import pytest
 
 from bench import hardware
 from bench.errors import UserError
+from bench.runs import pool
 from bench.runs.plan import plan
 from bench.spec import RunSpec
 from bench.suite import load_suite
@@ -84,9 +85,9 @@ def test_the_machine_is_the_card_that_workers_are_put_on(monkeypatch: pytest.Mon
     assert "NVIDIA" not in on_cpu
     pools: list[Any] = []
     done = SimpleNamespace(run=lambda jobs: None, failures=[], results={})
-    monkeypatch.setattr(script, "Pool", lambda *given: pools.append(given) or done)
+    monkeypatch.setattr(pool, "Pool", lambda *given: pools.append(given) or done)
     script.computed({}, [plan(RunSpec(suite="everyday"))], "cuda", suite)
-    assert set(pools[0][-1]) == {"GPU-b"}
+    assert set(pools[0][4]) == {"GPU-b"}
     assert "arithmetic" in on_cpu
 
 

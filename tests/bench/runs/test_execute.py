@@ -13,6 +13,7 @@ from bench.errors import UserError
 from bench.results.answers import Answer, written
 from bench.results.run import Run, find_runs, load_run
 from bench.runs import execute as module
+from bench.runs import pool as pool_module
 from bench.runs.execute import FailedRunsError, execute, replaced
 from bench.runs.plan import Plan, plan
 from bench.runs.pool import Event, Failure
@@ -69,7 +70,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> type[MadeUp]:
     class Own(MadeUp):
         pass
 
-    monkeypatch.setattr(module, "Pool", Own)
+    monkeypatch.setattr(pool_module, "Pool", Own)
     return Own
 
 

@@ -14,6 +14,7 @@ from bench.api import tune
 from bench.errors import UserError
 from bench.options import Options
 from bench.registry import describe, tuned_settings
+from bench.runs import pool
 from bench.runs import tune as tuning
 from bench.runs.forecast import Ledger
 from bench.runs.plan import graph_of
@@ -193,7 +194,7 @@ def test_an_earlier_record_stays_where_the_machine_fails_a_trial_or_all_fail(
     (tmp_path / "tuned").mkdir()
     (tmp_path / "tuned" / "mine-Mine.json").write_text('{"of another board": {}}')
     monkeypatch.setattr(tuning, "SEEDS", SEEDS[:1])
-    monkeypatch.setattr(tuning, "Pool", Failing)
+    monkeypatch.setattr(pool, "Pool", Failing)
     with pytest.raises(UserError, match=said):
         tune(f"{tmp_path}/mine.py:Mine", suite=str(tiny_suite), sequence="math-qa", cache=tmp_path / "cache", display=False)
     assert (tmp_path / "tuned" / "mine-Mine.json").read_text() == '{"of another board": {}}'

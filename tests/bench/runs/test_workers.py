@@ -17,7 +17,7 @@ import pytest
 import bench
 from bench import hardware
 from bench.errors import UserError
-from bench.runs import execute, preflight, tune, workers
+from bench.runs import pool, preflight, workers
 from bench.suite import Suite, load_suite
 
 A, B = "NVIDIA A100-SXM4-80GB", "NVIDIA H200"
@@ -146,12 +146,11 @@ def test_commands_start_one_vllm_worker_a_card(
     cards_of((A, 80), (A, 80), (A, 1))
     asked: list[tuple[int, Sequence[str]]] = []
 
-    def pool(size: int, cache: Path, logs: Path, listen: Any, places: Sequence[str], *rest: Any) -> None:
+    def asks(size: int, cache: Path, logs: Path, listen: Any, places: Sequence[str], *rest: Any) -> None:
         asked.append((size, places))
         raise UserError("asked")
 
-    for module in (execute, tune):
-        monkeypatch.setattr(module, "Pool", pool)
+    monkeypatch.setattr(pool, "Pool", asks)
     monkeypatch.setattr(preflight, "find_spec", lambda name: True)
     out = {"out": tmp_path / "runs"} if command is bench.run else {}
     with pytest.raises(UserError, match="asked"):
