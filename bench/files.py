@@ -165,6 +165,14 @@ def cache_in_use(folder: Path) -> Iterator[None]:
         remove(file)
 
 
+def lock_for(file: Path, cache: Path | None = None) -> FileLock:
+    """Held while a file is read, changed and written, which several commands may do. It lies in the cache, so that none is left beside."""
+    folder = cache or default_cache()
+    check_cache(folder)
+    (folder / "locks").mkdir(exist_ok=True)
+    return FileLock(folder / "locks" / key_hash({"file": str(file.resolve())}))
+
+
 def cache_gate(folder: Path) -> FileLock:
     """Held while a command begins to use a cache, and while it is emptied, so that neither comes between the steps of the other."""
     return FileLock(folder / f".{MARKER}.lock")

@@ -12,11 +12,10 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from filelock import FileLock
 
 from bench import hardware
 from bench.errors import UserError, one_line
-from bench.files import default_cache, key_hash, write_bytes
+from bench.files import default_cache, key_hash, lock_for, write_bytes
 from bench.results.answers import table_of
 from bench.runs.plan import Plan, plan
 from bench.runs.pool import run_graph
@@ -64,7 +63,7 @@ def scores_of(suite_name: str, runs: Sequence[Which], seed: int, split: Split, d
             raise UserError(f"{file}: {words}: add the others there, or choose another --keep")
         found |= trained(suite, suite_name, missing, seed, split, device)
         if file:
-            with FileLock(lock_of(file)):  # what another process added meanwhile stays
+            with lock_for(file):  # what another process added meanwhile stays
                 found = read(file, suite) | found
                 check_shared(file, suite, found)
                 write(file, suite, found)
@@ -158,13 +157,6 @@ def write(file: Path, suite: Suite, runs: Mapping[Which, Scored]) -> None:
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
     write_bytes(file, content.getvalue())
-
-
-def lock_of(file: Path) -> Path:
-    """In the cache, so that none is left beside the scores."""
-    folder = default_cache() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / key_hash({"scores": str(file.resolve())})
 
 
 def check_shared(file: Path, suite: Suite, found: Mapping[Which, Scored]) -> None:

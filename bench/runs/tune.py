@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 from tabulate import tabulate
 
 from bench.costs import over_limit
 from bench.errors import UserError
-from bench.files import default_cache, write_json
+from bench.files import default_cache, lock_for, write_json
 from bench.options import Options
 from bench.registry import describe, describe_all, tuned_file
 from bench.results.answers import table_of
@@ -144,15 +143,14 @@ def tune(method: str, options: Options, *, display: bool = True) -> Record:
         chosen=max(allowed, key=lambda trial: (trial.points, -trial.cost)).settings,
     )
     if not options.quick:
-        keep(record, board_of(options), found)
+        keep(record, board_of(options), found, cache)
     return found
 
 
-def keep(method: MethodRecord, board: str, record: Record) -> Path:
+def keep(method: MethodRecord, board: str, record: Record, cache: Path) -> Path:
     """Put a board's record into the method's file, beside those of other boards."""
     file = tuned_file(method)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_name(f".{file.name}.lock")):
+    with lock_for(file, cache):
         write_json(file, _records(method) | {board: record.model_dump(mode="json")})
     return file
 

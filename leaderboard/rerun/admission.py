@@ -74,7 +74,7 @@ def take_over(content: str, folder: Path, base: Checkpoint, store: Store) -> Non
     """
     shapes = base.shapes()
     most = _HEADER + 4 * sum(math.prod(shape) for shape in shapes.values())
-    with tempfile.TemporaryDirectory(dir=store.folder.parent) as work:
+    with tempfile.TemporaryDirectory(dir=store.folder, prefix=".taken-") as work:  # which `cache prune` knows
         copies, size = [], 0
         for name in _weight_files(folder, content):
             copies.append(Path(work) / f"{len(copies)}.safetensors")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from bench.errors import UserError
-from bench.files import write_bytes
+from bench.files import lock_for, write_bytes
 from bench.results.archive import write_archive
 from bench.results.run import Run
 from bench.runs.execute import FailedRun, FailedRunsError
@@ -47,10 +48,10 @@ def rerun(names: Sequence[str], seeds: Seeds, public: str, place: Place, bench: 
     verdicts = []
     for name, each in found.items():
         record, again = records[name], results[name][1]
-        verdict = _written(each, record, again, place)
+        verdict = _written(each, record, again, place, bench.cache)
         if not record.spot and judge.reproduced(record) is False and public.strip():
             more, again = _once(each, "fresh", public, 1, bench)
-            verdict = _written(each, judge.adjusted([more])[0], again, place)
+            verdict = _written(each, judge.adjusted([more])[0], again, place, bench.cache)
         verdicts.append(verdict)
     return verdicts
 
@@ -89,23 +90,24 @@ def _failed(seeds: Sequence[int], drawn: Draw | None, public: str, sandbox: str,
     )
 
 
-def _written(each: Verified, record: Rerun, again: Sequence[Run], place: Place) -> Verdict:
-    """The verdict with one more rerun, and its scores, written to the folder of verdicts."""
+def _written(each: Verified, record: Rerun, again: Sequence[Run], place: Place, cache: Path) -> Verdict:
+    """The verdict with one more rerun, and its scores, written to the folder of verdicts. What another command adds meanwhile stays."""
     name = each.folder.name
-    before = verdict_on(each.folder, place.verdicts)
-    earlier = before.reruns if before else ()
-    scores = f"{name}-rerun-{len(earlier) + 1}.zip" if again else ""
-    reruns = (*earlier, record.model_copy(update={"scores": scores}))
-    level = judge.level_of(before.level if before else "claimed", reruns)
-    made = Verdict(
-        name=name,
-        submission=digest(each.folder),
-        level=level,
-        date=datetime.now(UTC).date().isoformat(),
-        note=judge.words(record),
-        reruns=reruns,
-    )
-    if again:
-        write_archive(place.verdicts / scores, again)
-    write_bytes(place.verdicts / f"{name}.json", (made.model_dump_json(indent=1) + "\n").encode())
+    file = place.verdicts / f"{name}.json"
+    with lock_for(file, cache):
+        before = verdict_on(each.folder, place.verdicts)
+        earlier = before.reruns if before else ()
+        scores = f"{name}-rerun-{len(earlier) + 1}.zip" if again else ""
+        reruns = (*earlier, record.model_copy(update={"scores": scores}))
+        made = Verdict(
+            name=name,
+            submission=digest(each.folder),
+            level=judge.level_of(before.level if before else "claimed", reruns),
+            date=datetime.now(UTC).date().isoformat(),
+            note=judge.words(record),
+            reruns=reruns,
+        )
+        if again:
+            write_archive(place.verdicts / scores, again)
+        write_bytes(file, (made.model_dump_json(indent=1) + "\n").encode())
     return made

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import Timeout
 
 from bench.errors import UserError
-from bench.files import MARKER, check_cache, check_checkpoints, check_folder, remove
+from bench.files import MARKER, check_cache, check_checkpoints, check_folder, is_cache, lock_for, remove
 
 
 def refused(path: Path, said: str) -> None:
@@ -128,6 +129,17 @@ def test_checkpoints_of_another_cache_are_missed_by_name(tmp_path: Path) -> None
     check_checkpoints(["abc"], tmp_path, "--from runs/x")
     with pytest.raises(UserError, match=r"--from runs/x: its checkpoints are not in the cache .*; pass the --cache"):
         check_checkpoints(["abc", "def"], tmp_path, "--from runs/x")
+
+
+def test_one_command_at_a_time_changes_a_file_and_leaves_no_lock_beside_it(tmp_path: Path) -> None:
+    file, cache = tmp_path / "verdicts" / "mine.json", tmp_path / "cache"
+    file.parent.mkdir()
+    with lock_for(file, cache):
+        with pytest.raises(Timeout):
+            lock_for(file.parent / ".." / "verdicts" / "mine.json", cache).acquire(timeout=0.1)
+        lock_for(file.parent / "other.json", cache).acquire(timeout=0.1).lock.release()
+    assert not list(file.parent.iterdir())
+    assert is_cache(cache)
 
 
 def test_remove_takes_whatever_is_there_and_no_links_target(tmp_path: Path) -> None:

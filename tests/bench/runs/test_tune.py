@@ -127,8 +127,8 @@ def test_the_record_is_kept_beside_the_method_under_its_board(tuned: tuple[Recor
 
 
 def test_another_boards_record_is_left_alone(tuned: tuple[Record, Path]) -> None:
-    record, _ = tuned
-    file = tuning.keep(record.method, "tiny/9 all", record)
+    record, place = tuned
+    file = tuning.keep(record.method, "tiny/9 all", record, place / "cache")
     assert set(json.loads(file.read_text())) == {f"{record.suite} math-qa single", "tiny/9 all"}
 
 
