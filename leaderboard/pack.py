@@ -19,7 +19,7 @@ from leaderboard.files import packed
 from leaderboard.limits import SEEDS
 from leaderboard.plain import NAME_WORDS
 from leaderboard.rows import Cell, RowOfAnswers, Written, cells_of, digest_of, pack_rows
-from leaderboard.runs import file_of
+from leaderboard.runs import run_file
 from leaderboard.submission import FILE, LOGS, METHOD_FILE, PLACEHOLDER, README, SCHEMA, Submission, is_name
 from leaderboard.verify.claims import claimed
 from tasks.own_files import OwnFiles
@@ -63,7 +63,7 @@ def pack(runs: Sequence[Run], name: str, out: Path, words: Words | None = None, 
     files: dict[str, bytes] = {README: words.readme.encode()}
     for run in sorted(runs, key=lambda run: (run.manifest.spec.sequence, run.seed)):
         entry = _run_entry(run, answers, stored, logs)
-        files[file_of(run.manifest.spec.sequence, run.seed)] = _json(entry)
+        files[run_file(run.manifest.spec.sequence, run.seed)] = _json(entry)
     files |= pack_rows(list(answers.values()), cells_of(runs[0].sequence))
     if logs:
         files[LOGS] = packed(json.dumps([digest, text]).encode() for digest, text in sorted(logs.items()))

@@ -36,7 +36,7 @@ def cells_of(domains: Iterable[str]) -> list[Cell]:
     return [(domain, decoding) for domain in sorted(domains) for decoding in DECODINGS]
 
 
-def file_of(cell: Cell) -> str:
+def cell_file(cell: Cell) -> str:
     """The file of a cell in a submission's folder."""
     return f"answers/{cell[0]}.{cell[1]}.jsonl.xz"
 
@@ -73,12 +73,12 @@ def digest_of(row: RowOfAnswers) -> str:
 
 def pack_rows(rows: Sequence[RowOfAnswers], cells: Iterable[Cell]) -> dict[str, bytes]:
     """Path -> content of the files that store rows, in this order; none for no rows."""
-    return {file_of(cell): packed(map(_line, zip(*(row[cell] for row in rows), strict=True))) for cell in cells if rows}
+    return {cell_file(cell): packed(map(_line, zip(*(row[cell] for row in rows), strict=True))) for cell in cells if rows}
 
 
 def unpack_cell(folder: Path, cell: Cell, columns: int, items: int) -> Iterator[list[Written]]:
     """The answers to each item, one of each model. `RefusedError` where the file is damaged or has another shape."""
-    path, count = file_of(cell), 0
+    path, count = cell_file(cell), 0
     for count, line in enumerate(unpacked_lines(folder, path), start=1):
         where = f"line {count}"
         if count > items:

@@ -26,7 +26,7 @@ class SubmittedRun(Run):
         return self.counted[self.digests[row.name]]
 
 
-def file_of(sequence: str, seed: int) -> str:
+def run_file(sequence: str, seed: int) -> str:
     """A run's file in a submission's folder."""
     return f"runs/{sequence}-s{seed}.json"
 
@@ -84,4 +84,4 @@ def submitted_run(folder: Path, submission: Submission, run: RunEntry, suite: Su
         numerics=run.numerics.model_dump(),
         versions=run.versions,
     )
-    return SubmittedRun(folder / file_of(run.sequence, run.seed), manifest, counted=counted, digests=run.rows)
+    return SubmittedRun(folder / run_file(run.sequence, run.seed), manifest, counted=counted, digests=run.rows)

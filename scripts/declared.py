@@ -26,7 +26,7 @@ from bench.errors import UserError
 from bench.files import write_bytes
 from bench.options import Options
 from bench.registry import describe, tuned_file
-from bench.results.archive import read_archive, write_archive, write_texts
+from bench.results.archive import archive_texts, read_archive, write_archive
 from bench.results.boards import Board, Entry, boards
 from bench.results.comparisons import Pair
 from bench.results.run import Run, find_runs
@@ -142,7 +142,7 @@ def keep_texts(parts: Parts, seed: int, out: Path, archives: Path) -> None:
     found = {name: [run for run in find_runs(out / name)[0] if run.seed == seed] for name in parts}
     for name, part in parts.items():
         check_complete(f"{out / name}: seed {seed}", part.names(seed) if seed < part.seeds else [], [run.name for run in found[name]])
-    write_texts(archives / f"texts-s{seed}.zip", [run for runs in found.values() for run in runs])
+    archive_texts(archives / f"texts-s{seed}.zip", [run for runs in found.values() for run in runs])
 
 
 # --- the runs, read back

@@ -91,7 +91,7 @@ class Texts:
     logs: Mapping[str, Sequence[str]]
 
 
-def write_texts(path: Path, runs: Iterable[Run]) -> None:
+def archive_texts(path: Path, runs: Iterable[Run]) -> None:
     """Store the answers and training logs of finished runs, each once, whole or not at all: the same bytes for the same runs. The runs are
     of the same domains and numbers of items (ValueError otherwise)."""
     answers: dict[str, dict[tuple[str, Decoding], list[str]]] = {}
@@ -122,7 +122,7 @@ def write_texts(path: Path, runs: Iterable[Run]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def read_texts(path: Path) -> Texts:
+def archived_texts(path: Path) -> Texts:
     """The texts in an archive of texts. `UserError` where there is none or it cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -54,7 +54,7 @@ _UNREADABLE = (DamagedError, OSError, ValueError, KeyError, TypeError, Attribute
 
 
 @dataclass(frozen=True)
-class Entry:
+class Cached:
     """One cached result. value: small JSON; flops: what it cost when made; folder: its files; work: the key without its owner, the same for
     whoever made it."""
 
@@ -67,7 +67,7 @@ class Entry:
 
 
 @dataclass
-class Made:
+class Computed:
     """What a maker returns: `value`, whose "checkpoint" and "tensors" (if present) name folders of the store, and its cost in FLOPs."""
 
     value: dict[str, Any]
@@ -116,7 +116,7 @@ class Cache:
         self._verify(checkpoint)
         return checkpoint
 
-    def find(self, kind: str, key: Mapping[str, Any]) -> Entry | None:
+    def find(self, kind: str, key: Mapping[str, Any]) -> Cached | None:
         """The entry of a key if it exists and is sound, the common one before the owner's; damage is logged and left to `remember`."""
         for name in dict.fromkeys([key_hash({"kind": kind, **key}), self._name(kind, key)]):
             folder = self.folder / "entries" / name
@@ -127,7 +127,7 @@ class Cache:
                     log.warning("cache entry %s (%s) is damaged and will be made again: %s", name[:12], kind, error)
         return None
 
-    def remember(self, kind: str, key: Mapping[str, Any], make: Callable[[Path, Path], Made]) -> Entry:
+    def remember(self, kind: str, key: Mapping[str, Any], make: Callable[[Path, Path], Computed]) -> Cached:
         """The entry of a key, made if need be by make(files, work).
 
         files: an empty folder that becomes the entry's; work: a folder that survives an interruption, for `make` to resume from.
@@ -159,7 +159,7 @@ class Cache:
     def _own(self, key: Mapping[str, Any]) -> dict[str, Any]:
         return {**key, "owner": self.owner} if self.owner else dict(key)
 
-    def _make(self, kind: str, key: Mapping[str, Any], make: Callable[[Path, Path], Made]) -> Entry:
+    def _make(self, kind: str, key: Mapping[str, Any], make: Callable[[Path, Path], Computed]) -> Cached:
         name = self._name(kind, key)
         final, work = self.folder / "entries" / name, self.folder / "work" / name
         remove(final)
@@ -184,7 +184,7 @@ class Cache:
         self.made_flops += read.flops
         return read
 
-    def _read(self, name: str, folder: Path) -> Entry:
+    def _read(self, name: str, folder: Path) -> Cached:
         entry = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
         if name not in self._verified:
             sealed = entry.pop("seal")
@@ -202,7 +202,7 @@ class Cache:
             self._verified.add(name)
         own = {name: value for name, value in entry["key"].items() if name != "owner"}
         work = key_hash({"kind": entry["kind"], **own})
-        return Entry(name, entry["kind"], entry["value"], entry["flops"], folder, work)
+        return Cached(name, entry["kind"], entry["value"], entry["flops"], folder, work)
 
     def _verify(self, stored: Tensors) -> None:
         if not re.fullmatch("[0-9a-f]{64}", stored.hash) or stored.folder.parent != self.folder / "checkpoints":

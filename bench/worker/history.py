@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from bench.checkpoint import Checkpoint, Tensors
 from bench.costs import Access
 from bench.method import Sample, Training
-from bench.storage.cache import Entry
+from bench.storage.cache import Cached
 from bench.worker.outcomes import Log
 from bench.worker.workbench import Workbench
 
@@ -103,14 +103,14 @@ class RunHistory:
         if checkpoint != self.given:
             self.access.checkpoints.add(checkpoint)
 
-    def _charge(self, entry: Entry) -> Entry:
+    def _charge(self, entry: Cached) -> Cached:
         self.charged[entry.work] = entry.flops
         return entry
 
-    def _checkpoint(self, entry: Entry) -> Checkpoint:
+    def _checkpoint(self, entry: Cached) -> Checkpoint:
         return self._bench.cache.checkpoint(entry.value["checkpoint"])
 
-    def _tensors(self, entry: Entry, domain: str, prompts: int, draw: int = 0) -> Tensors:
+    def _tensors(self, entry: Cached, domain: str, prompts: int, draw: int = 0) -> Tensors:
         self._charge(entry)
         self.access.drew(_numbered(_OWN_ANSWERS, draw), domain, prompts)
         return self._bench.cache.tensors(entry.value["tensors"])

@@ -69,7 +69,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredNorms:
     """norms[a][r]: between anchor a and row r, in the job's order."""
 
     norms: tuple[tuple[float, ...], ...]
@@ -84,7 +84,7 @@ class Diagnosed:
     kind: Literal["diagnosed"] = "diagnosed"
 
 
-Outcome = Annotated[Started | Made | Scored | Evaluated | Measured | Diagnosed, Field(discriminator="kind")]
+Outcome = Annotated[Started | Made | Scored | Evaluated | MeasuredNorms | Diagnosed, Field(discriminator="kind")]
 _OUTCOMES: TypeAdapter[Any] = TypeAdapter(Outcome)
 
 

@@ -18,7 +18,7 @@ from bench.worker import method_steps
 from bench.worker.history import RunHistory
 from bench.worker.jobs import Diagnose, Distances, Job, LMEval, Recover, Score, Setup, Stage, Start
 from bench.worker.keys import Numerics
-from bench.worker.outcomes import Diagnosed, Evaluated, Log, Made, Measured, Scored, Started
+from bench.worker.outcomes import Diagnosed, Evaluated, Log, Made, MeasuredNorms, Scored, Started
 from bench.worker.subject import StagesOfRun
 from bench.worker.workbench import Workbench
 from tasks.source import class_hash
@@ -55,7 +55,7 @@ class Performer:
                 return Evaluated(bench.lm_eval(bench.checkpoint(made[job.of.key]), job.tasks, job.limit))
             case Distances():
                 rows = [bench.checkpoint(made[row.key]) for row in job.rows]
-                return Measured(tuple(tuple(bench.distance(rows[anchor], row) for row in rows) for anchor in job.anchors))
+                return MeasuredNorms(tuple(tuple(bench.distance(rows[anchor], row) for row in rows) for anchor in job.anchors))
             case Diagnose():
                 return Diagnosed(tuple(self._diagnose(job, bench, made)))
         raise TypeError(f"no worker does a {type(job).__name__}")

@@ -16,7 +16,7 @@ from bench.checkpoint import Checkpoint, Tensors
 from bench.diagnostics.findings import Finding, from_json, to_json
 from bench.diagnostics.subject import before
 from bench.method import Training
-from bench.storage.cache import Made
+from bench.storage.cache import Computed
 from bench.training.prompting import Dialogue
 from bench.worker.keys import DERIVATIVES_CODE
 from bench.worker.workbench import Workbench
@@ -53,9 +53,9 @@ class StagesOfRun:
             "domain": domain,
         }
 
-        def make(files: Path, work: Path) -> Made:
+        def make(files: Path, work: Path) -> Computed:
             diagnose = importlib.import_module(f"bench.diagnostics.{kind}").diagnose
-            return Made({"findings": to_json(diagnose(self, domain) if domain else diagnose(self))})
+            return Computed({"findings": to_json(diagnose(self, domain) if domain else diagnose(self))})
 
         return from_json(self.bench.cache.remember("diagnosis", key, make).value["findings"])
 

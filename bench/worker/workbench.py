@@ -30,7 +30,7 @@ from bench.files import canonical, file_hash
 from bench.method import LoRA, Training
 from bench.results.answers import written
 from bench.spec import ModelRecord
-from bench.storage.cache import Cache, Entry, Made
+from bench.storage.cache import Cache, Cached, Computed
 from bench.storage.hub import context_window, find_model, read_config
 from bench.suite import DECODINGS, Suite
 from bench.training import derivatives
@@ -71,14 +71,14 @@ class Workbench:
 
         adapter = self.suite.adapter
 
-        def make(files: Path, work: Path) -> Made:
+        def make(files: Path, work: Path) -> Computed:
             what = f"--model {found.name}"
             folder = dequantized(found.folder / found.gguf, work, what) if found.gguf else found.folder
             model = add_model_folder(self.cache.store, folder, what)
             if adapter:
                 check_takes_adapter(model, adapter, what)
                 model = add_adapted(self.cache.store, model, adapter, what)
-            return Made({"checkpoint": model.hash})
+            return Computed({"checkpoint": model.hash})
 
         code = modules_hash("bench.training.models", *(("bench.training.dequantize",) if found.gguf else ()))
         key = found.identity | {"transformers": transformers.__version__, "code": code}
@@ -161,7 +161,7 @@ class Workbench:
     # --- training ---
     def train(
         self, parent: Checkpoint, training: Training, *, seed: int, purpose: Purpose = "stage", draw: int = 0, null: bool = False
-    ) -> Entry:
+    ) -> Cached:
         """`parent` trained as declared; the entry's value names the checkpoint, its files hold log.jsonl.
 
         purpose, draw: what the randomness depends on beside seed, domain and step; null: rewards permuted in groups. ValueError for a draw
@@ -187,14 +187,14 @@ class Workbench:
         }
         key |= {"draw": draw} if draw else {}
 
-        def make(files: Path, work: Path) -> Made:
+        def make(files: Path, work: Path) -> Computed:
             return self._train(parent, training, seed, purpose, draw, null, files, work)
 
         return self.cache.remember("training", key, make)
 
     def _train(
         self, parent: Checkpoint, training: Training, seed: int, purpose: Purpose, draw: int, null: bool, files: Path, work: Path
-    ) -> Made:
+    ) -> Computed:
         meter, dialogue = Meter(), self.dialogue(parent)
         device = self.numerics.device
 
@@ -261,7 +261,7 @@ class Workbench:
             )
         (files / "log.jsonl").write_text("".join(canonical(line) + "\n" for line in lines), encoding="utf-8")
         trained = self.cache.store.add_model(trainer.finished(), parent.folder)
-        return Made({"checkpoint": trained.hash, "steps": trainer.total}, meter.flops)
+        return Computed({"checkpoint": trained.hash, "steps": trainer.total}, meter.flops)
 
     def stage_flops(self, checkpoint: Checkpoint, domain: str, *, seed: int, base: str) -> float:
         """FLOPs of a stage that was trained elsewhere from `base` (a content hash): the suite's constant for its own base, and else the
@@ -271,7 +271,7 @@ class Workbench:
         settings = self.suite.grpo
         key = self.key(checkpoint, DERIVATIVES_CODE, [domain]) | {"prompts": settings.prompts, "group": settings.group, "seed": seed}
 
-        def make(files: Path, work: Path) -> Made:
+        def make(files: Path, work: Path) -> Computed:
             meter = Meter()
             derivatives.own_answers(
                 self.load(checkpoint, meter),
@@ -283,7 +283,7 @@ class Workbench:
                 purpose="cost of a stage",
                 at_once=self.suite.answers_at_once,
             )
-            return Made({"step": 4 * meter.flops}, meter.flops)
+            return Computed({"step": 4 * meter.flops}, meter.flops)
 
         return settings.steps * self.cache.remember("stage flops", key, make).value["step"]
 
@@ -293,14 +293,14 @@ class Workbench:
         if first == second:
             return 0.0
 
-        def make(files: Path, work: Path) -> Made:
+        def make(files: Path, work: Path) -> Computed:
             squares = ((a - b).double().square().sum().item() for _, a, b in first.pieces(second))
-            return Made({"norm": sum(squares) ** 0.5})
+            return Computed({"norm": sum(squares) ** 0.5})
 
         return self.cache.remember("distance", {"one": first.hash, "other": second.hash}, make).value["norm"]
 
     # --- scoring ---
-    def answers(self, checkpoint: Checkpoint, domain: str, split: Split = "test", draw: int = 0) -> Entry:
+    def answers(self, checkpoint: Checkpoint, domain: str, split: Split = "test", draw: int = 0) -> Cached:
         """Every answer of a checkpoint on a split of a domain: value {decoding: mean score}, file answers.jsonl.gz.
 
         Validation items are decoded greedily, all others at temperature 1 as well. draw: as in `Suite.items`.
@@ -310,7 +310,7 @@ class Workbench:
         key = self.key(checkpoint, SCORING_CODE, [domain]) | {"split": split, "items": len(items), "decodings": decodings}
         key |= {"draw": draw} if draw else {}
 
-        def make(files: Path, work: Path) -> Made:
+        def make(files: Path, work: Path) -> Computed:
             meter, dialogue = Meter(), self.dialogue(checkpoint)
             model = self.load(checkpoint, meter)
             with self._writer(checkpoint, model, meter, [domain]) as writer:
@@ -326,7 +326,7 @@ class Workbench:
                     autocast=self._autocast,
                 )
             (files / "answers.jsonl.gz").write_bytes(written(answers))
-            return Made({decoding: mean_score(answers, decoding) for decoding in decodings} | {"cut": dialogue.cut}, meter.flops)
+            return Computed({decoding: mean_score(answers, decoding) for decoding in decodings} | {"cut": dialogue.cut}, meter.flops)
 
         self.report({"event": "scoring", "what": domain})
         return self.cache.remember("scoring", key, make)
@@ -342,20 +342,20 @@ class Workbench:
             "code": modules_hash("bench.evaluation.lm_eval"),
         }
 
-        def make(files: Path, work: Path) -> Made:
+        def make(files: Path, work: Path) -> Computed:
             tokenizer = self.dialogue(checkpoint).tokenizer
             chat = self.suite.prompting.chat != "none"
-            return Made(general.evaluate(self.load(checkpoint), tokenizer, names, limit=limit, chat=chat, bf16=self.numerics.bf16))
+            return Computed(general.evaluate(self.load(checkpoint), tokenizer, names, limit=limit, chat=chat, bf16=self.numerics.bf16))
 
         self.report({"event": "scoring", "what": ", ".join(names)})
         return self.cache.remember("lm-eval", key, make).value
 
     # --- what repairs look at ---
-    def sample(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
+    def sample(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Cached:
         """`count` answers at temperature 1, one a training prompt: file samples.json, a list of [prompt, answer, reward]."""
         key = self.key(checkpoint, DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
 
-        def make(files: Path, work: Path) -> Made:
+        def make(files: Path, work: Path) -> Computed:
             meter = Meter()
             batch, prompts, texts = derivatives.own_answers(
                 self.load(checkpoint, meter),
@@ -369,26 +369,26 @@ class Workbench:
             )
             rows = list(zip(prompts, texts, batch.rewards.flatten().tolist(), strict=True))
             (files / "samples.json").write_text(json.dumps(rows), encoding="utf-8")
-            return Made({}, meter.flops)
+            return Computed({}, meter.flops)
 
         return self.cache.remember("sample", key, make)
 
-    def fisher(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Entry:
+    def fisher(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int) -> Cached:
         """The Fisher diagonal (`bench.training.derivatives.fisher_diagonal`); the value names its tensors."""
         return self._statistic("fisher", checkpoint, domain, count, seed)
 
-    def gradient(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int, draw: int = 0) -> Entry:
+    def gradient(self, checkpoint: Checkpoint, domain: str, count: int, *, seed: int, draw: int = 0) -> Cached:
         """The policy gradient (`bench.training.derivatives.policy_gradient`); the value names its tensors. ValueError for a draw below 0,
         whose prompts are those of trainings."""
         if draw < 0:
             raise ValueError(f"draw={draw}: must be at least 0")
         return self._statistic("gradient", checkpoint, domain, count, seed, draw)
 
-    def _statistic(self, kind: str, checkpoint: Checkpoint, domain: str, count: int, seed: int, draw: int = 0) -> Entry:
+    def _statistic(self, kind: str, checkpoint: Checkpoint, domain: str, count: int, seed: int, draw: int = 0) -> Cached:
         key = self.key(checkpoint, DERIVATIVES_CODE, [domain]) | {"count": count, "seed": seed}
         key |= {"settings": asdict(self.suite.grpo), "draw": draw} if kind == "gradient" else {}
 
-        def make(files: Path, work: Path) -> Made:
+        def make(files: Path, work: Path) -> Computed:
             meter = Meter()
             model, dialogue = self.load(checkpoint, meter), self.dialogue(checkpoint)
             task, asked = self.suite.loaded_tasks[domain], {"count": count, "seed": seed, "at_once": self.suite.answers_at_once}
@@ -396,7 +396,7 @@ class Workbench:
                 found = derivatives.fisher_diagonal(model, dialogue, task, **asked)
             else:
                 found = derivatives.policy_gradient(model, dialogue, task, self.suite.grpo, draw=draw, **asked)
-            return Made({"tensors": self.cache.store.add_tensors(found.items()).hash}, meter.flops)
+            return Computed({"tensors": self.cache.store.add_tensors(found.items()).hash}, meter.flops)
 
         self.report({"event": "statistic", "what": f"{kind} of {domain}"})
         return self.cache.remember(kind, key, make)

@@ -12,7 +12,7 @@ import numpy as np
 from bench.results.archive import Table
 from bench.suite import Suite, load_suite
 from leaderboard.problems import Problem, RefusedError
-from leaderboard.rows import Cell, CellDigest, Written, cells_of, file_of, row_digest, unpack_cell
+from leaderboard.rows import Cell, CellDigest, Written, cell_file, cells_of, row_digest, unpack_cell
 from leaderboard.submission import FILE, Submission
 from tasks.task import Item, ScoreError, Task
 
@@ -67,13 +67,13 @@ def _count_cell(folder: Path, cell: Cell, columns: int, suite: Suite) -> tuple[n
             if answer not in known:
                 flaw = check_cut(answer, task, length)
                 if flaw:
-                    problems.append(Problem(file_of(cell), f"line {place + 1}, answer {column + 1}", flaw))
+                    problems.append(Problem(cell_file(cell), f"line {place + 1}, answer {column + 1}", flaw))
                     if len(problems) >= _SHOWN:
                         return values, [], problems
                 try:
                     known[answer] = _scored(task, item, answer)
                 except ScoreError as error:
-                    raise RefusedError(file_of(cell), f"line {place + 1}", str(error)) from error
+                    raise RefusedError(cell_file(cell), f"line {place + 1}", str(error)) from error
             values[column, place] = known[answer]
             digests[column].add(answer)
     return values, [digest.hexdigest() for digest in digests], problems

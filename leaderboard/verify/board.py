@@ -11,7 +11,7 @@ from bench.suite import DECODINGS, SCORED_SEEDS, Suite, load_suite, suite_names
 from leaderboard.code import Facts
 from leaderboard.limits import MAX_TOTAL_COST, SEEDS
 from leaderboard.problems import Problem
-from leaderboard.runs import file_of, rows_in
+from leaderboard.runs import rows_in, run_file
 from leaderboard.submission import FILE, Machine, RunEntry, Submission
 
 RunKey = tuple[str, int]
@@ -80,7 +80,7 @@ def check_runs(submission: Submission, suite: Suite, facts: Facts | None, runs: 
 
 
 def _check_run(submission: Submission, suite: Suite, key: RunKey, run: RunEntry) -> Iterator[Problem]:
-    path, method = file_of(*key), submission.method
+    path, method = run_file(*key), submission.method
     if (run.sequence, run.seed) != key:
         yield Problem(path, "sequence, seed", f"{run.sequence} and {run.seed} do not match the file's name")
         return
@@ -129,7 +129,7 @@ def _check_logs(submission: Submission, facts: Facts, key: RunKey, run: RunEntry
         own.append("repaired")
     for name in own:
         if name in run.rows and not run.logs.get(name):
-            yield Problem(file_of(*key), f"logs.{name}", "missing: what a method trains needs its training logs: pack the runs with them")
+            yield Problem(run_file(*key), f"logs.{name}", "missing: what a method trains needs its training logs: pack the runs with them")
 
 
 def _check_access(facts: Facts | None, runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
@@ -153,18 +153,18 @@ def _check_distinct(runs: Mapping[RunKey, RunEntry]) -> Iterator[Problem]:
     machines: dict[int, RunKey] = {}
     answers: dict[tuple[str, Machine], str] = {}
     for key, run in runs.items():
-        path, base = file_of(*key), run.checkpoints.get(BASE)
+        path, base = run_file(*key), run.checkpoints.get(BASE)
         trained = {name: content for name, content in run.checkpoints.items() if content != base}
         rows = {name: run.rows[name] for name in trained if name in run.rows}
         for field, values in (("checkpoints", trained), ("rows", rows), ("logs", {name: logs for name, logs in run.logs.items() if logs})):
             for name, value in values.items():
                 other = seen.setdefault((field, value), key)
                 if other[1] != key[1]:
-                    reason = f"identical to {file_of(*other)}, which has another seed: different seeds give different models"
+                    reason = f"identical to {run_file(*other)}, which has another seed: different seeds give different models"
                     yield Problem(path, f"{field}.{name}", reason)
         for name, content in run.checkpoints.items():
             if name in run.rows and answers.setdefault((content, run.numerics), run.rows[name]) != run.rows[name]:
                 yield Problem(path, f"rows.{name}", "the same checkpoint has other answers in this submission")
         first = machines.setdefault(run.seed, key)
         if run.numerics != runs[first].numerics:
-            yield Problem(path, "numerics", f"differs from {file_of(*first)}: all orders of a seed must run on one type of machine")
+            yield Problem(path, "numerics", f"differs from {run_file(*first)}: all orders of a seed must run on one type of machine")

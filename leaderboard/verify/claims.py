@@ -10,7 +10,7 @@ from bench.results.estimates import measure
 from bench.results.run import Run, means
 from bench.suite import DECODINGS
 from leaderboard.problems import Problem
-from leaderboard.runs import SubmittedRun, file_of
+from leaderboard.runs import SubmittedRun, run_file
 from leaderboard.submission import FILE, Claim, RunEntry, Submission
 from leaderboard.verify.board import RunKey
 
@@ -37,7 +37,7 @@ def check_scores(entries: Mapping[RunKey, RunEntry], runs: Sequence[SubmittedRun
                 for domain, stated, score in zip(run.sequence, entry.scores[decoding][name], counted, strict=True):
                     if abs(stated - score) > _EXACT:
                         reason = f"states {_shown(stated)} for {domain}, but its answers score {_shown(score)}"
-                        yield Problem(file_of(*key), f"scores.{decoding}.{name}", reason)
+                        yield Problem(run_file(*key), f"scores.{decoding}.{name}", reason)
 
 
 def check_claim(submission: Submission, runs: Sequence[SubmittedRun]) -> Iterator[Problem]:

@@ -13,9 +13,8 @@ from leaderboard.files import file_digest, read_bytes, read_json
 from leaderboard.flaws import flaws
 from leaderboard.limits import MAX_BYTES, MAX_BYTES_DESIGN, MAX_README
 from leaderboard.problems import Problem, RefusedError
-from leaderboard.rows import cells_of
-from leaderboard.rows import file_of as cell_file
-from leaderboard.runs import file_of
+from leaderboard.rows import cell_file, cells_of
+from leaderboard.runs import run_file
 from leaderboard.submission import FILE, LOGS, METHOD_FILE, PLACEHOLDER, README, Submission
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -33,7 +32,7 @@ def read_model(folder: Path, path: str, kind: type[Model]) -> tuple[Model | None
 
 def expected_files(submission: Submission, runs: Iterable[tuple[str, int]], domains: Iterable[str]) -> set[str]:
     """The paths that `files` names. Logs are there where any were written."""
-    found = {file_of(*key) for key in runs}
+    found = {run_file(*key) for key in runs}
     found |= {cell_file(cell) for cell in cells_of(domains)} if submission.rows else set()
     found |= set() if submission.method.from_package else {METHOD_FILE}
     return found | ({LOGS} if LOGS in submission.files else set())

@@ -15,7 +15,7 @@ from leaderboard.files import strict_json, unpacked_lines
 from leaderboard.limits import MAX_LOG_LINES
 from leaderboard.logs import Log, flops, log_of
 from leaderboard.problems import Problem, RefusedError
-from leaderboard.runs import file_of
+from leaderboard.runs import run_file
 from leaderboard.submission import LOGS, RunEntry, Submission
 from leaderboard.verify.board import RunKey
 
@@ -54,7 +54,7 @@ def check_costs(folder: Path, submission: Submission, suite: Suite, runs: Mappin
         yield Problem(LOGS, digest[:12], "no run uses this log: remove it")
     size = parameters(suite)
     for key, run in runs.items():
-        path, sequence = file_of(*key), suite.sequence(run.sequence)
+        path, sequence = run_file(*key), suite.sequence(run.sequence)
         missing = sorted(name for name, digests in run.logs.items() if not set(digests) <= set(logs))
         for name in missing:
             yield Problem(path, f"logs.{name}", f"names a log that is not in {LOGS}")

@@ -14,7 +14,7 @@ from bench.suite import DECODINGS
 from leaderboard.code import likeness, method_text, packaged_file, shingles
 from leaderboard.limits import NEAR_DUPLICATE, REFUSED_LEVEL, SAME_BASE, SAME_DECODING, SAME_SEEDS, WARNING_LEVEL
 from leaderboard.problems import Problem, RefusedError
-from leaderboard.runs import SubmittedRun, file_of
+from leaderboard.runs import SubmittedRun, run_file
 from leaderboard.submission import FILE, METHOD_FILE, RunEntry, Submission
 from leaderboard.verify.board import BASE, RunKey
 from leaderboard.verify.contents import read_model
@@ -57,7 +57,7 @@ def _check_base(runs: Runs, reference: Runs) -> Iterator[Problem]:
                 if same < SAME_BASE:
                     items = f"{100 * same:.1f} % of the {domain} items ({decoding}); {100 * SAME_BASE:.0f} % are required"
                     reason = f"the base scores like the reference entry's base on only {items}"
-                    yield Problem(file_of(run.manifest.spec.sequence, run.seed), f"rows.{base.name}", reason)
+                    yield Problem(run_file(run.manifest.spec.sequence, run.seed), f"rows.{base.name}", reason)
 
 
 def _quantities(
@@ -120,7 +120,7 @@ def check_seeds(runs: Runs) -> Iterator[Problem]:
             ]
             if agreement and np.mean(agreement) >= SAME_SEEDS:
                 reason = f"scores like seed {one.seed} on {100 * np.mean(agreement):.1f} % of the items: seeds are not so much alike"
-                yield Problem(file_of(sequence, other.seed), f"rows.{row.name}", reason)
+                yield Problem(run_file(sequence, other.seed), f"rows.{row.name}", reason)
 
 
 def check_decoding(runs: Runs) -> Iterator[Problem]:
@@ -130,7 +130,7 @@ def check_decoding(runs: Runs) -> Iterator[Problem]:
             same = float(np.mean([table[domain, "greedy"][:, 0] == table[domain, "sampled"][:, 0] for domain in run.sequence]))
             if same >= SAME_DECODING:
                 reason = f"scores at temperature 1 as it does greedily on {100 * same:.1f} % of the items: a maintainer should rerun it"
-                yield Problem(file_of(run.manifest.spec.sequence, run.seed), f"rows.{row.name}", reason, warning=True)
+                yield Problem(run_file(run.manifest.spec.sequence, run.seed), f"rows.{row.name}", reason, warning=True)
 
 
 class Models:
@@ -163,7 +163,7 @@ def check_same_models(submission: Submission, entries: Mapping[RunKey, RunEntry]
             if others:
                 where = reference if reference in others else others[-1]
                 reason = f"the same checkpoint as in {where}, but different answers"
-                yield Problem(file_of(*key), f"rows.{name}", reason, warning=where != reference)
+                yield Problem(run_file(*key), f"rows.{name}", reason, warning=where != reference)
 
 
 def check_likeness(folder: Path, submission: Submission, others: Path) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from leaderboard import verdicts as judged
 from leaderboard.code import Facts, check_code
 from leaderboard.files import listing
 from leaderboard.problems import Problem
-from leaderboard.runs import SubmittedRun, file_of, submitted_run
+from leaderboard.runs import SubmittedRun, run_file, submitted_run
 from leaderboard.submission import FILE, RunEntry, Submission
 from leaderboard.verify.answers import count_answers
 from leaderboard.verify.board import RunKey, check_board, check_runs, expected_runs
@@ -154,7 +154,7 @@ class _Verification:
             self.problems += problems
         entries: dict[RunKey, RunEntry] = {}
         for key in keys:
-            entry, problems = read_model(self.folder, file_of(*key), RunEntry) if file_of(*key) in sizes else (None, [])
+            entry, problems = read_model(self.folder, run_file(*key), RunEntry) if run_file(*key) in sizes else (None, [])
             self.problems += problems
             if entry is not None:
                 entries[key] = entry
@@ -173,7 +173,7 @@ class _Verification:
             for key, entry in entries.items():
                 for name, digest in entry.rows.items():
                     if digest not in tables:
-                        self.problems.append(Problem(file_of(*key), f"rows.{name}", "no stored answers have this digest"))
+                        self.problems.append(Problem(run_file(*key), f"rows.{name}", "no stored answers have this digest"))
             for digest in sorted(set(own) - named):
                 self.problems.append(Problem(FILE, f"rows.{submission.rows.index(digest)}", "no run uses this row of answers: remove it"))
         if self.refused:

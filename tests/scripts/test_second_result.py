@@ -23,7 +23,7 @@ from declared import Declaration, Part, Result
 from bench.errors import UserError
 from bench.options import Options
 from bench.registry import describe
-from bench.results.archive import ArchivedRun, read_archive, read_texts, write_archive
+from bench.results.archive import ArchivedRun, archived_texts, read_archive, write_archive
 from bench.results.run import Run, load_run
 from bench.runs.compare import choices_of
 from bench.suite import DECODINGS, load_suite
@@ -442,7 +442,7 @@ def test_texts_of_a_seed_are_those_of_all_parts(folders: tuple[Path, dict[str, l
     assert file.name == "texts-s3.zip"
     own = [run for part in runs.values() for run in part if run.seed == 3]
     samples = {sha for run in own for name, sha in run.manifest.files.items() if name.startswith("samples/")}
-    assert set(read_texts(file).answers) == samples
+    assert set(archived_texts(file).answers) == samples
     shutil.copytree(out, tmp_path / "runs")
     next((tmp_path / "runs" / "curve").glob("*-s3")).rename(tmp_path / "gone")
     with pytest.raises(UserError, match=r"curve: seed 3 lacks micro-paper-single-.*-s3"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.files import file_hash
 from bench.suite import Suite
-from leaderboard.rows import Written, cells_of, file_of, pack_rows, unpack_cell
+from leaderboard.rows import Written, cell_file, cells_of, pack_rows, unpack_cell
 from leaderboard.submission import FILE, Submission
 from leaderboard.verify import Place, verify
 
@@ -83,4 +83,4 @@ def rewrite_answers(folder: Path, suite: Suite, change: Callable[[tuple[str, str
     edit(folder, FILE, put("rows", new))
     for file in sorted((folder / "runs").iterdir()):
         edit(folder, f"runs/{file.name}", lambda run: run["rows"].update({name: names.get(d, d) for name, d in run["rows"].items()}))
-    reseal(folder, *(file_of(cell) for cell in cells))
+    reseal(folder, *(cell_file(cell) for cell in cells))

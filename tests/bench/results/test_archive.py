@@ -12,7 +12,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.results.answers import DamagedRunError
-from bench.results.archive import read_archive, read_texts, write_archive, write_texts
+from bench.results.archive import archive_texts, archived_texts, read_archive, write_archive
 from bench.results.boards import boards
 from bench.results.run import Run, load_run
 
@@ -106,12 +106,12 @@ def test_a_damaged_archive_is_one_line(damage: Callable[[Path], object], file: P
 
 @pytest.fixture
 def texts(runs: list[Run], tmp_path: Path) -> Path:
-    write_texts(tmp_path / "made" / "texts.zip", runs)
+    archive_texts(tmp_path / "made" / "texts.zip", runs)
     return tmp_path / "made" / "texts.zip"
 
 
 def test_texts_and_scores_are_all_that_was_written(runs: list[Run], file: Path, texts: Path) -> None:
-    found = read_texts(texts)
+    found = archived_texts(texts)
     for run, archived in zip(runs, read_archive(file), strict=True):
         for row, table in archived.tables.items():
             own = found.answers[run.manifest.files[f"samples/{row.name}.jsonl.gz"]]
@@ -127,14 +127,14 @@ def test_texts_and_scores_are_all_that_was_written(runs: list[Run], file: Path, 
 def test_texts_of_any_characters_come_back(tmp_path: Path, build_run: Build) -> None:
     odd = '\u2028"\\\n\x85\0é\t[1, 2]'
     run = load_run(build_run(tmp_path, answer=odd))
-    write_texts(tmp_path / "texts.zip", [run])
+    archive_texts(tmp_path / "texts.zip", [run])
     last = run.manifest.files[f"samples/{run.rows.baseline[-1].name}.jsonl.gz"]
-    assert set(read_texts(tmp_path / "texts.zip").answers[last]["math", "greedy"]) == {odd}
+    assert set(archived_texts(tmp_path / "texts.zip").answers[last]["math", "greedy"]) == {odd}
 
 
 def test_shared_texts_are_stored_once_and_the_same_runs_make_the_same_bytes(runs: list[Run], texts: Path, tmp_path: Path) -> None:
-    assert len(read_texts(texts).answers) == 3 * 5 + 3
-    write_texts(tmp_path / "again.zip", runs)
+    assert len(archived_texts(texts).answers) == 3 * 5 + 3
+    archive_texts(tmp_path / "again.zip", runs)
     assert (tmp_path / "again.zip").read_bytes() == texts.read_bytes()
 
 
@@ -142,7 +142,7 @@ def test_shared_texts_are_stored_once_and_the_same_runs_make_the_same_bytes(runs
 def test_runs_of_other_items_or_domains_do_not_go_together(runs: list[Run], other: dict, tmp_path: Path, build_run: Build) -> None:
     other = load_run(build_run(tmp_path / "other", **other))
     with pytest.raises(ValueError):
-        write_texts(tmp_path / "texts.zip", [runs[0], other])
+        archive_texts(tmp_path / "texts.zip", [runs[0], other])
     assert not (tmp_path / "texts.zip").exists()
 
 
@@ -150,5 +150,5 @@ def test_runs_of_other_items_or_domains_do_not_go_together(runs: list[Run], othe
 def test_a_damaged_archive_of_texts_is_one_line(damage: Callable[[Path], object], texts: Path) -> None:
     damage(texts)
     with pytest.raises(UserError, match="not an archive of texts") as error:
-        read_texts(texts)
+        archived_texts(texts)
     assert "\n" not in str(error.value)

@@ -20,7 +20,7 @@ from bench.runs.pool import Event, Failure
 from bench.spec import ModelRecord, RunSpec
 from bench.suite import DECODINGS, load_suite
 from bench.worker.jobs import Distances, Job, LMEval, Score, Stage, Start
-from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Started
+from bench.worker.outcomes import Evaluated, Log, Made, MeasuredNorms, Scored, Started
 
 
 class MadeUp:
@@ -59,7 +59,7 @@ class MadeUp:
         if isinstance(job, LMEval):
             return Evaluated({"mmlu": {"acc": (0.5, 0.01)}})
         if isinstance(job, Distances):
-            return Measured(tuple(tuple(1.0 for _ in job.rows) for _ in job.anchors))
+            return MeasuredNorms(tuple(tuple(1.0 for _ in job.rows) for _ in job.anchors))
         log = self.folder / f"{job.key}.jsonl"
         log.write_text('{"step": 1}\n')
         return Made(job.key, 1e9, {} if isinstance(job, Stage) else {"k": 1e9}, logs=(Log("math", str(log)),))

@@ -28,7 +28,7 @@ from bench.checkpoint import Checkpoint, DamagedError
 from bench.errors import MachineError, UserError
 from bench.files import MARKER, cache_gate, cache_in_use, canonical, default_cache, key_hash, write_json
 from bench.storage import cache as cache_module
-from bench.storage.cache import Cache, Entry, Made
+from bench.storage.cache import Cache, Cached, Computed
 from bench.weights import WEIGHTS
 
 KEY = {"parent": "abc", "seed": 3}
@@ -43,13 +43,13 @@ class Maker:
         self.like.mkdir(exist_ok=True)
         (self.like / "config.json").write_text("{}")
 
-    def __call__(self, files: Path, work: Path) -> Made:
+    def __call__(self, files: Path, work: Path) -> Computed:
         self.calls += 1
         assert list(files.iterdir()) == []
         (files / "log.txt").write_text("two lines\nof log\n")
         checkpoint = self.cache.store.add_checkpoint([("weight", torch.tensor([1.0, 2.0]))], self.like)
         mask = self.cache.store.add_tensors([("mask", torch.tensor([True, False]))])
-        return Made({"checkpoint": checkpoint.hash, "tensors": mask.hash, "score": 0.625}, flops=1.5e9)
+        return Computed({"checkpoint": checkpoint.hash, "tensors": mask.hash, "score": 0.625}, flops=1.5e9)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def files_below(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def fetch(folder: Path, make: Callable[[Path, Path], Made]) -> Entry:
+def fetch(folder: Path, make: Callable[[Path, Path], Computed]) -> Cached:
     """What a new process would get: a cache that has verified nothing yet."""
     return Cache(folder).remember("train", KEY, make)
 
@@ -156,12 +156,12 @@ def test_every_key_has_its_own_entry(make: Maker) -> None:
 def test_work_outlives_an_interruption_and_goes_with_success(folder: Path) -> None:
     found: list[list[str]] = []
 
-    def interrupted(files: Path, work: Path) -> Made:
+    def interrupted(files: Path, work: Path) -> Computed:
         found.append([path.name for path in work.iterdir()])
         (work / "snapshot").write_text("step 25")
         if len(found) == 1:
             raise KeyboardInterrupt
-        return Made({"from": (work / "snapshot").read_text()})
+        return Computed({"from": (work / "snapshot").read_text()})
 
     with pytest.raises(KeyboardInterrupt):
         fetch(folder, interrupted)
@@ -171,7 +171,7 @@ def test_work_outlives_an_interruption_and_goes_with_success(folder: Path) -> No
 
 
 def test_an_exception_leaves_nothing_but_work(folder: Path) -> None:
-    def broken(files: Path, work: Path) -> Made:
+    def broken(files: Path, work: Path) -> Computed:
         (files / "half.txt").write_text("half")
         (work / "snapshot").write_text("step 25")
         raise RuntimeError("out of memory")
@@ -186,13 +186,13 @@ def test_an_exception_leaves_nothing_but_work(folder: Path) -> None:
 
 def test_a_value_that_is_no_json_leaves_nothing(folder: Path) -> None:
     with pytest.raises((TypeError, ValueError)):
-        fetch(folder, lambda files, work: Made({"score": float("nan")}))
+        fetch(folder, lambda files, work: Computed({"score": float("nan")}))
     assert list((folder / "entries").iterdir()) == []
 
 
 def test_the_lock_of_one_key_does_not_hold_another(folder: Path) -> None:
-    def outer(files: Path, work: Path) -> Made:
-        return Made({"inner": Cache(folder).remember("inner", {}, lambda f, w: Made({"x": 1})).value["x"]})
+    def outer(files: Path, work: Path) -> Computed:
+        return Computed({"inner": Cache(folder).remember("inner", {}, lambda f, w: Computed({"x": 1})).value["x"]})
 
     assert fetch(folder, outer).value == {"inner": 1}
 
@@ -202,7 +202,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)
 PROCESS = """
 import os, sys, time, uuid
 from pathlib import Path
-from bench.storage.cache import Cache, Made
+from bench.storage.cache import Cache, Computed
 folder, flags, own = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 
 def make(files, work):
@@ -211,7 +211,7 @@ def make(files, work):
     while not (flags / "go").exists():
         time.sleep(0.01)
     (files / "random").write_bytes(os.urandom(32))
-    return Made({"random": uuid.uuid4().hex}, flops=7.0)
+    return Computed({"random": uuid.uuid4().hex}, flops=7.0)
 
 (flags / own).write_text("")
 entry = Cache(folder).remember("train", {"seed": 3}, make)
@@ -247,11 +247,11 @@ def test_of_two_processes_one_makes_and_both_get_its_bytes(folder: Path, tmp_pat
 def test_a_later_maker_adopts_the_winners_entry(folder: Path) -> None:
     """As on a file system whose locks do not hold."""
 
-    def outrun(files: Path, work: Path) -> Made:
+    def outrun(files: Path, work: Path) -> Computed:
         elsewhere = Cache(folder.with_name("elsewhere"))
-        won = elsewhere.remember("train", KEY, lambda f, w: Made({"by": "winner"}))
+        won = elsewhere.remember("train", KEY, lambda f, w: Computed({"by": "winner"}))
         won.folder.rename(folder / "entries" / won.key)
-        return Made({"by": "loser"})
+        return Computed({"by": "loser"})
 
     assert fetch(folder, outrun).value == {"by": "winner"}
 
@@ -265,35 +265,35 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def damage_score(entry: Entry, store: Path) -> None:
+def damage_score(entry: Cached, store: Path) -> None:
     edit(entry.folder / "entry.json", "0.625", "0.925")
 
 
-def damage_cost(entry: Entry, store: Path) -> None:
+def damage_cost(entry: Cached, store: Path) -> None:
     edit(entry.folder / "entry.json", "1500000000.0", "1.0")
 
 
-def damage_seed(entry: Entry, store: Path) -> None:
+def damage_seed(entry: Cached, store: Path) -> None:
     edit(entry.folder / "entry.json", '"seed": 3', '"seed": 4')
 
 
-def cut_entry(entry: Entry, store: Path) -> None:
+def cut_entry(entry: Cached, store: Path) -> None:
     os.truncate(entry.folder / "entry.json", 20)
 
 
-def empty_entry(entry: Entry, store: Path) -> None:
+def empty_entry(entry: Cached, store: Path) -> None:
     (entry.folder / "entry.json").write_text("{}")
 
 
-def remove_entry(entry: Entry, store: Path) -> None:
+def remove_entry(entry: Cached, store: Path) -> None:
     (entry.folder / "entry.json").unlink()
 
 
-def damage_file(entry: Entry, store: Path) -> None:
+def damage_file(entry: Cached, store: Path) -> None:
     edit(entry.folder / "log.txt", "two", "one")
 
 
-def remove_file(entry: Entry, store: Path) -> None:
+def remove_file(entry: Cached, store: Path) -> None:
     (entry.folder / "log.txt").unlink()
 
 
@@ -303,19 +303,19 @@ def flip_last_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
-def damage_checkpoint(entry: Entry, store: Path) -> None:
+def damage_checkpoint(entry: Cached, store: Path) -> None:
     flip_last_byte(store / entry.value["checkpoint"] / WEIGHTS)
 
 
-def damage_tensors(entry: Entry, store: Path) -> None:
+def damage_tensors(entry: Cached, store: Path) -> None:
     flip_last_byte(store / entry.value["tensors"] / WEIGHTS)
 
 
-def remove_checkpoint(entry: Entry, store: Path) -> None:
+def remove_checkpoint(entry: Cached, store: Path) -> None:
     (store / entry.value["checkpoint"] / WEIGHTS).unlink()
 
 
-def swap_checkpoint(entry: Entry, store: Path) -> None:
+def swap_checkpoint(entry: Cached, store: Path) -> None:
     save_file({"weight": torch.tensor([1.0, 2.5])}, store / entry.value["checkpoint"] / WEIGHTS)
 
 
@@ -337,7 +337,7 @@ def swap_checkpoint(entry: Entry, store: Path) -> None:
     ],
 )
 def test_damage_is_noticed_and_made_again(
-    folder: Path, make: Maker, caplog: pytest.LogCaptureFixture, damage: Callable[[Entry, Path], None]
+    folder: Path, make: Maker, caplog: pytest.LogCaptureFixture, damage: Callable[[Cached, Path], None]
 ) -> None:
     first = fetch(folder, make)
     sound = {path: (folder / path).read_bytes() for path in files_below(folder) if not path.startswith("locks/")}
@@ -379,7 +379,7 @@ def test_a_damaged_checkpoint_is_no_obstacle_to_making_it_under_another_key(fold
 def test_size_counts_entries_by_kind_and_checkpoints(folder: Path, make: Maker) -> None:
     assert Cache(folder).size() == {"checkpoints": (0, 0)}
     entries = [make.cache.remember("train", {"seed": seed}, make) for seed in (0, 1)]
-    scored = make.cache.remember("score", {}, lambda files, work: Made({"greedy": 0.5}))
+    scored = make.cache.remember("score", {}, lambda files, work: Computed({"greedy": 0.5}))
 
     def bytes_of(*folders: Path) -> int:
         return sum(path.stat().st_size for folder in folders for path in folder.iterdir())
@@ -413,14 +413,14 @@ def test_a_cache_that_has_verified_an_entry_notices_that_it_was_pruned(folder: P
 
 
 def test_prune_spares_what_a_running_process_holds(folder: Path) -> None:
-    def make(files: Path, work: Path) -> Made:
+    def make(files: Path, work: Path) -> Computed:
         (work / "snapshot").write_text("step 25")
         code = "import sys; from bench.storage.cache import Cache; Cache(sys.argv[1]).prune()"
         done = subprocess.run([sys.executable, "-P", "-c", code, str(folder)], env=ENVIRONMENT, capture_output=True, text=True)
         assert done.returncode == 1
         assert UserError.__name__ in done.stderr
         assert (work / "snapshot").exists()
-        return Made({"greedy": 0.5})
+        return Computed({"greedy": 0.5})
 
     assert fetch(folder, make).value == {"greedy": 0.5}
     assert Cache(folder).prune() > 0
@@ -547,18 +547,18 @@ def test_prune_of_nothing_frees_nothing_and_of_a_file_is_refused(tmp_path: Path)
 
 
 def test_an_entry_copied_over_anothers_is_not_believed(folder: Path, make: Maker, caplog: pytest.LogCaptureFixture) -> None:
-    good = Cache(folder).remember("score", {"method": "none"}, lambda files, work: Made({"greedy": 0.25}))
-    other = Cache(folder).remember("score", {"method": "mine"}, lambda files, work: Made({"greedy": 0.95}))
+    good = Cache(folder).remember("score", {"method": "none"}, lambda files, work: Computed({"greedy": 0.25}))
+    other = Cache(folder).remember("score", {"method": "mine"}, lambda files, work: Computed({"greedy": 0.95}))
     shutil.rmtree(good.folder)
     shutil.copytree(other.folder, good.folder)
     assert Cache(folder).find("score", {"method": "none"}) is None
     assert "the entry of another key" in caplog.text
-    again = Cache(folder).remember("score", {"method": "none"}, lambda files, work: Made({"greedy": 0.25}))
+    again = Cache(folder).remember("score", {"method": "none"}, lambda files, work: Computed({"greedy": 0.25}))
     assert again.value == {"greedy": 0.25}
 
 
 def test_an_entry_of_another_kind_is_not_believed(folder: Path) -> None:
-    other = Cache(folder).remember("sample", KEY, lambda files, work: Made({"greedy": 0.95}))
+    other = Cache(folder).remember("sample", KEY, lambda files, work: Computed({"greedy": 0.95}))
     name = key_hash({"kind": "score", **KEY})
     other.folder.rename(folder / "entries" / name)
     assert Cache(folder).find("score", KEY) is None
@@ -661,8 +661,8 @@ def test_a_verified_checkpoint_is_read_once_and_again_when_its_files_change(
 
 
 def test_an_owner_reads_the_common_entries_and_writes_its_own(folder: Path) -> None:
-    def value(number: int) -> Callable[[Path, Path], Made]:
-        return lambda files, work: Made({"x": number}, flops=float(number))
+    def value(number: int) -> Callable[[Path, Path], Computed]:
+        return lambda files, work: Computed({"x": number}, flops=float(number))
 
     shared, own = Cache(folder), Cache(folder, owner="mine.py:Mine")
     common = shared.remember("train", {"seed": 1}, value(1))
@@ -679,7 +679,7 @@ def test_an_owner_reads_the_common_entries_and_writes_its_own(folder: Path) -> N
 
 
 def test_an_owners_entry_in_a_common_place_is_not_believed(folder: Path) -> None:
-    forged = Cache(folder, owner="mine").remember("score", KEY, lambda files, work: Made({"greedy": 1.0}))
+    forged = Cache(folder, owner="mine").remember("score", KEY, lambda files, work: Computed({"greedy": 1.0}))
     forged.folder.rename(folder / "entries" / key_hash({"kind": "score", **KEY}))
     assert Cache(folder).find("score", KEY) is None
 
@@ -689,7 +689,7 @@ def test_an_owners_entry_in_a_common_place_is_not_believed(folder: Path) -> None
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_fills_up_is_one_line(folder: Path, number: int) -> None:
-    def make(files: Path, work: Path) -> Made:
+    def make(files: Path, work: Path) -> Computed:
         raise OSError(number, os.strerror(number))
 
     places = f"cache {folder}, or the temporary files in {re.escape(tempfile.gettempdir())}"
@@ -698,7 +698,7 @@ def test_a_disk_that_fills_up_is_one_line(folder: Path, number: int) -> None:
 
 
 def test_a_full_disk_behind_another_error_is_one_line(folder: Path) -> None:
-    def make(files: Path, work: Path) -> Made:
+    def make(files: Path, work: Path) -> Computed:
         raise RuntimeError("unexpected pos") from OSError(errno.ENOSPC, "no space")
 
     with pytest.raises(MachineError, match="or the temporary files"):
@@ -706,7 +706,7 @@ def test_a_full_disk_behind_another_error_is_one_line(folder: Path) -> None:
 
 
 def test_a_disk_error_names_its_own_file(folder: Path) -> None:
-    def make(files: Path, work: Path) -> Made:
+    def make(files: Path, work: Path) -> Computed:
         raise OSError(errno.ENOSPC, "no space", place)
 
     place = str(folder / "entries" / "x")
@@ -718,7 +718,7 @@ def test_a_disk_error_names_its_own_file(folder: Path) -> None:
 
 
 def test_other_errors_of_a_maker_are_its_own(folder: Path) -> None:
-    def make(files: Path, work: Path) -> Made:
+    def make(files: Path, work: Path) -> Computed:
         raise FileNotFoundError(errno.ENOENT, "no such file", "/data/of/the/maker")
 
     with pytest.raises(FileNotFoundError):

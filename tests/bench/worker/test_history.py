@@ -12,7 +12,7 @@ import pytest
 
 from bench.costs import Spent, cost_of
 from bench.method import Training
-from bench.storage.cache import Entry
+from bench.storage.cache import Cached
 from bench.suite import load_suite
 from bench.worker.history import RunHistory
 
@@ -27,24 +27,24 @@ class Pretends:
         self.suite = load_suite("micro")
         self.cache = SimpleNamespace(checkpoint=lambda content: content, tensors=lambda content: content)
 
-    def _entry(self, *key: Any) -> Entry:
+    def _entry(self, *key: Any) -> Cached:
         value = {"checkpoint": key[-1], "tensors": key[-1], "greedy": 0.5}
-        return Entry(repr(key), "any", value, 10.0, self.folder, repr(key))
+        return Cached(repr(key), "any", value, 10.0, self.folder, repr(key))
 
-    def train(self, parent: str, training: Training, *, seed: int, purpose: str = "stage", draw: int = 0) -> Entry:
+    def train(self, parent: str, training: Training, *, seed: int, purpose: str = "stage", draw: int = 0) -> Cached:
         return self._entry(purpose, draw, seed, training.steps, training.prompts, f"{parent}+{'+'.join(training.mixture)}")
 
-    def answers(self, checkpoint: str, domain: str, split: str) -> Entry:
+    def answers(self, checkpoint: str, domain: str, split: str) -> Cached:
         return self._entry("answers", domain, split, checkpoint)
 
-    def sample(self, checkpoint: str, domain: str, count: int, *, seed: int) -> Entry:
+    def sample(self, checkpoint: str, domain: str, count: int, *, seed: int) -> Cached:
         (self.folder / "samples.json").write_text(json.dumps([["1+1=", "2", 1.0]] * count))
         return self._entry("sample", domain, count, checkpoint)
 
-    def fisher(self, checkpoint: str, domain: str, count: int, *, seed: int) -> Entry:
+    def fisher(self, checkpoint: str, domain: str, count: int, *, seed: int) -> Cached:
         return self._entry("fisher", domain, count, checkpoint)
 
-    def gradient(self, checkpoint: str, domain: str, count: int, *, seed: int, draw: int) -> Entry:
+    def gradient(self, checkpoint: str, domain: str, count: int, *, seed: int, draw: int) -> Cached:
         return self._entry("gradient", domain, count, draw, checkpoint)
 
 
@@ -183,5 +183,5 @@ def test_scores_are_of_validation_items(history: RunHistory) -> None:
 def test_the_same_work_costs_once_whoever_made_it(tmp_path: Path) -> None:
     history = RunHistory(Pretends(tmp_path), ("code", "math"), 0, "base", {})
     for owner in ("", "mine"):
-        history._charge(Entry(f"key of {owner}", "fisher", {}, 10.0, tmp_path, "the work"))
+        history._charge(Cached(f"key of {owner}", "fisher", {}, 10.0, tmp_path, "the work"))
     assert sum(history.charged.values()) == 10.0

@@ -13,7 +13,7 @@ from bench.spec import MethodRecord, ModelRecord, RunSpec
 from bench.suite import load_suite
 from bench.worker import outcomes
 from bench.worker.jobs import Distances, Job, LMEval, Recover, Score, Stage, Start, from_json, to_json
-from bench.worker.outcomes import Evaluated, Log, Made, Measured, Scored, Started
+from bench.worker.outcomes import Evaluated, Log, Made, MeasuredNorms, Scored, Started
 
 RECORD = MethodRecord(
     reference="refresh",
@@ -132,7 +132,7 @@ def test_lanes_keep_methods_apart() -> None:
         Made("b" * 64, 3.0, {"k": 2.0}, 1.0, logs=(Log("math", "/x"),)),
         Scored("/answers.gz", {"greedy": 0.5, "sampled": 0.25}, 0),
         Evaluated({"mmlu": {"acc": (0.5, 0.01)}}),
-        Measured(((0.0, 1.5), (1.5, 0.0))),
+        MeasuredNorms(((0.0, 1.5), (1.5, 0.0))),
     ],
 )
 def test_an_outcome_is_the_same_after_a_trip_through_json(outcome: object) -> None:

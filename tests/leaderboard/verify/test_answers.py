@@ -10,7 +10,7 @@ from forgeries import refusals, refused, reseal, rewrite_answers, warnings
 
 from bench.suite import Suite
 from leaderboard.files import packed
-from leaderboard.rows import Written, file_of, unpack_cell
+from leaderboard.rows import Written, cell_file, unpack_cell
 from leaderboard.submission import FILE, Submission
 
 
@@ -54,8 +54,8 @@ def test_edited_answers_do_not_keep_their_digest(submissions: Path, suite: Suite
     lines = list(unpack_cell(folder, cell, columns, suite.test_items))
     lines[0][0] = Written(suite.items("math", "test")[0].answer + "0", True)
     content = [json.dumps([a.text for a in line]).encode() for line in lines]
-    (folder / file_of(cell)).write_bytes(packed(content))
-    reseal(folder, file_of(cell))
+    (folder / cell_file(cell)).write_bytes(packed(content))
+    reseal(folder, cell_file(cell))
     refused(folder, r"submission\.json: rows\.0: does not match the answers in column 1 of answers/")
 
 
