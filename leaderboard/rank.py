@@ -134,8 +134,8 @@ def _check_rerun(submission: Submission, runs: Sequence[Run], suite: Suite) -> N
     for run in runs:
         manifest = run.manifest
         source = manifest.method.source if method.from_package else method.source  # of the package's methods the latest code is rerun
-        theirs = (manifest.suite.fingerprint, manifest.spec.targets, manifest.method.settings, manifest.method.source)
-        own = (board.fingerprint, board.targets, dict(method.settings), source)
+        theirs = (manifest.suite.fingerprint, manifest.spec.targets, manifest.method.name, manifest.method.settings, manifest.method.source)
+        own = (board.fingerprint, board.targets, method.name, dict(method.settings), source)
         if theirs != own or manifest.spec.sequence not in suite.orders(board.sequence):
             raise UserError(f"the rerun of {submission.name} has a run of another method or board ({run.name})")
 
