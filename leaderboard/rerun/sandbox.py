@@ -191,7 +191,7 @@ class Confined(ABC):
     def _watch(self, watched: Watched) -> None:
         while watched.process.poll() is None:
             try:
-                found = self._crowded() or self._over(watched)
+                found = self._over(watched) or self._crowded()
             except Exception as error:  # a watcher that is gone would leave no limit
                 found = Ended(f"its limits could not be watched ({type(error).__name__})", machine=True)
             if found:

@@ -111,6 +111,15 @@ def test_what_the_machine_has_too_little_of_is_not_the_methods_fault(tmp_path: P
     assert found(1e9) == Ended("this machine was almost out of memory", machine=True)
 
 
+def test_a_method_over_its_limit_is_not_excused_by_a_full_machine() -> None:
+    """It is what may have filled it."""
+    over, full = Ended("it took more than 4 GB of memory"), Ended("this machine was almost out of memory", machine=True)
+    watched = SimpleNamespace(process=SimpleNamespace(poll=lambda: None), ended=None)
+    sandbox = SimpleNamespace(_over=lambda watched: over, _crowded=lambda: full, stop=lambda process: None)
+    Confined._watch(sandbox, watched)
+    assert watched.ended == over
+
+
 def test_a_spot_check_runs_the_first_seeds_and_ranks_nothing(place: Place, bench: Bench, fake: Any) -> None:
     executed = fake(NOTHING, "fails")
     (verdict,) = rerun.rerun(["mine"], "same", "drand 7", place, bench, first=2)
