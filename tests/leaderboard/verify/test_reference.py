@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from entries import WORDS, write_runs
 from forgeries import RUN, edit, place_of, put, refusals, refused, warnings
 from verdict_files import judge
 
+from bench.results.rows import Row
 from bench.suite import Suite
 from leaderboard.pack import pack
 from leaderboard.submission import FILE
 from leaderboard.verdicts import OWN
+from leaderboard.verify.reference import check_seeds
 
 
 def test_the_base_is_the_suites(submissions: Path, suite: Suite) -> None:
@@ -119,3 +123,18 @@ def test_a_row_that_no_run_names(submissions: Path, suite: Suite) -> None:
     """Nothing may lie in a submission that is not looked at."""
     edit(submissions / "mine", RUN, lambda run: run["rows"].update({"repaired": run["rows"]["baseline-4-cw"]}))
     refused(submissions / "mine", r"submission\.json: rows\.\d+: no run uses this row of answers: remove it")
+
+
+@pytest.mark.parametrize(("flips", "found"), [({"qa": 5}, 1), ({"qa": 15}, 0), ({"code": 4, "math": 4, "qa": 4, "cw": 4}, 0)])
+def test_copied_seeds_are_found_though_one_domain_was_touched(flips: dict[str, int], found: int) -> None:
+    """Of 200 items a domain, so many score otherwise."""
+    row = Row("baseline", 1)
+
+    def seed(number: int, flips: dict[str, int]) -> SimpleNamespace:
+        cells = {(domain, "sampled"): np.arange(200)[:, None] % 2 for domain in ("code", "math", "qa", "cw")}
+        for domain, count in flips.items():
+            cells[domain, "sampled"][:count] ^= 1
+        manifest = SimpleNamespace(spec=SimpleNamespace(sequence="paper"))
+        return SimpleNamespace(manifest=manifest, seed=number, rows=SimpleNamespace(distinct=lambda: [row]), tables={row: cells})
+
+    assert len(list(check_seeds([seed(0, {}), seed(1, flips)]))) == found
