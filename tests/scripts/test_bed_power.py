@@ -44,7 +44,7 @@ def test_a_bed_is_given_up_by_the_mean_of_its_first_seeds() -> None:
 
 
 def test_the_stored_scores_are_those_of_the_page() -> None:
-    """docs/base.md names code's points on seeds 100 to 102."""
+    """docs/test-bed-everyday.md names code's points on seeds 100 to 102."""
     scores = script.stored(sorted((script.DOCS / "test-bed-everyday-256").glob("*.npz")), "everyday", "code")
     assert scores.shape == (3, 256)
     assert scores.mean(1).round(1).tolist() == [5.9, 3.1, 2.7]
