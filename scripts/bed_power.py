@@ -1,4 +1,4 @@
-"""How often forgetting of some points would be significant, and how often a bed would be given up: prints the tables of docs/test-bed-everyday.md.
+"""How often forgetting of some points would be significant, and how often a bed would be given up: the tables of docs/test-bed-everyday.md.
 
     python scripts/bed_power.py
 
