@@ -25,6 +25,7 @@ from bed_scores import Key, Table, scores_of
 from tabulate import tabulate
 
 from bench.errors import UserError
+from bench.files import write_bytes
 from bench.results.statistics import Interval, crossed_interval, ratio_set
 from bench.suite import DECODINGS, DEVELOPMENT_SEEDS, Decoding, Suite, load_suite
 from tasks.task import Split
@@ -352,7 +353,7 @@ def main() -> None:
     text = report(bed, command, options.split, found)
     print(text)
     if options.out:
-        options.out.write_text(f"# Is {suite.id} a valid test bed?\n\n{text}", encoding="utf-8")
+        write_bytes(options.out, f"# Is {suite.id} a valid test bed?\n\n{text}".encode())
 
 
 if __name__ == "__main__":
