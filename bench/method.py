@@ -158,9 +158,9 @@ class Training:
     learning_rate: finite and above 0, None for the suite's (0 is an error, not the suite's rate: it would pay for a training that
     changes nothing); kl: weight of the KL term, finite, 0 or more, None for the suite's; prompts, penalty, gradient, advantages: the
     hooks above; trainable: LoRA, or tensors of 0 and 1 that mark the coordinates to train; reference: the checkpoint (or one per
-    domain) of the KL term and of `Advantages`; sampler: the checkpoint (or one per domain) that writes the answers, None for the policy
-    itself. What another policy wrote is not reweighted: the ratio of the loss is to the policy before the step. Raises `TrainingError` for
-    any other value.
+    domain) of the KL term and of `Advantages`, refused where neither is used; sampler: the checkpoint (or one per domain) that writes the
+    answers, None for the policy itself. What another policy wrote is not reweighted: the ratio of the loss is to the policy before the
+    step. Raises `TrainingError` for any other value.
     """
 
     mixture: Mapping[str, float]

@@ -165,7 +165,7 @@ class Workbench:
         """`parent` trained as declared; the entry's value names the checkpoint, its files hold log.jsonl.
 
         purpose, draw: what the randomness depends on beside seed, domain and step; null: rewards permuted in groups. ValueError for a draw
-        below 0.
+        below 0, `UserError` for a reference that nothing uses.
         """
         if draw < 0:
             raise ValueError(f"draw={draw}: must be at least 0")
@@ -177,6 +177,11 @@ class Workbench:
         )
         if training.kl and training.reference is None:
             training = training.but(reference=parent)
+        if training.reference is not None and not training.kl and training.advantages is None:
+            domains = "+".join(sorted(training.mixture))
+            raise UserError(
+                f"training on {domains}: nothing uses its reference (kl 0, no advantages hook): set kl, or leave the reference out"
+            )
         own = {f.name: declared(getattr(training, f.name)) for f in fields(training)}
         key = self.key(parent, TRAINING_CODE, list(training.mixture)) | {
             "training": {name: value for name, value in own.items() if value is not None},

@@ -84,6 +84,14 @@ def test_a_training_of_another_draw_is_another_training(tiny_bench: Workbench) -
         tiny_bench.train(tiny_bench.base, short, seed=100, purpose="repair", draw=-1)
 
 
+def test_a_reference_that_nothing_uses_is_refused(tiny_bench: Workbench) -> None:
+    """Whoever sets one expects a KL term, which the suite's settings may not have."""
+    short = Training.on("math", "qa", steps=1, reference=tiny_bench.base)
+    with pytest.raises(UserError, match=r"training on math\+qa: nothing uses its reference \(kl 0, no advantages hook\)"):
+        tiny_bench.train(tiny_bench.base, short, seed=100)
+    assert tiny_bench.train(tiny_bench.base, short.but(kl=0.1), seed=100).value["checkpoint"]
+
+
 def test_what_a_method_is_handed_is_no_access(tiny_bench: Workbench, tiny_suite: Path, tmp_path: Path) -> None:
     """Its stage starts from the base, and after the stage it is handed what was trained."""
     file = tmp_path / "mine.py"
