@@ -381,13 +381,38 @@ PINNED = {
     "micro/code": ("3a1b5c>013,3a4b8c>343=", "0c+5,1b,3a", "c,b,a", "2543ba3fd0b9cf44"),
     "micro/qa": ("Frame>ChainNoon>FlockChain:ChestClock>FrameFlock>Clock?Noon>>=", "Clock", "Flock", "499bee24cfcc63ea"),
     "micro/cw": ("6^w+s!Spoon=", "WingSpoonGroundTamePoundBest", "NameSockMoonSnake", "d7a3afb0b7450594"),
+    "everyday/math": (
+        "Ben has 79 beads. Ben gives 9 beads to Adam. Ben loses 26 beads. How many beads does Ben have now?",
+        "79-9=70-26=44",
+        "79-9=70",
+        "e0eb22e6711b6f88",
+    ),
+    "everyday/code": (
+        "What does this Python code print?\n\nx = max([25, 16, 27])\ny = 5 + x\nprint(x + y)",
+        "59",
+        "27",
+        "1a134feffdd319bf",
+    ),
+    "everyday/qa": (
+        "Mark is with Alice. David has the ticket. David's teacher is Mark. Alice has the phone. David is with Ben. Ben has the candle. "
+        "Mark's teacher is Ben. Amy is in the kitchen. Ben is in the school. Alice is in the garage. Where is the ticket?",
+        "school",
+        "kitchen",
+        "df551aadcdafe52a",
+    ),
+    "everyday/cw": (
+        'Write one sentence of 6 words with the words "guitar" and "pond". Begin with the letter T.',
+        "The guitar was in the pond.",
+        "The building that contains the guitar.",
+        "1ad152a82c857bd9",
+    ),
 }
-"""By domain: prompt and answer of the first test item, a misread demonstration of it, and the hash of some more of each."""
+"""By task: prompt and answer of the first test item, a misread demonstration of it, and the hash of some more of each."""
 
 
-@micro_task
+@every_task
 def test_items_scores_and_demonstrations_are_pinned(task: Task) -> None:
-    """The shipped base was trained on these, and published scores are of these."""
+    """The shipped bases were trained on these, and published scores are of these."""
     prompt, answer, misread, digest = PINNED[name_of(task)]
     first = task.item("test", 0, 0)
     assert (first.prompt, first.answer, task.demonstrate(first, rng("pin", 0), 0.0, 1.0)) == (prompt, answer, misread)
