@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import io
 import platform
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from graphs import computed, needed
 
 from bench import hardware
 from bench.errors import UserError, one_line
-from bench.files import default_cache, key_hash, lock_for, write_bytes
+from bench.files import key_hash, lock_for, write_bytes
 from bench.results.answers import table_of
-from bench.runs.plan import Plan, plan
-from bench.runs.pool import run_graph
-from bench.runs.progress import Display
+from bench.runs.plan import plan
 from bench.runs.workers import on_cpu, places
 from bench.spec import RunSpec
 from bench.suite import Decoding, Suite, load_suite
@@ -81,7 +78,7 @@ def trained(suite: Suite, name: str, runs: Sequence[Which], seed: int, split: Sp
 
     jobs = [scoring(which, *cell) for which, own in cells.items() for cell in own]
     trainings = [stage for run in plans.values() for stage in run.makers.baseline[1:]]
-    results = computed(needed([*jobs, *trainings]), list(plans.values()), device, suite)
+    results = computed(needed([*jobs, *trainings]), list(plans.values()), log="test-bed-")
     here = machine(device, suite)
 
     def scored(which: Which) -> Scored:
@@ -102,27 +99,6 @@ def cells_of(sequence: Sequence[str], null: str) -> list[tuple[int, str]]:
     if null:
         return [(row, null) for row in sorted({sequence.index(null) + 1, last})]
     return sorted({(row, domain) for place, domain in enumerate(sequence) for row in (0, place, place + 1, last)})
-
-
-def needed(jobs: Iterable[Job]) -> dict[str, Job]:
-    """The jobs and all that they need, by key."""
-    found: dict[str, Job] = {}
-    waiting = list(jobs)
-    while waiting:
-        job = waiting.pop()
-        if job.key not in found:
-            found[job.key] = job
-            waiting += job.needs
-    return found
-
-
-def computed(jobs: Mapping[str, Job], plans: Sequence[Plan], device: str, suite: Suite) -> dict[str, Any]:
-    """The results of jobs of some plans, by key, from the cache where they are there. `UserError` where one fails."""
-    with Display(plans, enabled=sys.stderr.isatty()) as shown:
-        pool = run_graph(jobs, suite, device, "hf", cache=default_cache(), listeners=[shown.hear], log="test-bed-")
-    if pool.failures:
-        raise UserError(f"failed: {pool.failures[0].error} (log: {pool.failures[0].log})")
-    return pool.results
 
 
 def machine(device: str, suite: Suite) -> str:

@@ -6,9 +6,9 @@ A script such as scripts/second_result.py declares the parts and the questions, 
     python scripts/second_result.py texts --seeds 10 --out runs/second           # a minute a seed
     python scripts/second_result.py answer                                       # seconds, from the archives in docs/
 
-`run` keeps the run folders below --out and the scores, without texts, in docs/NAME/; `texts` adds what the models of a seed wrote.
-All parts of a seed must run on one type of CPU, because on another one the same seed is another draw; different seeds may run on different
-machines. `answer` gives nothing until every declared run is there.
+`run` trains all parts together, keeps the run folders below --out, and archives the scores, without texts, in docs/NAME/; `texts` adds
+what the models of a seed wrote. All parts of a seed must run on one type of CPU, because on another one the same seed is another draw;
+different seeds may run on different machines. `answer` gives nothing until every declared run is there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from graphs import computed
+
 from bench.api import start
 from bench.errors import UserError
 from bench.files import write_bytes
@@ -30,8 +32,9 @@ from bench.results.archive import archive_texts, read_archive, write_archive
 from bench.results.boards import Board, Entry, boards
 from bench.results.comparisons import Pair
 from bench.results.run import Run, find_runs
+from bench.runs import preflight
 from bench.runs.compare import board_of, choices_of, plans_of
-from bench.runs.plan import Plan
+from bench.runs.plan import Plan, graph_of
 from bench.runs.tune import Record
 from bench.suite import load_suite
 
@@ -94,19 +97,32 @@ class Declaration:
 # --- running
 
 
-def run_part(declared: Declaration, name: str, first: int, count: int, out: Path, archives: Path) -> None:
-    """Run a part on the scored seeds from `first`, as far as it has them, and archive the scores. `UserError` for a suite in the making,
-    and where a method should have been tuned as it is now."""
-    part = declared.parts[name]
+def run(declared: Declaration, names: Sequence[str], first: int, count: int, out: Path, archives: Path, workers: int | None = None) -> None:
+    """Run parts on the scored seeds from `first`, as far as they have them, and archive the scores. Their jobs are one graph, so that null
+    stages train beside real ones. workers: processes (None: what the machine has cores and memory for). Errors as in `check_part`."""
+    chosen: dict[str, tuple[list[Plan], Options]] = {}
+    for name in names:
+        part = declared.parts[name]
+        seeds = min(count, part.seeds - first)
+        if seeds > 0:
+            options = part.options(first, seeds).but(out=out / name, jobs=workers)
+            chosen[name] = part.plans(options), options
+            check_part(part, *chosen[name], tuned=declared.tuned)
+    if chosen:
+        plans = [planned for own, _ in chosen.values() for planned in own]
+        computed(graph_of(plans), plans, log="declared-", workers=workers)
+    for name, (own, options) in chosen.items():
+        archive(archives, name, start(own, options))
+
+
+def check_part(part: Part, plans: Sequence[Plan], options: Options, *, tuned: bool) -> None:
+    """`UserError` for a suite in the making, for what `bench.runs.preflight.check` refuses, and where a method should have been tuned as it
+    is now."""
     if not load_suite(part.suite).comparable:
         raise UserError(f"suite {part.suite} is still in the making: scored seeds wait until its test bed is valid and its version is 1")
-    stop = min(first + count, part.seeds)
-    if first >= stop:
-        return
-    options = part.options(first, stop - first).but(out=out / name)
-    if declared.tuned:
+    if tuned:
         check_tuned(choices_of(part.methods or "none", options), options)
-    archive(archives, name, start(part.plans(options), options))
+    preflight.check(plans, options)
 
 
 def archive(archives: Path, part: str, runs: Sequence[Run]) -> None:
@@ -249,6 +265,7 @@ def main(declared: Declaration, description: str) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="train, repair, score and archive")
     running.add_argument("--parts", nargs="+", default=[*declared.parts], choices=[*declared.parts])
+    running.add_argument("--jobs", type=int, metavar="N", help="worker processes, one thread each")
     keeping = commands.add_parser("texts", help="archive what the models wrote")
     for command in (running, keeping):
         seeds, last = declared.seeds, declared.seeds - 1
@@ -262,8 +279,7 @@ def main(declared: Declaration, description: str) -> None:
     options = parser.parse_args()
     try:
         if options.command == "run":
-            for name in options.parts:
-                run_part(declared, name, options.first, options.seeds, options.out, options.archives)
+            run(declared, options.parts, options.first, options.seeds, options.out, options.archives, options.jobs)
             return
         if options.command == "texts":
             for seed in range(options.first, min(options.first + options.seeds, declared.seeds)):

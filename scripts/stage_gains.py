@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from bed_scores import computed, needed
+from graphs import computed, needed
 from tabulate import tabulate
 
 from bench.errors import UserError
@@ -55,7 +55,7 @@ def gains(name: str, trial: str, work: Path, device: str) -> list[str]:
         RunSpec(suite=str(with_rate(name, float(rate), work)), sequence=order, seed=DEVELOPMENT_SEEDS[0], device=device), "validation"
     )
     scorings = [[planned.scoring(row, each) for row in planned.rows.baseline[:2]] for each in suite.domains]
-    results = computed(needed(job for pair in scorings for job in pair), [planned], device, suite)
+    results = computed(needed(job for pair in scorings for job in pair), [planned], log="stage-gains-")
     cells = []
     for each, pair in zip(suite.domains, scorings, strict=True):
         before, after = (100 * mean(Path(results[job.key].answers), each) for job in pair)

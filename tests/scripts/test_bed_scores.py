@@ -86,7 +86,7 @@ def test_the_machine_is_the_card_that_workers_are_put_on(monkeypatch: pytest.Mon
     pools: list[Any] = []
     done = SimpleNamespace(run=lambda jobs: None, failures=[], results={})
     monkeypatch.setattr(pool, "Pool", lambda *given: pools.append(given) or done)
-    script.computed({}, [plan(RunSpec(suite="everyday"))], "cuda", suite)
+    script.computed({}, [plan(RunSpec(suite="everyday", device="cuda"))], log="")
     assert set(pools[0][4]) == {"GPU-b"}
     assert "arithmetic" in on_cpu
 
@@ -208,7 +208,7 @@ def test_only_what_a_bed_looks_at_is_computed(monkeypatch: pytest.MonkeyPatch, t
     """Fourteen cells of real stages, and one of null stages: the other one is that of the real ones. All stages are trained."""
     asked: list[Job] = []
 
-    def computed(jobs, plans, device, suite):
+    def computed(jobs, plans, log):
         asked.extend(jobs.values())
         return {key: SimpleNamespace(answers=key, flops=float(len(asked))) for key in jobs}
 

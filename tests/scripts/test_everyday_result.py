@@ -172,17 +172,18 @@ def test_a_part_runs_what_it_declares_and_archives_it(
         return [load_run(build_run(options.out, suite="everyday", device="cpu", seed=1))]
 
     monkeypatch.setattr(declared, "start", start)
+    monkeypatch.setattr(declared, "computed", lambda jobs, plans, **given: asked.append(len(plans)))
     monkeypatch.setattr(declared, "load_suite", lambda name: load_suite("micro"))
     parts = {"null": replace(script.PARTS["null"], nulls=("code", "qa"))}
-    declared.run_part(replace(declared_result(), parts=parts), "null", 1, 1, tmp_path, tmp_path / "archives")
-    assert asked == [(1, "code", "cpu", tmp_path / "null"), (1, "qa", "cpu", tmp_path / "null")]
+    declared.run(replace(declared_result(), parts=parts), ["null"], 1, 1, tmp_path, tmp_path / "archives")
+    assert asked == [2, (1, "code", "cpu", tmp_path / "null"), (1, "qa", "cpu", tmp_path / "null")]
     assert len(read_archive(tmp_path / "archives" / "null-s1-1.zip")) == 1
 
 
 def test_no_scored_seed_is_run_on_a_suite_in_the_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(declared, "load_suite", lambda name: load_suite("everyday").model_copy(update={"comparable": False}))
     with pytest.raises(UserError, match="suite everyday is still in the making: scored seeds wait"):
-        declared.run_part(declared_result(), "single", 0, 1, tmp_path, tmp_path / "archives")
+        declared.run(declared_result(), ["single"], 0, 1, tmp_path, tmp_path / "archives")
 
 
 def test_seeds_of_two_versions_are_told_apart(result: Result, tmp_path: Path) -> None:

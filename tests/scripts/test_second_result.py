@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -414,11 +415,15 @@ def test_a_part_is_run_on_the_seeds_that_it_has(archives: Path, monkeypatch: pyt
         asked.append((len(plans), options.seed, options.seeds, options.targets, options.device, options.null))
         return [load_run(build_run(options.out, seed=seed)) for seed in range(options.seed, options.seed + options.seeds)]
 
+    def computed(jobs: dict[str, Any], plans: list[Any], **given: Any) -> None:
+        asked.append(Counter("null" if job.null else "real" for job in jobs.values() if job.kind == "stage"))
+
     monkeypatch.setattr(declared, "start", pretend)
+    monkeypatch.setattr(declared, "computed", computed)
     whole = Declaration("few", "Few", FEW, tuned=True, answers=script.answers)
-    for name in ("null", "balanced"):
-        declared.run_part(whole, name, 3, 3, tmp_path / "out", tmp_path / "archives")
-    declared.run_part(whole, "balanced", 5, 5, tmp_path / "out", tmp_path / "archives")
+    declared.run(whole, ["null", "balanced"], 3, 3, tmp_path / "out", tmp_path / "archives")
+    declared.run(whole, ["balanced"], 5, 5, tmp_path / "out", tmp_path / "archives")
+    assert asked.pop(0) == {"real": 2 * 4 * 4, "null": 2 * (3 + 2 + 1)}, "the parts' stages, each once, before either is written"
     assert asked == [(2 * 3, 3, 2, "all", "cpu", True), (2 * 4, 3, 2, "all", "cpu", False)]
     assert {file.name for file in (tmp_path / "archives").iterdir()} == {"null-s3-4.zip", "balanced-s3-4.zip"}
     assert [run.seed for run in read_archive(tmp_path / "archives" / "null-s3-4.zip")] == [3, 4]
