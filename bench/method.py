@@ -207,6 +207,11 @@ class Training:
         """A copy with some fields changed."""
         return replace(self, **settings)
 
+    @property
+    def label(self) -> str:
+        """Its domains, as logs and messages name it: ``math+qa``."""
+        return "+".join(sorted(self.mixture))
+
 
 @dataclass(frozen=True)
 class Sample:

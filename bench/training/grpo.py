@@ -92,7 +92,9 @@ class Trainer:
         self.total = self.settings.steps if self.training.steps is None else self.training.steps
         if self.total * self.settings.prompts > MAX_PROMPTS:
             asked = f"{self.total:,} steps of {self.settings.prompts:,} prompts"
-            raise UserError(f"training on {self._domains}: {asked} are more than {MAX_PROMPTS:,}, where other prompts begin; take fewer")
+            raise UserError(
+                f"training on {self.training.label}: {asked} are more than {MAX_PROMPTS:,}, where other prompts begin; take fewer"
+            )
         adapters = self.training.trainable
         if adapters is None and self.settings.lora is not None:
             adapters = LoRA(**self.settings.lora)
@@ -104,10 +106,6 @@ class Trainer:
         _without_dropout(self.model)
         self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)
-
-    @property
-    def _domains(self) -> str:
-        return "+".join(sorted(self.training.mixture))
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed training needs, as `torch.save` takes it."""
@@ -328,7 +326,7 @@ class Trainer:
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
-            f"training on {self._domains} diverged at step {self.step + 1}: {what}; lower the learning rate "
+            f"training on {self.training.label} diverged at step {self.step + 1}: {what}; lower the learning rate "
             f"({self.rate:g}) or max_grad_norm ({self.settings.max_grad_norm:g})"
         )
 

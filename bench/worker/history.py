@@ -80,7 +80,7 @@ class RunHistory:
 
     def train(self, checkpoint: Checkpoint, training: Training, draw: int = 0) -> Checkpoint:
         entry = self._charge(self._bench.train(checkpoint, training, seed=self.seed, purpose="repair", draw=draw))
-        self.logs.append(Log("+".join(sorted(training.mixture)), str(entry.folder / "log.jsonl")))
+        self.logs.append(Log(training.label, str(entry.folder / "log.jsonl")))
         # Where a hook chooses them, no two trainings need have prompts in common.
         self.draws(_numbered("repair", draw) if training.prompts is None else f"repair {entry.work}", training)
         return self._checkpoint(entry)

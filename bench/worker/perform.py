@@ -82,7 +82,7 @@ class Performer:
         trained = bench.checkpoint(entry.value["checkpoint"])
         history.given = stage.domain
         checkpoint = method_steps.after_stage(job.runs.name, method, stage, trained, history)
-        logs = (Log(_what(training), str(entry.folder / "log.jsonl")), *history.logs)
+        logs = (Log(training.label, str(entry.folder / "log.jsonl")), *history.logs)
         return Made(checkpoint.hash, entry.flops, history.charged, history.free, history.access, logs)
 
     def _baseline_stage(self, job: Stage, bench: Workbench, parent: Checkpoint) -> Made:
@@ -92,7 +92,7 @@ class Performer:
             return Made(checkpoint.hash, bench.stage_flops(checkpoint, job.domain, seed=job.seed, base=job.setup.imported[0]))
         training = Training.on(job.domain)
         entry = bench.train(parent, training, seed=job.seed, null=job.null)
-        return Made(entry.value["checkpoint"], entry.flops, logs=(Log(_what(training), str(entry.folder / "log.jsonl")),))
+        return Made(entry.value["checkpoint"], entry.flops, logs=(Log(training.label, str(entry.folder / "log.jsonl")),))
 
     def _recover(self, job: Recover, bench: Workbench, made: Mapping[str, str]) -> Made:
         previous = [bench.checkpoint(made[need.key]) for need in job.needs]
@@ -133,7 +133,3 @@ def _method(record: MethodRecord) -> Method:
 
 def _history(bench: Workbench, sequence: tuple[str, ...], seed: int, previous: list[Checkpoint]) -> RunHistory:
     return RunHistory(bench, sequence, seed, previous[0], dict(zip(sequence, previous[1:], strict=False)))
-
-
-def _what(training: Training) -> str:
-    return "+".join(sorted(training.mixture))

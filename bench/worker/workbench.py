@@ -178,10 +178,8 @@ class Workbench:
         if training.kl and training.reference is None:
             training = training.but(reference=parent)
         if training.reference is not None and not training.kl and training.advantages is None:
-            domains = "+".join(sorted(training.mixture))
-            raise UserError(
-                f"training on {domains}: nothing uses its reference (kl 0, no advantages hook): set kl, or leave the reference out"
-            )
+            why = "nothing uses its reference (kl 0, no advantages hook): set kl, or leave the reference out"
+            raise UserError(f"training on {training.label}: {why}")
         own = {f.name: declared(getattr(training, f.name)) for f in fields(training)}
         key = self.key(parent, TRAINING_CODE, list(training.mixture)) | {
             "training": {name: value for name, value in own.items() if value is not None},
@@ -253,10 +251,9 @@ class Workbench:
                 trainer.restore(saved["trainer"])
                 lines, meter.flops = saved["lines"], saved["flops"]
                 del saved
-            label = "+".join(sorted(training.mixture))
             for line in trainer.steps():
                 lines.append(line)
-                self.report({"event": "step", "what": label, "of": trainer.total, **line})
+                self.report({"event": "step", "what": training.label, "of": trainer.total, **line})
                 if trainer.step % self.suite.snapshot_every == 0 and trainer.step < trainer.total:
                     state = {"trainer": trainer.state(), "lines": lines, "flops": meter.flops}
                     _save_snapshot(state, snapshot)
